@@ -1,0 +1,108 @@
+"""What Tokenhouse can do, as data: each feature, the specifications it implements and what it needs.
+
+A feature that is off is absent: no route, no grant, no metadata. Nothing here decides anything; the factory and the
+metadata read this tuple, `tokenhouse specs` prints it, and a test holds it against both and against the README.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Stage = Literal["stable", "experimental"]
+Profile = Literal["oauth21", "openid", "fapi2"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Specification:
+    """A published document that a feature implements."""
+
+    name: str
+    title: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feature:
+    """One thing the server does, with the documents that define it and the features it stands on."""
+
+    name: str
+    specs: tuple[Specification, ...]
+    requires: tuple[str, ...] = ()
+    stage: Stage = "stable"
+
+
+def _rfc(number: int, title: str) -> Specification:
+    return Specification(name=f"RFC {number}", title=title, url=f"https://www.rfc-editor.org/rfc/rfc{number}")
+
+
+FEATURES: tuple[Feature, ...] = (
+    Feature(
+        name="authorization_code",
+        specs=(
+            _rfc(6749, "The OAuth 2.0 Authorization Framework"),
+            _rfc(7636, "Proof Key for Code Exchange"),
+            _rfc(8252, "OAuth 2.0 for Native Apps"),
+            _rfc(9207, "Authorization Server Issuer Identification"),
+            _rfc(9700, "Best Current Practice for OAuth 2.0 Security"),
+        ),
+    ),
+    Feature(
+        name="resource_indicators",
+        specs=(_rfc(8707, "Resource Indicators for OAuth 2.0"),),
+        requires=("authorization_code",),
+    ),
+    Feature(
+        name="jwt_access_tokens",
+        specs=(
+            _rfc(9068, "JSON Web Token Profile for OAuth 2.0 Access Tokens"),
+            _rfc(7519, "JSON Web Token"),
+            _rfc(7638, "JSON Web Key Thumbprint"),
+            _rfc(8725, "JSON Web Token Best Current Practices"),
+        ),
+    ),
+    Feature(
+        name="bearer_token_usage",
+        specs=(_rfc(6750, "Bearer Token Usage"),),
+        requires=("jwt_access_tokens",),
+    ),
+    Feature(
+        name="openid",
+        specs=(
+            Specification(
+                name="OpenID Connect Core 1.0",
+                title="OpenID Connect Core (authorization code flow)",
+                url="https://openid.net/specs/openid-connect-core-1_0.html",
+            ),
+            Specification(
+                name="OpenID Connect Discovery 1.0",
+                title="OpenID Connect Discovery",
+                url="https://openid.net/specs/openid-connect-discovery-1_0.html",
+            ),
+        ),
+        requires=("authorization_code", "jwt_access_tokens", "bearer_token_usage"),
+    ),
+    Feature(
+        name="server_metadata",
+        specs=(_rfc(8414, "OAuth 2.0 Authorization Server Metadata"),),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileRules:
+    """What a security profile demands of a client: data that the rules read, ordered from lax to strict."""
+
+    name: Profile
+    strictness: int
+    pkce_optional_for_confidential_clients: bool
+
+
+PROFILES: dict[Profile, ProfileRules] = {
+    "openid": ProfileRules(name="openid", strictness=0, pkce_optional_for_confidential_clients=True),
+    "oauth21": ProfileRules(name="oauth21", strictness=1, pkce_optional_for_confidential_clients=False),
+    "fapi2": ProfileRules(name="fapi2", strictness=2, pkce_optional_for_confidential_clients=False),
+}
+
+
+def effective_profile(*, server: Profile, client: Profile) -> ProfileRules:
+    """The stricter of the two: a client can be stricter than its server, never laxer."""
+    return max(PROFILES[server], PROFILES[client], key=lambda rules: rules.strictness)

@@ -1,0 +1,205 @@
+"""The settings of one deployment: `TOKENHOUSE_*` variables over an optional TOML file, checked whole at the start.
+
+An unknown, weak or contradictory value raises `SettingsError` naming the key; nothing is guessed and no secret has a
+default. Units stand in the names.
+"""
+
+import ipaddress
+import os
+import tomllib
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from app.features import Profile
+
+PREFIX = "TOKENHOUSE_"
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Networks = Annotated[tuple[Network, ...], NoDecode]
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the message names each key and what is wrong with it."""
+
+
+class Settings(BaseSettings):
+    """Every setting, with its default. Frozen: built once by `load_settings`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    # ----- Who we are -----
+    issuer: str = "http://localhost:8400"
+    server_name: str = Field(default="Tokenhouse", min_length=1, max_length=60)
+    profile: Profile = "oauth21"
+
+    # ----- Where things lie -----
+    database_url: SecretStr = SecretStr("sqlite:///instance/tokenhouse.db")
+    keys_dir: Path = Path("keys")
+    config: Path | None = None
+    redis_url: SecretStr | None = None
+
+    # ----- The network around us -----
+    trusted_proxies: Networks = ()
+    metrics_networks: Networks = ()
+    outbound_allowed_networks: Networks = ()
+    outbound_ca_bundle: Path | None = None
+    rate_limits: Literal["default", "off"] = "default"
+
+    # ----- Lifetimes -----
+    access_token_lifetime_s: int = Field(default=300, ge=10, le=3600)
+    id_token_lifetime_s: int = Field(default=600, ge=10, le=3600)
+    authorization_code_lifetime_s: int = Field(default=60, ge=5, le=60)
+    transaction_lifetime_s: int = Field(default=900, ge=60, le=900)
+    session_idle_lifetime_s: int = Field(default=3600, ge=60, le=43_200)
+    session_absolute_lifetime_s: int = Field(default=43_200, ge=60, le=43_200)
+    signing_key_lifetime_s: int = Field(default=90 * 86_400, ge=3600, le=400 * 86_400)
+    jwks_max_age_s: int = Field(default=300, ge=1, le=86_400)
+    audit_retention_s: int = Field(default=400 * 86_400, ge=86_400)
+
+    # ----- How a login is worked -----
+    password_hash_workers: int = Field(default=2, ge=1, le=64)
+    password_hash_queue: int = Field(default=16, ge=1, le=10_000)
+
+    # ----- The wire names of the acr levels, fixed at `tokenhouse init` -----
+    acr_pwd: str = "urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport"  # noqa: S105
+    acr_mfa: str = "https://refeds.org/profile/mfa"
+    acr_phr: str = "phr"
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `load_settings` hands over counts: the environment is read there, once."""
+        return (init_settings,)
+
+    @field_validator("trusted_proxies", "metrics_networks", "outbound_allowed_networks", mode="before")
+    @classmethod
+    def _split_networks(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("issuer")
+    @classmethod
+    def _check_issuer(cls, issuer: str) -> str:
+        parts = urlsplit(issuer)
+        if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("must be an http(s) URL without query and fragment")
+        if "?" in issuer or "#" in issuer or parts.username is not None or issuer != issuer.strip():
+            raise ValueError("must be a plain URL: no user, no query, no fragment, no space")
+        if issuer.endswith("/"):
+            raise ValueError("must not end in a slash")
+        if issuer != issuer.lower().replace(parts.path.lower(), parts.path) or not issuer.isascii():
+            raise ValueError("scheme and host must be written in lower case ASCII (punycode)")
+        segments = parts.path.split("/")[1:]
+        if any(segment in ("", ".", "..") or "%" in segment for segment in segments):
+            raise ValueError("its path must not have empty, dot or percent-encoded segments")
+        if parts.scheme == "http" and not is_loopback_host(parts.hostname):
+            raise ValueError("must be https: plain http is for loopback addresses and localhost only")
+        return issuer
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database_url(cls, url: SecretStr) -> SecretStr:
+        if not url.get_secret_value().startswith(("sqlite:///", "postgresql://")):
+            raise ValueError("must begin with sqlite:/// or postgresql://")
+        return url
+
+    @model_validator(mode="after")
+    def _check_together(self) -> "Settings":
+        if self.session_idle_lifetime_s > self.session_absolute_lifetime_s:
+            raise ValueError("session_idle_lifetime_s is longer than session_absolute_lifetime_s")
+        if len({self.acr_pwd, self.acr_mfa, self.acr_phr}) != 3:
+            raise ValueError("acr_pwd, acr_mfa and acr_phr must differ from each other")
+        if self.outbound_ca_bundle is not None and not self.outbound_ca_bundle.is_file():
+            raise ValueError(f"outbound_ca_bundle: no file at {self.outbound_ca_bundle}")
+        longest_publication_s = 2 * self.jwks_max_age_s
+        if self.signing_key_lifetime_s <= longest_publication_s:
+            raise ValueError("signing_key_lifetime_s must be longer than twice jwks_max_age_s")
+        return self
+
+    @cached_property
+    def issuer_path(self) -> str:
+        """The issuer's path, without a trailing slash; empty at the root."""
+        return urlsplit(self.issuer).path
+
+    @cached_property
+    def origin(self) -> str:
+        """The issuer's scheme, host and port."""
+        parts = urlsplit(self.issuer)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @cached_property
+    def is_https(self) -> bool:
+        """Whether people and programs reach us over TLS."""
+        return self.issuer.startswith("https://")
+
+    @cached_property
+    def rp_id(self) -> str:
+        """The passkeys' relying party identifier: the issuer's host."""
+        return urlsplit(self.issuer).hostname or ""
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether a URL's host is a loopback literal or `localhost`. Does not resolve names."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings from `TOKENHOUSE_*` in `environ` over the TOML file that `TOKENHOUSE_CONFIG` names.
+
+    Raises `SettingsError` with one line per key that is unknown or wrong.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    config = environ.get(f"{PREFIX}CONFIG")
+    if config:
+        values.update(_read_config_file(Path(config)))
+    from_environment = {
+        name.removeprefix(PREFIX).lower(): value for name, value in environ.items() if name.startswith(PREFIX)
+    }
+    values.update(from_environment)
+    # pydantic-settings passes over unknown variables; a misspelt setting must not silently do nothing.
+    unknown = sorted(set(values) - set(Settings.model_fields))
+    if unknown:
+        raise SettingsError("\n".join(f"{PREFIX}{name.upper()}: no such setting" for name in unknown))
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise SettingsError(_explain(error)) from None
+
+
+def _read_config_file(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            document = tomllib.load(file)
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{PREFIX}CONFIG: {path}: {error}") from None
+    return {name.lower(): value for name, value in document.items()}
+
+
+def _explain(error: ValidationError) -> str:
+    # The rejected value is left out on purpose: it may be a secret.
+    lines = []
+    for problem in error.errors(include_input=False, include_url=False):
+        name = str(problem["loc"][0]).upper() if problem["loc"] else ""
+        message = problem["msg"].removeprefix("Value error, ")
+        lines.append(f"{PREFIX}{name}: {message}" if name else message)
+    return "\n".join(lines)

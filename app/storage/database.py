@@ -1,0 +1,153 @@
+"""Connections and transactions, the same for SQLite and PostgreSQL.
+
+`transact(work)` writes: BEGIN IMMEDIATE on SQLite, READ COMMITTED on PostgreSQL, the whole of `work` repeated at most
+three times after a serialization failure or a deadlock. `reading()` never takes a write lock. What goes wrong on our
+side of the protocol is `DatabaseUnavailable`, never a refusal of the caller.
+"""
+
+import random
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError, PendingRollbackError, ResourceClosedError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+T = TypeVar("T")
+
+_RETRIES = 3
+_RETRIED_SQLSTATES = frozenset({"40001", "40P01"})
+_LOCK_WAIT_S = 3
+_STATEMENT_TIMEOUT_S = 4
+
+
+class DatabaseUnavailable(Exception):
+    """The database did not do its work: down, locked, full or corrupt. Callers answer 503 and nothing is lost."""
+
+
+class Database:
+    """One database, opened. Safe for use by many threads; not across a fork."""
+
+    def __init__(self, url: str, *, pool_size: int = 16) -> None:
+        self.url = _engine_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        engine = _sqlite_engine(self.url, pool_size) if self.is_sqlite else _postgresql_engine(self.url, pool_size)
+        self.engine: Engine = engine
+        self._writing_engine = engine.execution_options(writing=True) if self.is_sqlite else engine
+        self._pause = threading.Event()
+
+    def __repr__(self) -> str:
+        return f"Database({self.url.render_as_string(hide_password=True)!r})"
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection for reads: one deferred transaction, so that several reads see one state."""
+        with _translated_errors(), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    def transact(self, work: Callable[[Connection], T]) -> T:
+        """The result of `work` in one committed transaction.
+
+        `work` may run up to four times in all, so whatever it does outside the database must wait for the return.
+        Raises `DatabaseUnavailable`; any other exception of `work` rolls back and passes through.
+        """
+        for attempt in range(_RETRIES + 1):
+            try:
+                with _translated_errors(), self._writing_engine.connect() as connection, connection.begin():
+                    return work(connection)
+            except _TransactionConflict as conflict:
+                if attempt == _RETRIES:
+                    raise DatabaseUnavailable("the transaction kept losing against others") from conflict
+                # Jitter: the transactions that met once must not meet again.
+                self._pause.wait(random.uniform(0.005, 0.03) * (attempt + 1))  # noqa: S311 - not a secret
+        raise AssertionError("unreachable")
+
+    def dispose(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+class _TransactionConflict(Exception):
+    pass
+
+
+@contextmanager
+def _translated_errors() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) in _RETRIED_SQLSTATES:
+            raise _TransactionConflict from error
+        if isinstance(error.orig, sqlite3.ProgrammingError):
+            raise
+        raise DatabaseUnavailable(type(error.orig).__name__ if error.orig else "database error") from error
+    except (PoolTimeoutError, PendingRollbackError, ResourceClosedError) as error:
+        raise DatabaseUnavailable(type(error).__name__) from error
+
+
+def _engine_url(url: str) -> URL:
+    parsed = make_url(url)
+    if parsed.drivername == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    return parsed
+
+
+def _sqlite_engine(url: URL, pool_size: int) -> Engine:
+    if url.database and url.database != ":memory:":
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=_LOCK_WAIT_S,
+        connect_args={"timeout": _LOCK_WAIT_S, "check_same_thread": False, "cached_statements": 512},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: sqlite3.Connection, _record: Any) -> None:
+        # The driver's own transaction control begins late and deferred; ours is explicit.
+        connection.isolation_level = None
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            f"busy_timeout={_LOCK_WAIT_S * 1000}",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # IMMEDIATE: a writer that began deferred fails at once, without waiting, when it upgrades its lock.
+        writing = connection.get_execution_options().get("writing", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+    return engine
+
+
+def _postgresql_engine(url: URL, pool_size: int) -> Engine:
+    timeouts = (
+        f"-c statement_timeout={_STATEMENT_TIMEOUT_S * 1000} -c lock_timeout={_LOCK_WAIT_S * 1000} "
+        f"-c idle_in_transaction_session_timeout=15000"
+    )
+    return create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=_LOCK_WAIT_S,
+        pool_pre_ping=True,
+        isolation_level="READ COMMITTED",
+        connect_args={
+            "options": timeouts,
+            "connect_timeout": _LOCK_WAIT_S,
+            "application_name": "tokenhouse",
+            # A server that stopped answering must cost seconds, not the kernel's minutes.
+            "tcp_user_timeout": (_STATEMENT_TIMEOUT_S + 1) * 1000,
+        },
+    )

@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 _RETRIES = 3
 _RETRIED_SQLSTATES = frozenset({"40001", "40P01"})
+_AFTER_COMMIT = "tokenhouse.after_commit"
 _LOCK_WAIT_S = 3
 _STATEMENT_TIMEOUT_S = 4
 
@@ -58,8 +59,13 @@ class Database:
         """
         for attempt in range(_RETRIES + 1):
             try:
-                with _translated_errors(), self._writing_engine.connect() as connection, connection.begin():
-                    return work(connection)
+                with _translated_errors(), self._writing_engine.connect() as connection:
+                    with connection.begin():
+                        connection.info[_AFTER_COMMIT] = callbacks = []
+                        result = work(connection)
+                    for callback in callbacks:
+                        callback()
+                    return result
             except _TransactionConflict as conflict:
                 if attempt == _RETRIES:
                     raise DatabaseUnavailable("the transaction kept losing against others") from conflict
@@ -70,6 +76,11 @@ class Database:
     def dispose(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+def after_commit(connection: Connection, callback: Callable[[], None]) -> None:
+    """Call `callback` once this transaction has committed, and never if it does not."""
+    connection.info[_AFTER_COMMIT].append(callback)
 
 
 class _TransactionConflict(Exception):

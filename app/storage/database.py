@@ -61,7 +61,8 @@ class Database:
             try:
                 with _translated_errors(), self._writing_engine.connect() as connection:
                     with connection.begin():
-                        connection.info[_AFTER_COMMIT] = callbacks = []
+                        callbacks: list[Callable[[], None]] = []
+                        connection.info[_AFTER_COMMIT] = callbacks
                         result = work(connection)
                     for callback in callbacks:
                         callback()

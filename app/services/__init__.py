@@ -1,0 +1,1 @@
+"""What the server does: frozen values in, frozen values out; no HTTP, no Flask or Authlib object, no database row."""

@@ -1,0 +1,259 @@
+"""RFC 7517 - JSON Web Keys: parsed once, strictly, and then used often. With the thumbprints of RFC 7638.
+
+The key types are those that something here signs or verifies with: EC on P-256, RSA, and Ed25519 (RFC 8037; verified
+only, for other issuers). Symmetric keys are refused. joserfc is not used for this: loading its keys costs every start
+50 ms, every RSA private key 40 ms of primality tests, and it reads base64url leniently.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+from .rfc4648_base64url import Base64urlError, decode_base64url, encode_base64url
+
+MIN_RSA_BITS: Final = 2048
+# Beyond this a key is a way to make verifiers work, not to make signatures strong.
+MAX_RSA_BITS: Final = 8192
+MAX_KEYS_PER_SET: Final = 64
+MAX_KEY_ID_LENGTH: Final = 1024
+
+SIGNING_ALGORITHMS: Final = ("ES256", "RS256", "PS256")
+_PRIVATE_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+
+
+class InvalidKey(ValueError):
+    """The JWK is malformed, weak, or for another use; the text is ASCII and repeats nothing of the input."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicKey:
+    """A parsed verification key. `algorithms`: those that it may verify, never more than its type and `alg` allow."""
+
+    kid: str | None
+    algorithms: frozenset[str]
+    native: Any = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivateKey:
+    """A parsed signing key for exactly one algorithm; parse once, sign often. Its secret never reaches `repr`."""
+
+    kid: str
+    alg: str
+    public: PublicKey
+    native: Any = field(repr=False, compare=False)
+
+
+def import_public_jwk(jwk: Mapping[str, Any]) -> PublicKey:
+    """Returns the key of a public JWK; raises InvalidKey.
+
+    Checks type, size, that an EC point is on its curve, `use`, `key_ops` and `alg`. Does not look at `x5c` or any
+    other certificate, and does not check that `kid` is a thumbprint: other issuers choose theirs freely.
+    """
+    if not _PRIVATE_MEMBERS.isdisjoint(jwk):
+        # A private key that was published is anybody's key.
+        raise InvalidKey("the JWK carries private or symmetric key material")
+    _check_purpose(jwk, operation="verify")
+    native, fitting = _public_native(jwk)
+    return PublicKey(kid=_key_id(jwk), algorithms=_fitting_algorithms(jwk, fitting), native=native)
+
+
+def import_jwk_set(document: Mapping[str, Any]) -> tuple[PublicKey, ...]:
+    """Returns the usable verification keys of a JWK Set, in its order; raises InvalidKey if it is no JWK Set.
+
+    RFC 7517 section 5: "Implementations SHOULD ignore JWKs within a JWK Set that use "kty" values that are not
+    understood by them, that are missing required members, or for which values are out of the supported ranges."
+    """
+    entries = document.get("keys")
+    if not isinstance(entries, list) or len(entries) > MAX_KEYS_PER_SET:
+        raise InvalidKey(f"the JWK Set has no list `keys` of at most {MAX_KEYS_PER_SET} keys")
+    keys = []
+    for entry in entries:
+        try:
+            keys.append(import_public_jwk(entry if isinstance(entry, dict) else {}))
+        except InvalidKey:
+            continue
+    return tuple(keys)
+
+
+def import_private_jwk(jwk: Mapping[str, Any], *, is_our_own: bool) -> PrivateKey:
+    """Returns the signing key of a private JWK that names its `alg`; raises InvalidKey.
+
+    `is_our_own=True` says that these very bytes were generated and sealed by us: the 40 to 60 ms of RSA consistency and
+    primality tests are skipped then. Never pass True for a key that came from elsewhere: a composite "prime" would
+    leak the key through its signatures.
+    """
+    alg = jwk.get("alg")
+    if alg not in SIGNING_ALGORITHMS:
+        raise InvalidKey("the private JWK names no signing algorithm that is supported")
+    _check_purpose(jwk, operation="sign")
+    kid = _key_id(jwk) or thumbprint(jwk)
+    public_native, fitting = _public_native(jwk)
+    native = _private_native(jwk, public_native, is_our_own=is_our_own)
+    public = PublicKey(kid=kid, algorithms=_fitting_algorithms(jwk, fitting), native=public_native)
+    return PrivateKey(kid=kid, alg=alg, public=public, native=native)
+
+
+def generate_private_jwk(alg: str) -> dict[str, str]:
+    """Returns a fresh private JWK for one algorithm, with `kid` (its thumbprint), `use` and `alg`.
+
+    P-256 for ES256; RSA of 2048 bits for RS256 and PS256, which never share a key (they would share a thumbprint).
+    """
+    members: dict[str, str]
+    if alg == "ES256":
+        ec_numbers = ec.generate_private_key(ec.SECP256R1()).private_numbers()
+        point = ec_numbers.public_numbers
+        coordinates = {"x": point.x, "y": point.y, "d": ec_numbers.private_value}
+        members = {"kty": "EC", "crv": "P-256"}
+        members |= {name: encode_base64url(number.to_bytes(32, "big")) for name, number in coordinates.items()}
+    elif alg in ("RS256", "PS256"):
+        numbers = rsa.generate_private_key(public_exponent=65537, key_size=MIN_RSA_BITS).private_numbers()
+        factors = {"n": numbers.public_numbers.n, "e": numbers.public_numbers.e, "d": numbers.d}
+        factors |= {"p": numbers.p, "q": numbers.q, "dp": numbers.dmp1, "dq": numbers.dmq1, "qi": numbers.iqmp}
+        members = {"kty": "RSA"}
+        members |= {name: _encode_integer(number) for name, number in factors.items()}
+    else:
+        raise InvalidKey("no key can be generated for this algorithm")
+    return {**members, "kid": thumbprint(members), "use": "sig", "alg": alg}
+
+
+def thumbprint(jwk: Mapping[str, Any]) -> str:
+    """Returns the RFC 7638 SHA-256 thumbprint of a public or private JWK; raises InvalidKey on a missing member."""
+    required = {"EC": ("crv", "kty", "x", "y"), "RSA": ("e", "kty", "n"), "OKP": ("crv", "kty", "x")}
+    names = required.get(_text(jwk, "kty"))
+    if names is None:
+        raise InvalidKey("the JWK is of a type that is not supported")
+    # RFC 7638 section 3: required members only, in lexicographic order, without whitespace.
+    canonical = json.dumps({name: _text(jwk, name) for name in names}, separators=(",", ":"))
+    return encode_base64url(hashlib.sha256(canonical.encode()).digest())
+
+
+def public_members(jwk: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what may be published of a JWK: its public numbers, `kid` (the thumbprint unless given), `use`, `alg`.
+
+    The members are picked by name, so that a private one cannot slip through by being unknown.
+    """
+    names = {"EC": ("kty", "crv", "x", "y"), "RSA": ("kty", "n", "e"), "OKP": ("kty", "crv", "x")}
+    picked = names.get(_text(jwk, "kty"))
+    if picked is None:
+        raise InvalidKey("the JWK is of a type that is not supported")
+    published: dict[str, Any] = {name: _text(jwk, name) for name in picked}
+    published["kid"] = _key_id(jwk) or thumbprint(jwk)
+    published["use"] = "sig"
+    if "alg" in jwk:
+        published["alg"] = _text(jwk, "alg")
+    return published
+
+
+def _public_native(jwk: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
+    """Returns the library's key and the algorithms that its type fits."""
+    kty = jwk.get("kty")
+    try:
+        if kty == "EC":
+            if jwk.get("crv") != "P-256":
+                raise InvalidKey("the EC key is not on the curve P-256")
+            point = ec.EllipticCurvePublicNumbers(_coordinate(jwk, "x"), _coordinate(jwk, "y"), ec.SECP256R1())
+            return point.public_key(), ("ES256",)
+        if kty == "RSA":
+            return _rsa_public_numbers(jwk).public_key(), ("RS256", "PS256")
+        if kty == "OKP":
+            if jwk.get("crv") != "Ed25519":
+                raise InvalidKey("the OKP key is not an Ed25519 key")
+            return ed25519.Ed25519PublicKey.from_public_bytes(_octets(jwk, "x")), ("EdDSA", "Ed25519")
+    except InvalidKey:
+        raise
+    except ValueError:
+        raise InvalidKey("the JWK's numbers are not a key") from None
+    raise InvalidKey("the JWK is of a type that is not supported")
+
+
+def _private_native(jwk: Mapping[str, Any], public_native: Any, *, is_our_own: bool) -> Any:
+    try:
+        if isinstance(public_native, ec.EllipticCurvePublicKey):
+            ec_numbers = ec.EllipticCurvePrivateNumbers(_coordinate(jwk, "d"), public_native.public_numbers())
+            return ec_numbers.private_key()
+        if isinstance(public_native, rsa.RSAPublicKey):
+            d, p, q, dp, dq, qi = (_integer(jwk, name) for name in ("d", "p", "q", "dp", "dq", "qi"))
+            numbers = rsa.RSAPrivateNumbers(
+                p=p, q=q, d=d, dmp1=dp, dmq1=dq, iqmp=qi, public_numbers=public_native.public_numbers()
+            )
+            return numbers.private_key(unsafe_skip_rsa_key_validation=is_our_own)
+    except InvalidKey:
+        raise
+    except ValueError:
+        raise InvalidKey("the JWK's private numbers do not belong to its public ones") from None
+    raise InvalidKey("the JWK is of a type that does not sign here")
+
+
+def _rsa_public_numbers(jwk: Mapping[str, Any]) -> rsa.RSAPublicNumbers:
+    n, e = _integer(jwk, "n"), _integer(jwk, "e")
+    # RFC 7518 3.3: "A key of size 2048 bits or larger MUST be used with these algorithms."
+    if not MIN_RSA_BITS <= n.bit_length() <= MAX_RSA_BITS:
+        raise InvalidKey(f"the RSA key does not have {MIN_RSA_BITS} to {MAX_RSA_BITS} bits")
+    if not (e & 1 and 65537 <= e < 1 << 33):
+        raise InvalidKey("the RSA public exponent is not an odd number from 65537 to 2**33")
+    return rsa.RSAPublicNumbers(e, n)
+
+
+def _fitting_algorithms(jwk: Mapping[str, Any], fitting: tuple[str, ...]) -> frozenset[str]:
+    if "alg" not in jwk:
+        return frozenset(fitting)
+    if jwk["alg"] not in fitting:
+        raise InvalidKey("the JWK's alg does not fit its type")
+    if jwk["alg"] in ("EdDSA", "Ed25519"):
+        return frozenset(fitting)  # two names of one algorithm (RFC 9864)
+    return frozenset({jwk["alg"]})
+
+
+def _check_purpose(jwk: Mapping[str, Any], *, operation: str) -> None:
+    if jwk.get("use", "sig") != "sig":
+        raise InvalidKey("the JWK's use is not sig")
+    operations = jwk.get("key_ops", [operation])
+    if not isinstance(operations, list) or operation not in operations:
+        raise InvalidKey(f"the JWK's key_ops do not name {operation}")
+
+
+def _key_id(jwk: Mapping[str, Any]) -> str | None:
+    kid = jwk.get("kid")
+    if kid is None:
+        return None
+    if not isinstance(kid, str) or not 0 < len(kid) <= MAX_KEY_ID_LENGTH:
+        raise InvalidKey("the JWK's kid is not a text of reasonable length")
+    return kid
+
+
+def _text(jwk: Mapping[str, Any], name: str) -> str:
+    member = jwk.get(name)
+    if not isinstance(member, str):
+        raise InvalidKey(f"the JWK has no {name}")
+    return member
+
+
+def _octets(jwk: Mapping[str, Any], name: str) -> bytes:
+    member = _text(jwk, name)
+    if not member.isascii():
+        raise InvalidKey(f"the JWK's {name} is not base64url")
+    try:
+        return decode_base64url(member.encode("ascii"))
+    except Base64urlError:
+        raise InvalidKey(f"the JWK's {name} is not canonical base64url") from None
+
+
+def _integer(jwk: Mapping[str, Any], name: str) -> int:
+    return int.from_bytes(_octets(jwk, name), "big")
+
+
+def _coordinate(jwk: Mapping[str, Any], name: str) -> int:
+    octets = _octets(jwk, name)
+    # RFC 7518 6.2.1.2: "The length of this octet string MUST be the full size of a coordinate for the curve".
+    if len(octets) != 32:
+        raise InvalidKey(f"the JWK's {name} does not have 32 octets")
+    return int.from_bytes(octets, "big")
+
+
+def _encode_integer(number: int) -> str:
+    return encode_base64url(number.to_bytes((number.bit_length() + 7) // 8, "big"))

@@ -1,0 +1,155 @@
+"""The pages that people see, as values: what a view must know to show one, and the function that renders it.
+
+A view builds the value, calls `render_*` inside an application context and adds the headers of
+`security_headers.page_headers`. The templates decide every word and all markup; nothing here is HTML.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from flask import Flask, render_template
+from jinja2 import StrictUndefined
+
+from app.web import display_text
+from app.web.static_files import favicon_url, stylesheet_url
+
+RedirectKind = Literal["https", "loopback", "custom"]
+ConsentDuration = Literal["once", "day", "until_revoked"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientCard:
+    """Who asks. Everything but `client_id`, `redirect_host` and `redirect_kind` is the client's own word.
+
+    `logo_url` is a path on our origin; anything else is not shown. Links that are neither https nor http on this device
+    are not shown. `redirect_host` is where the answer goes: a punycode host, or the scheme of a custom one.
+    """
+
+    client_id: str
+    client_name: str
+    redirect_host: str
+    redirect_kind: RedirectKind
+    logo_url: str | None = None
+    client_uri: str | None = None
+    policy_uri: str | None = None
+    tos_uri: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginPage:
+    """The form at which a person signs in; `error` is a sentence for them, shown once above the fields."""
+
+    client: ClientCard
+    transaction: str = field(repr=False)
+    csrf_token: str = field(repr=False)
+    action: str
+    username: str = ""
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentScope:
+    """One permission that can be ticked: `value` is posted back as `scope`, `description` is what people read.
+
+    A required scope cannot be unticked and, being disabled, is not posted.
+    """
+
+    value: str
+    name: str
+    description: str
+    required: bool
+    checked: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentResource:
+    """One API with what is asked of it; `access_token_lifetime` in words ("5 minutes")."""
+
+    resource: str
+    resource_name: str
+    host: str
+    scopes: tuple[ConsentScope, ...]
+    access_token_lifetime: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentPage:
+    """The question what a client may do; `changed` where it asks for more than this person allowed before."""
+
+    client: ClientCard
+    transaction: str = field(repr=False)
+    csrf_token: str = field(repr=False)
+    action: str
+    username: str
+    resources: tuple[ConsentResource, ...]
+    identity_scopes: tuple[ConsentScope, ...]
+    duration: ConsentDuration = "until_revoked"
+    changed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorPage:
+    """A refusal that cannot go to the client. `back_uri` leads out of it: the client's page or a path of ours."""
+
+    title: str
+    error: str
+    description: str
+    incident: str
+    back_uri: str | None = None
+    back_label: str | None = None
+    client_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HomePage:
+    """What stands at the issuer's root, for who wonders what this host is."""
+
+    issuer: str
+    server_name: str
+    metadata_uri: str
+
+
+def prepare_templates(flask_app: Flask, *, base_path: str, server_name: str) -> None:
+    """Teach the application's Jinja environment what every template uses; call it once, before the first page.
+
+    `base_path` is the issuer's path without a slash at its end ("" for none), `server_name` what people call this
+    server.
+    """
+    environment = flask_app.jinja_env
+    environment.undefined = StrictUndefined
+    environment.trim_blocks = True
+    environment.lstrip_blocks = True
+    environment.filters["one_line"] = display_text.one_line
+    environment.filters["monogram"] = display_text.monogram
+    environment.filters["safe_link"] = display_text.safe_link
+    environment.filters["own_path"] = display_text.own_path
+    environment.filters["link_host"] = display_text.link_host
+    environment.globals["server_name"] = server_name
+    environment.globals["home_url"] = f"{base_path}/"
+    environment.globals["stylesheet_url"] = stylesheet_url(base_path)
+    environment.globals["favicon_url"] = favicon_url(base_path)
+
+
+def render_login(page: LoginPage) -> str:
+    """Return the login page as HTML. The password is never in it, whatever was posted."""
+    return render_template("login.html", page=page)
+
+
+def render_consent(page: ConsentPage) -> str:
+    """Return the consent page as HTML.
+
+    What it shows is for the person; what a POST may grant is decided by the transaction on the server alone.
+    """
+    return render_template("consent.html", page=page)
+
+
+def render_error(page: ErrorPage) -> str:
+    """Return the error page as HTML. Text in `page` is public: it must not reveal registered URIs or who exists."""
+    return render_template("error.html", page=page)
+
+
+def render_home(page: HomePage) -> str:
+    """Return the page at the issuer's root as HTML."""
+    return render_template("home.html", page=page)

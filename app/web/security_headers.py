@@ -1,0 +1,46 @@
+"""The headers that every HTML page carries.
+
+No page has a script, a style of its own or anything from another origin, so the policy allows our stylesheet and our
+images and nothing else. A page that brings a script adds the nonce for it; `script-src` stays 'none' for all others.
+"""
+
+from __future__ import annotations
+
+_CONTENT_SECURITY_POLICY = (
+    "default-src 'none'",
+    "style-src 'self'",
+    "img-src 'self'",
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
+)
+# Chromium, Firefox and Safari know every one of these; a name that a browser does not know costs a console warning.
+_PERMISSIONS_POLICY = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"
+_ONE_YEAR_S = 31_536_000
+
+
+def page_headers(*, has_form: bool, leads_to_client: bool, issuer_is_https: bool) -> dict[str, str]:
+    """Return the headers of one HTML response, the content type excepted.
+
+    `leads_to_client` is true where posting the page's form may end in a redirect to a client: Chromium applies
+    `form-action` to the whole chain of redirects, the client's own hops and custom schemes included, so such a page
+    cannot carry it. `Cross-Origin-Opener-Policy` is absent because it breaks logins in a popup.
+    """
+    policy = list(_CONTENT_SECURITY_POLICY)
+    if not has_form:
+        policy.append("form-action 'none'")
+    elif not leads_to_client:
+        policy.append("form-action 'self'")
+    headers = {
+        "Content-Security-Policy": "; ".join(policy),
+        "X-Frame-Options": "DENY",
+        "X-Content-Type-Options": "nosniff",
+        # Under no-referrer a browser sends `Origin: null` with a form, and checks that look at Origin refuse everybody.
+        "Referrer-Policy": "same-origin" if has_form else "no-referrer",
+        "Cache-Control": "no-store",
+        "Permissions-Policy": _PERMISSIONS_POLICY,
+        "X-Robots-Tag": "noindex, nofollow",
+    }
+    if issuer_is_https:
+        # Not includeSubDomains: the issuer's host does not speak for the hosts beneath it.
+        headers["Strict-Transport-Security"] = f"max-age={_ONE_YEAR_S}"
+    return headers

@@ -1,0 +1,72 @@
+"""The stylesheet and the icon of the pages: read once, named by their content, cached for ever.
+
+A change of the file changes its URL, so a browser never shows a page with the stylesheet of another version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+_DIRECTORY = Path(__file__).with_name("static")
+_HASH_CHARACTERS = 16
+_VERSIONED_NAME = re.compile(r"(?P<stem>[a-z-]{1,40})\.[0-9a-f]{16}\.(?P<suffix>css|svg)")
+_MEDIA_TYPES = {"css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
+_IMMUTABLE = "public, max-age=31536000, immutable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaticFile:
+    """One file as it is answered: `versioned_name` is the last segment of its URL."""
+
+    versioned_name: str
+    media_type: str
+    body: bytes
+
+
+def _read(name: str) -> StaticFile:
+    body = (_DIRECTORY / name).read_bytes()
+    stem, _, suffix = name.rpartition(".")
+    content_hash = hashlib.sha256(body).hexdigest()[:_HASH_CHARACTERS]
+    return StaticFile(
+        versioned_name=f"{stem}.{content_hash}.{suffix}", media_type=_MEDIA_TYPES[suffix], body=body
+    )
+
+
+_FILES: Mapping[str, StaticFile] = MappingProxyType(
+    {name: _read(name) for name in ("tokenhouse.css", "favicon.svg")}
+)
+
+
+def stylesheet_url(base_path: str) -> str:
+    """Return the stylesheet's path on our origin; `base_path` is the issuer's path, without a slash at its end."""
+    return f"{base_path}/static/{_FILES['tokenhouse.css'].versioned_name}"
+
+
+def favicon_url(base_path: str) -> str:
+    """Return the icon's path on our origin; `base_path` as in `stylesheet_url`."""
+    return f"{base_path}/static/{_FILES['favicon.svg'].versioned_name}"
+
+
+def find_static_file(versioned_name: str) -> tuple[bytes, dict[str, str]] | None:
+    """Return body and headers of the file at `<base_path>/static/<versioned_name>`, or None where there is none.
+
+    While a new version rolls out, a page of one version may ask a server of the other for its stylesheet. It gets the
+    one that is here, uncached: a page in last week's clothes is better than a naked one.
+    """
+    match = _VERSIONED_NAME.fullmatch(versioned_name)
+    static_file = _FILES.get(f"{match['stem']}.{match['suffix']}") if match else None
+    if static_file is None:
+        return None
+    is_this_version = static_file.versioned_name == versioned_name
+    return static_file.body, {
+        "Content-Type": static_file.media_type,
+        "Cache-Control": _IMMUTABLE if is_this_version else "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    }

@@ -1,0 +1,178 @@
+"""Pages with content as it comes: the ordinary case of each, and the cases that break a layout or a promise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from flask import Flask
+
+import app.web.pages as pages
+from app.web.pages import (
+    ClientCard,
+    ConsentPage,
+    ConsentResource,
+    ConsentScope,
+    ErrorPage,
+    HomePage,
+    LoginPage,
+    prepare_templates,
+)
+
+TEMPLATES = Path(pages.__file__).with_name("templates")
+
+
+def make_page_app(base_path: str = "") -> Flask:
+    """Return a Flask application that has the templates and nothing else of the server."""
+    flask_app = Flask("page_samples", template_folder=str(TEMPLATES), static_folder=None)
+    prepare_templates(flask_app, base_path=base_path, server_name="Meadow Accounts")
+    return flask_app
+
+
+PHOTO_PRINTS = ClientCard(
+    client_id="photo-prints",
+    client_name="Photo Prints",
+    logo_url="/client-logo/photo-prints",
+    client_uri="https://prints.example/",
+    policy_uri="https://prints.example/privacy",
+    tos_uri="https://prints.example/terms",
+    redirect_host="prints.example",
+    redirect_kind="https",
+)
+LOOPBACK = ClientCard(
+    client_id="album-cli", client_name="Album Backup", redirect_host="this device", redirect_kind="loopback"
+)
+CUSTOM = ClientCard(
+    client_id="phone-app",
+    client_name="Pocket Album",
+    redirect_host="example.album.pocket:",
+    redirect_kind="custom",
+    client_uri="https://pocket-album.example/",
+)
+NASTY_NAME = (
+    "\u202eevil\u202c<script>alert(1)</script> {{7*7}} & \"Quote\" 'Quote' \u0645\u0631\u062d\u0628\u0627 🖼️ "
+    "Extraordinarily-long-name-without-any-place-to-break-it-" + "x" * 200
+)
+NASTY_CLIENT = ClientCard(
+    client_id="c" * 300,
+    client_name=NASTY_NAME,
+    logo_url="https://evil.example/pixel.png",
+    client_uri="javascript:alert(document.domain)",
+    policy_uri="data:text/html,<script>alert(1)</script>",
+    tos_uri="https://a-very-long-host-name-with-many-labels.and-another-label.and-one-more.prints.example/terms",
+    redirect_host="xn--prnts-q4a.a-very-long-host-name-with-many-labels.and-another-label.and-one-more.example",
+    redirect_kind="https",
+)
+
+
+def scope(name: str, description: str, *, required: bool = False, checked: bool = True) -> ConsentScope:
+    """Return a choice whose posted value is its name."""
+    return ConsentScope(value=name, name=name, description=description, required=required, checked=checked)
+
+
+PHOTOS = ConsentResource(
+    resource="https://photos.example/api",
+    resource_name="Photo Library",
+    host="photos.example",
+    scopes=(
+        scope("photos.read", "See your photos and albums", required=True),
+        scope("photos.metadata", "See where and when your photos were taken"),
+        scope("photos.share", "Make links to single photos that others can open", checked=False),
+    ),
+    access_token_lifetime="5 minutes",
+)
+ORDERS = ConsentResource(
+    resource="https://orders.example/",
+    resource_name="Order Desk",
+    host="orders.example",
+    scopes=(
+        scope("orders.read", "See your orders"),
+        scope("orders.write", "Place orders in your name, up to the limit that you have set there"),
+        scope("orders.cancel", "Cancel orders that have not been sent"),
+        scope("invoices.read", "See your invoices"),
+        scope("addresses.read", "See the addresses that you have had things sent to"),
+    ),
+    access_token_lifetime="3 minutes",
+)
+NASTY_RESOURCE = ConsentResource(
+    resource='https://api.example/"><script>alert(1)</script>',
+    resource_name="مكتبة الصور",
+    host="api.a-very-long-host-name-with-many-labels.and-another-label.and-one-more.example",
+    scopes=(
+        scope("read:" + "y" * 180, "<b>Read</b> everything " + "W" * 200),
+        scope("write", "اكتب الصور الخاصة بك في المكتبة"),
+        scope("delete", "Löschen 🗑️ – für immer\u202e"),
+        scope("admin", ""),
+    ),
+    access_token_lifetime="1 minute",
+)
+IDENTITY = (
+    scope("openid", "Recognise you when you come back", required=True),
+    scope("profile", "See your name, picture and language"),
+    scope("email", "See your e-mail address"),
+)
+
+LOGIN = LoginPage(
+    client=PHOTO_PRINTS, transaction="transaction-value", csrf_token="csrf-value", action="/login"
+)
+CONSENT = ConsentPage(
+    client=PHOTO_PRINTS,
+    transaction="transaction-value",
+    csrf_token="csrf-value",
+    action="/consent",
+    username="anna",
+    resources=(PHOTOS,),
+    identity_scopes=IDENTITY,
+)
+ERROR = ErrorPage(
+    title="Authorization error",
+    error="invalid_request",
+    description="The application asked for something that this server does not understand: code_challenge is missing.",
+    incident="K7QF-3M2X",
+    back_uri="https://prints.example/",
+    client_name="Photo Prints",
+)
+HOME = HomePage(
+    issuer="https://login.meadow.example",
+    server_name="Meadow",
+    metadata_uri="https://login.meadow.example/.well-known/oauth-authorization-server",
+)
+
+SAMPLES: dict[str, tuple[Callable[..., str], object]] = {
+    "login": (pages.render_login, LOGIN),
+    "login-refused": (
+        pages.render_login,
+        replace(LOGIN, username="anna", error="The username or the password is not right."),
+    ),
+    "login-loopback": (pages.render_login, replace(LOGIN, client=LOOPBACK)),
+    "login-nasty": (
+        pages.render_login,
+        replace(LOGIN, client=NASTY_CLIENT, username='"><script>alert(1)</script>', error="No <b>entry</b>."),
+    ),
+    "consent": (pages.render_consent, CONSENT),
+    "consent-long": (
+        pages.render_consent,
+        replace(CONSENT, resources=(PHOTOS, ORDERS), identity_scopes=(*IDENTITY, scope("phone", "See your number")), changed=True),
+    ),
+    "consent-loopback": (pages.render_consent, replace(CONSENT, client=LOOPBACK, identity_scopes=())),
+    "consent-custom": (pages.render_consent, replace(CONSENT, client=CUSTOM, duration="once")),
+    "consent-nothing": (pages.render_consent, replace(CONSENT, resources=(), identity_scopes=())),
+    "consent-nasty": (
+        pages.render_consent,
+        replace(CONSENT, client=NASTY_CLIENT, resources=(NASTY_RESOURCE, PHOTOS), username="u" * 150, changed=True),
+    ),
+    "error": (pages.render_error, ERROR),
+    "error-no-way-back": (pages.render_error, replace(ERROR, back_uri=None, client_name=None)),
+    "error-nasty": (
+        pages.render_error,
+        replace(
+            ERROR,
+            description="<script>alert(1)</script> " + "z" * 700,
+            error='"><img src=x>',
+            back_uri="javascript:alert(1)",
+            client_name=NASTY_NAME,
+        ),
+    ),
+    "home": (pages.render_home, HOME),
+}

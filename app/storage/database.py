@@ -20,6 +20,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 T = TypeVar("T")
 
+__all__ = ["Connection", "Database", "DatabaseUnavailable", "after_commit"]
+
 _RETRIES = 3
 _RETRIED_SQLSTATES = frozenset({"40001", "40P01"})
 _AFTER_COMMIT = "tokenhouse.after_commit"

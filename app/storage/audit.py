@@ -1,0 +1,55 @@
+"""The audit trail: rows are only ever added, and leave only by their age."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import Connection, insert, select
+
+from app.storage.tables import audit_events
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRow:
+    """One event. `body` is canonical JSON; `sealed_personal` opens with the person's key or the deployment's."""
+
+    event_id: bytes
+    at: int
+    type: str
+    schema_version: int
+    sub: str | None
+    client_id: str | None
+    grant_id: str | None
+    incident: str | None
+    body: bytes
+    sealed_personal: bytes | None
+
+
+_INSERT = insert(audit_events)
+
+
+def insert_audit_rows(connection: Connection, rows: Iterable[AuditRow]) -> None:
+    """Append events."""
+    connection.execute(_INSERT, [asdict(row) for row in rows])
+
+
+def list_audit_rows(
+    connection: Connection,
+    *,
+    limit: int,
+    event_type: str | None = None,
+    sub: str | None = None,
+    client_id: str | None = None,
+    since: int | None = None,
+) -> tuple[AuditRow, ...]:
+    """The newest `limit` events that fit, the newest first."""
+    query = select(audit_events).order_by(audit_events.c.event_id.desc()).limit(limit)
+    for column, wanted in (
+        (audit_events.c.type, event_type),
+        (audit_events.c.sub, sub),
+        (audit_events.c.client_id, client_id),
+    ):
+        if wanted is not None:
+            query = query.where(column == wanted)
+    if since is not None:
+        query = query.where(audit_events.c.at >= since)
+    return tuple(AuditRow(**row) for row in connection.execute(query).mappings())

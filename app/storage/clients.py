@@ -1,0 +1,180 @@
+"""Clients and their secrets. A client_id is found by digest, then compared; a removed client's row stays for ever."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, bindparam, insert, or_, select, update
+
+from app.storage.tables import client_secrets, clients
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientRow:
+    """One client. `metadata` is its RFC 7591 document, `policy` what the operator decided about it."""
+
+    id: int
+    client_id: str
+    metadata: dict[str, Any]
+    policy: dict[str, Any]
+    policy_version: int
+    security_profile: str
+    created_at: int
+    disabled_at: int | None
+    removed_at: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretRow:
+    """One secret of a client, as a keyed digest."""
+
+    client_pk: int
+    digest: bytes = field(repr=False)
+    digest_key_id: str
+    created_at: int
+    expires_at: int | None
+
+
+_COLUMNS = [clients.c[name] for name in ClientRow.__dataclass_fields__]
+_FIND = select(*_COLUMNS).where(clients.c.client_id_digest == bindparam("client_id_digest"))
+_FIND_BY_PK = select(*_COLUMNS).where(clients.c.id == bindparam("client_pk"))
+_LIST = select(*_COLUMNS).where(clients.c.removed_at.is_(None)).order_by(clients.c.created_at, clients.c.id)
+_SECRET_COLUMNS = [client_secrets.c[name] for name in SecretRow.__dataclass_fields__]
+_FIND_SECRETS = (
+    select(*_SECRET_COLUMNS)
+    .where(client_secrets.c.client_pk == bindparam("client_pk"))
+    .where(or_(client_secrets.c.expires_at.is_(None), client_secrets.c.expires_at > bindparam("now")))
+    .order_by(client_secrets.c.created_at.desc())
+)
+
+
+def insert_client(
+    connection: Connection,
+    *,
+    client_id: str,
+    metadata: Mapping[str, Any],
+    policy: Mapping[str, Any],
+    security_profile: str,
+    created_at: int,
+) -> int:
+    """The internal id of the new client. A client_id that was ever used is an IntegrityError."""
+    inserted = connection.execute(
+        insert(clients)
+        .values(
+            client_id=client_id,
+            client_id_digest=_digest(client_id),
+            metadata=_to_json(metadata),
+            policy=_to_json(policy),
+            policy_version=1,
+            security_profile=security_profile,
+            created_at=created_at,
+        )
+        .returning(clients.c.id)
+    )
+    client_pk: int = inserted.scalar_one()
+    return client_pk
+
+
+def find_client(connection: Connection, client_id: str) -> ClientRow | None:
+    """The client, disabled and removed ones too."""
+    row = connection.execute(_FIND, {"client_id_digest": _digest(client_id)}).mappings().first()
+    # A client_id is case-sensitive text; the digest only shortens the index.
+    if row is None or row["client_id"] != client_id:
+        return None
+    return _read(row)
+
+
+def find_client_by_pk(connection: Connection, client_pk: int) -> ClientRow | None:
+    """The client of an internal id, disabled and removed ones too."""
+    row = connection.execute(_FIND_BY_PK, {"client_pk": client_pk}).mappings().first()
+    return None if row is None else _read(row)
+
+
+def lock_client(connection: Connection, client_id: str) -> ClientRow | None:
+    """The client, whose row nobody else changes until this transaction ends."""
+    query = _FIND.with_for_update()
+    row = connection.execute(query, {"client_id_digest": _digest(client_id)}).mappings().first()
+    return None if row is None or row["client_id"] != client_id else _read(row)
+
+
+def list_clients(connection: Connection) -> tuple[ClientRow, ...]:
+    """Every client that was not removed, the oldest first."""
+    return tuple(_read(row) for row in connection.execute(_LIST).mappings())
+
+
+def set_disabled(connection: Connection, client_pk: int, disabled_at: int | None) -> None:
+    """Disable (a time) or enable (None)."""
+    connection.execute(update(clients).where(clients.c.id == client_pk).values(disabled_at=disabled_at))
+
+
+def set_removed(connection: Connection, client_pk: int, removed_at: int) -> None:
+    """Remove a client for good. The row stays, so that its client_id is never given to another."""
+    connection.execute(
+        update(clients).where(clients.c.id == client_pk).values(removed_at=removed_at, disabled_at=removed_at)
+    )
+
+
+# ----- Secrets -----
+
+
+def insert_client_secret(
+    connection: Connection,
+    client_pk: int,
+    *,
+    digest: bytes,
+    digest_key_id: str,
+    created_at: int,
+    expires_at: int | None = None,
+) -> None:
+    """One more secret with which the client can authenticate itself."""
+    connection.execute(
+        insert(client_secrets).values(
+            client_pk=client_pk,
+            digest=digest,
+            digest_key_id=digest_key_id,
+            created_at=created_at,
+            expires_at=expires_at,
+        )
+    )
+
+
+def find_client_secrets(connection: Connection, client_pk: int, now: int) -> tuple[SecretRow, ...]:
+    """The secrets that count at `now`, the newest first."""
+    rows = connection.execute(_FIND_SECRETS, {"client_pk": client_pk, "now": now})
+    return tuple(SecretRow(**row) for row in rows.mappings())
+
+
+def list_client_secrets(connection: Connection) -> tuple[SecretRow, ...]:
+    """Every secret of every client, expired ones too: for the operator's checks."""
+    return tuple(SecretRow(**row) for row in connection.execute(select(*_SECRET_COLUMNS)).mappings())
+
+
+def expire_client_secrets(connection: Connection, client_pk: int, at: int) -> None:
+    """Let every present secret end at `at`, or earlier where it would have ended earlier."""
+    later = or_(client_secrets.c.expires_at.is_(None), client_secrets.c.expires_at > at)
+    connection.execute(
+        update(client_secrets).where(client_secrets.c.client_pk == client_pk).where(later).values(expires_at=at)
+    )
+
+
+def replace_digest(connection: Connection, old_digest: bytes, *, digest: bytes, digest_key_id: str) -> None:
+    """Digest a secret anew, under the newest key, when it was seen in use."""
+    connection.execute(
+        update(client_secrets)
+        .where(client_secrets.c.digest == old_digest)
+        .values(digest=digest, digest_key_id=digest_key_id)
+    )
+
+
+def _digest(client_id: str) -> bytes:
+    return hashlib.sha256(client_id.encode("utf-8", "surrogatepass")).digest()
+
+
+def _to_json(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"))
+
+
+def _read(row: RowMapping) -> ClientRow:
+    return ClientRow(**{**row, "metadata": json.loads(row["metadata"]), "policy": json.loads(row["policy"])})

@@ -1,0 +1,134 @@
+"""People: found by name without regard to case and by subject; their claims are one JSON document."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
+
+from app.storage.tables import users
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserRow:
+    """One person. `claims` holds what OpenID Connect tells clients, the e-mail excepted where it is not verified."""
+
+    id: int
+    sub: str
+    username: str
+    email: str
+    password_hash: str | None = field(repr=False)
+    claims: dict[str, Any]
+    is_admin: bool
+    created_at: int
+    disabled_at: int | None
+    sealed_audit_key: bytes | None = field(repr=False)
+    seal_key_id: str | None
+
+
+_COLUMNS = [users.c[name] for name in UserRow.__dataclass_fields__]
+_FIND = select(*_COLUMNS).where(users.c.id == bindparam("user_id"))
+_FIND_BY_NAME = select(*_COLUMNS).where(users.c.username_key == bindparam("key"))
+_FIND_BY_SUB = select(*_COLUMNS).where(users.c.sub == bindparam("sub"))
+_LIST = select(*_COLUMNS).order_by(users.c.username_key)
+
+
+def insert_user(
+    connection: Connection,
+    *,
+    sub: str,
+    username: str,
+    username_key: str,
+    email: str,
+    email_key: str,
+    password_hash: str | None,
+    claims: Mapping[str, Any],
+    is_admin: bool,
+    created_at: int,
+    sealed_audit_key: bytes | None = None,
+    seal_key_id: str | None = None,
+) -> int:
+    """The id of the new person. A name that is taken is an IntegrityError."""
+    inserted = connection.execute(
+        insert(users)
+        .values(
+            sub=sub,
+            username=username,
+            username_key=username_key,
+            email=email,
+            email_key=email_key,
+            password_hash=password_hash,
+            claims=_to_json(claims),
+            is_admin=is_admin,
+            created_at=created_at,
+            sealed_audit_key=sealed_audit_key,
+            seal_key_id=seal_key_id,
+        )
+        .returning(users.c.id)
+    )
+    user_id: int = inserted.scalar_one()
+    return user_id
+
+
+def find_user(connection: Connection, user_id: int) -> UserRow | None:
+    """The person of an internal id, disabled ones too."""
+    return _to_row(connection.execute(_FIND, {"user_id": user_id}).mappings().first())
+
+
+def find_user_by_name(connection: Connection, username_key: str) -> UserRow | None:
+    """The person of a folded name (see `username_key` in the services), disabled ones too."""
+    return _to_row(connection.execute(_FIND_BY_NAME, {"key": username_key}).mappings().first())
+
+
+def find_user_by_sub(connection: Connection, sub: str) -> UserRow | None:
+    """The person of a subject, disabled ones too."""
+    return _to_row(connection.execute(_FIND_BY_SUB, {"sub": sub}).mappings().first())
+
+
+def list_users(connection: Connection) -> tuple[UserRow, ...]:
+    """Everybody, by name."""
+    return tuple(_read(row) for row in connection.execute(_LIST).mappings())
+
+
+def lock_user(connection: Connection, sub: str) -> UserRow | None:
+    """The person, whose row nobody else changes until this transaction ends."""
+    query = _FIND_BY_SUB.with_for_update()
+    return _to_row(connection.execute(query, {"sub": sub}).mappings().first())
+
+
+def set_disabled(connection: Connection, user_id: int, disabled_at: int | None) -> None:
+    """Disable (a time) or enable (None). Ends no session: that is the services' part."""
+    connection.execute(update(users).where(users.c.id == user_id).values(disabled_at=disabled_at))
+
+
+def set_password_hash(connection: Connection, user_id: int, password_hash: str) -> None:
+    """Replace the encoded hash."""
+    connection.execute(update(users).where(users.c.id == user_id).values(password_hash=password_hash))
+
+
+def set_email(connection: Connection, user_id: int, *, email: str, email_key: str) -> None:
+    """Replace the e-mail address. What the claims say of its verification is not touched."""
+    connection.execute(update(users).where(users.c.id == user_id).values(email=email, email_key=email_key))
+
+
+def set_claims(connection: Connection, user_id: int, claims: Mapping[str, Any]) -> None:
+    """Replace the whole document of claims."""
+    connection.execute(update(users).where(users.c.id == user_id).values(claims=_to_json(claims)))
+
+
+def set_admin(connection: Connection, user_id: int, *, is_admin: bool) -> None:
+    """Make somebody an administrator, or no longer."""
+    connection.execute(update(users).where(users.c.id == user_id).values(is_admin=is_admin))
+
+
+def _to_json(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"))
+
+
+def _to_row(row: RowMapping | None) -> UserRow | None:
+    return None if row is None else _read(row)
+
+
+def _read(row: RowMapping) -> UserRow:
+    return UserRow(**{**row, "claims": json.loads(row["claims"])})

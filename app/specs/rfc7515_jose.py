@@ -42,6 +42,7 @@ __all__ = [
     "PrivateKey",
     "PublicKey",
     "UnverifiedHeader",
+    "check_header",
     "decode_base64url",
     "encode_base64url",
     "generate_private_jwk",
@@ -137,6 +138,8 @@ class UnverifiedHeader:
     typ: str | None
     # `typ` as a media type in lower case: RFC 7515 4.1.9 lets the sender leave `application/` out.
     media_type: str | None
+    # Which of the members are there by which a sender names the key that it wants to be verified with.
+    own_keys: frozenset[str]
     members: Mapping[str, Any]
 
 
@@ -198,7 +201,9 @@ def verify_jws(
             else "the token is not a JWS in compact form"
         )
     header = _parse_header_segment(token[: len(parts[0])])
-    _check_header(header, key, algorithms=algorithms, typ=typ, caller_reads=caller_reads)
+    check_header(header, algorithms=algorithms, typ=typ, caller_reads=caller_reads)
+    if header.alg not in key.algorithms:
+        raise InvalidJws("the token's alg does not fit the key")
     try:
         signature = decode_base64url(parts[2])
         payload = decode_base64url(parts[1])
@@ -210,22 +215,19 @@ def verify_jws(
     return payload
 
 
-def _check_header(
-    header: UnverifiedHeader,
-    key: PublicKey,
-    *,
-    algorithms: Collection[str],
-    typ: str | None,
-    caller_reads: Collection[str],
+def check_header(
+    header: UnverifiedHeader, *, algorithms: Collection[str], typ: str | None, caller_reads: Collection[str] = ()
 ) -> None:
+    """Raises InvalidJws unless the header asks for what the caller accepts: what can be judged before there is a key.
+
+    verify_jws calls this itself; it is public for callers that would fetch a key for the token first.
+    """
     if header.alg not in algorithms:
         raise InvalidJws("the token's alg is not accepted")
-    if header.alg not in key.algorithms:
-        raise InvalidJws("the token's alg does not fit the key")
     if typ is not None and header.media_type != _media_type(typ):
         raise InvalidJws(f"the token's typ is not {typ}")
-    if own_keys := (_KEY_BEARING_MEMBERS & header.members.keys()).difference(caller_reads):
-        raise InvalidJws(f"the token's header brings its own key ({min(own_keys)})")
+    if header.own_keys and (unread := header.own_keys.difference(caller_reads)):
+        raise InvalidJws(f"the token's header brings its own key ({min(unread)})")
 
 
 @lru_cache(maxsize=64)
@@ -261,5 +263,6 @@ def _parse_header_segment(segment: str) -> UnverifiedHeader:
         kid=kid,
         typ=typ,
         media_type=None if typ is None else _media_type(typ),
+        own_keys=_KEY_BEARING_MEMBERS & members.keys(),
         members=MappingProxyType(members),
     )

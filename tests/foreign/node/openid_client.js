@@ -1,0 +1,67 @@
+// openid-client 6, as its README shows the authorization code flow for a confidential or public client.
+
+import * as client from 'openid-client';
+
+import { askBrowser, config, insecure, print, run } from './conversation.js';
+
+const METHODS = {
+  client_secret_basic: client.ClientSecretBasic,
+  client_secret_post: client.ClientSecretPost,
+  none: client.None,
+};
+
+await run(async () => {
+  const authenticate = METHODS[config.token_endpoint_auth_method ?? 'client_secret_basic'];
+  const settings = await client.discovery(
+    new URL(config.issuer),
+    config.client_id,
+    { id_token_signed_response_alg: config.id_token_signed_response_alg ?? 'RS256' },
+    authenticate(config.client_secret),
+    {
+      algorithm: config.discovery ?? 'oidc',
+      execute: insecure ? [client.allowInsecureRequests] : [],
+    },
+  );
+  // Without this the library trusts TLS for ID tokens that come straight from the token endpoint.
+  client.enableNonRepudiationChecks(settings);
+
+  const codeVerifier = client.randomPKCECodeVerifier();
+  const state = client.randomState();
+  const nonce = client.randomNonce();
+  const openid = config.scope.split(' ').includes('openid');
+  const resource = config.resource ? { resource: config.resource } : {};
+  const callback = await askBrowser(
+    client.buildAuthorizationUrl(settings, {
+      redirect_uri: config.redirect_uri,
+      scope: config.scope,
+      code_challenge: await client.calculatePKCECodeChallenge(codeVerifier),
+      code_challenge_method: 'S256',
+      state,
+      ...(openid ? { nonce } : {}),
+      ...resource,
+    }),
+  );
+
+  const tokens = await client.authorizationCodeGrant(
+    settings,
+    callback,
+    {
+      pkceCodeVerifier: codeVerifier,
+      expectedState: state,
+      ...(openid ? { expectedNonce: nonce, idTokenExpected: true } : {}),
+    },
+    resource,
+  );
+
+  const claims = tokens.claims();
+  const userinfo =
+    openid && !config.resource ? await client.fetchUserInfo(settings, tokens.access_token, claims.sub) : undefined;
+  print({
+    access_token: tokens.access_token,
+    token_type: tokens.token_type,
+    expires_in: tokens.expires_in,
+    scope: tokens.scope,
+    id_token_claims: claims,
+    userinfo,
+  });
+});

@@ -1,0 +1,147 @@
+"""Runs the scripts of tests/foreign/node: npm's OpenID clients and resource-server libraries, unmodified.
+
+Nothing here knows Tokenhouse: a `ForeignConfig` names any issuer, and `Drive` is whatever logs a person in.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.node_runtime import find_node, node_environment, node_project
+
+FOLDER = Path(__file__).resolve().parent / "node"
+SCRIPT_TIMEOUT_S = 60
+
+Drive = Callable[[str], str]
+"""Takes the authorization URL, acts as the person's browser, returns the URL that the client is called back at."""
+
+
+class ForeignRefusal(AssertionError):
+    """The foreign library did not accept what the server gave; the message is the library's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignConfig:
+    """What a client has to know about a server and itself.
+
+    `client_secret` None means a public client. `resource` None asks for a token for UserInfo. `ca_file` is the
+    certificate that the server's one is verified against, and `loopback_names` are host names that mean this machine.
+    """
+
+    issuer: str
+    client_id: str
+    client_secret: str | None
+    redirect_uri: str
+    scope: str
+    resource: str | None = None
+    token_endpoint_auth_method: str = "client_secret_basic"
+    id_token_signed_response_alg: str = "RS256"
+    discovery: str = "oidc"
+    ca_file: str | None = None
+    loopback_names: tuple[str, ...] = ()
+
+
+def run_node_flow(script: str, config: ForeignConfig, drive: Drive) -> dict[str, Any]:
+    """Runs `openid_client.js` or `oauth4webapi.js` to the end and returns what it printed.
+
+    Raises `ForeignRefusal` where the library refuses, with the library's code and message.
+    """
+    with _script(script, _document(config), config) as process:
+        first = _read_line(process)
+        if "authorization_url" not in first:
+            raise ForeignRefusal(f"{script}: {first}")
+        callback_url = drive(first["authorization_url"])
+        stdin = process.stdin
+        if stdin is None:
+            raise RuntimeError("the script has no stdin")
+        stdin.write(callback_url + "\n")
+        stdin.flush()
+        return _refuse_errors(script, _read_line(process))
+
+
+def verify_with_jose(access_token: str, config: ForeignConfig) -> dict[str, Any]:
+    """`{"claims", "header"}` as npm's jose sees them; raises `ForeignRefusal` where it refuses."""
+    document = {**_document(config), "access_token": access_token}
+    with _script("verify_access_token.js", document, config) as process:
+        return _refuse_errors("verify_access_token.js", _read_line(process))
+
+
+@contextlib.contextmanager
+def protected_express_api(
+    config: ForeignConfig, *, scope_of_photos: str, access_token_signing_alg: str = "ES256"
+) -> Iterator[str]:
+    """The base URL of an Express API behind express-oauth2-jwt-bearer, with `/photos` and `/albums`."""
+    document = {
+        **_document(config),
+        "scope_of_photos": scope_of_photos,
+        "access_token_signing_alg": access_token_signing_alg,
+    }
+    with _script("protected_api.js", document, config) as process:
+        yield f"http://127.0.0.1:{_read_line(process)['port']}"
+
+
+def _document(config: ForeignConfig) -> dict[str, Any]:
+    """The JSON that the scripts read; None is left out, as an absent member."""
+    members = {
+        "issuer": config.issuer,
+        "client_id": config.client_id,
+        "client_secret": config.client_secret,
+        "redirect_uri": config.redirect_uri,
+        "scope": config.scope,
+        "resource": config.resource,
+        "token_endpoint_auth_method": config.token_endpoint_auth_method,
+        "id_token_signed_response_alg": config.id_token_signed_response_alg,
+        "discovery": config.discovery,
+    }
+    return {name: value for name, value in members.items() if value is not None}
+
+
+@contextlib.contextmanager
+def _script(name: str, document: Mapping[str, Any], config: ForeignConfig) -> Iterator[subprocess.Popen[str]]:
+    project = node_project(FOLDER)
+    environment = {
+        **node_environment(),
+        "FOREIGN_CONFIG": json.dumps(document),
+        "LOOPBACK_NAMES": ",".join(config.loopback_names),
+    }
+    if config.ca_file is not None:
+        environment["NODE_EXTRA_CA_CERTS"] = os.path.abspath(config.ca_file)
+    process = subprocess.Popen(
+        [str(find_node()), "--import", "./loopback_names.js", name],
+        cwd=project,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    watchdog = threading.Timer(SCRIPT_TIMEOUT_S, process.kill)
+    watchdog.start()
+    try:
+        yield process
+    finally:
+        watchdog.cancel()
+        process.kill()
+        process.communicate()
+
+
+def _read_line(process: subprocess.Popen[str]) -> dict[str, Any]:
+    line = process.stdout.readline() if process.stdout else ""
+    if not line:
+        process.wait(SCRIPT_TIMEOUT_S)
+        stderr = process.stderr.read() if process.stderr else ""
+        raise ForeignRefusal(f"the script ended without an answer: {stderr.strip()[-1500:]}")
+    document: dict[str, Any] = json.loads(line)
+    return document
+
+
+def _refuse_errors(script: str, document: dict[str, Any]) -> dict[str, Any]:
+    if "error" in document:
+        raise ForeignRefusal(f"{script}: {document}")
+    return document

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Stage = Literal["stable", "experimental"]
-Profile = Literal["oauth21", "openid", "fapi2"]
+Profile = Literal["oauth21", "openid"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,6 @@ class ProfileRules:
 PROFILES: dict[Profile, ProfileRules] = {
     "openid": ProfileRules(name="openid", strictness=0, pkce_optional_for_confidential_clients=True),
     "oauth21": ProfileRules(name="oauth21", strictness=1, pkce_optional_for_confidential_clients=False),
-    "fapi2": ProfileRules(name="fapi2", strictness=2, pkce_optional_for_confidential_clients=False),
 }
 
 

@@ -1,0 +1,174 @@
+"""Clients and resources as the rules see them, remembered until the database says that something changed.
+
+A small cache in front of the tables: `refresh` looks at the change counters at most every half second, so that a
+change made anywhere is seen everywhere within one. A client that was not found is never remembered. What redeems
+something reads the state again inside its own transaction; this cache is never the only truth for that.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from cachetools import LRUCache
+
+from app.features import Profile
+from app.specs.rfc7591_metadata import ClientMetadata, ResourceMetadata, parse_client_metadata, parse_resource_metadata
+from app.storage.clients import ClientRow, find_client
+from app.storage.database import Database
+from app.storage.resources import ResourceRow, list_resources
+
+_REMEMBERED_CLIENTS = 10_000
+
+
+class BrokenClient(Exception):
+    """The stored client cannot be read; only this client fails."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """A registered client: its metadata, and what the operator decided about it."""
+
+    pk: int
+    client_id: str
+    metadata: ClientMetadata
+    policy_version: int
+    security_profile: Profile
+    is_disabled: bool
+
+    @property
+    def is_confidential(self) -> bool:
+        """Whether the client authenticates itself (RFC 6749 2.1)."""
+        return self.metadata.token_endpoint_auth_method != "none"  # noqa: S105 - a method's name
+
+    @property
+    def name(self) -> str:
+        """What people are shown; the client_id where no name was registered."""
+        return self.metadata.client_name or self.client_id
+
+    def may_ask_for(self, resource: str) -> bool:
+        """Whether the operator lets this client ask for the resource."""
+        resources = self.metadata.policy.resources
+        return resources is None or resource in resources
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """A registered API."""
+
+    pk: int
+    metadata: ResourceMetadata
+    descriptions: Mapping[str, str]
+    required: frozenset[str]
+
+    @property
+    def identifier(self) -> str:
+        """The `aud` of its tokens, always this and never an alias."""
+        return self.metadata.resource
+
+    @property
+    def name(self) -> str:
+        """What people are shown."""
+        return self.metadata.resource_name or self.metadata.resource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """Every resource, by identifier and alias, and by scope."""
+
+    by_identifier: Mapping[str, Resource]
+    all: tuple[Resource, ...]
+
+    def find(self, identifier: str) -> Resource | None:
+        """The resource of an identifier or alias, matched exactly."""
+        return self.by_identifier.get(identifier)
+
+
+class ClientRegistry:
+    """The remembered clients and resources of one process."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._clients: LRUCache[str, Client] = LRUCache(maxsize=_REMEMBERED_CLIENTS)
+        self._resources: Resources | None = None
+        self._lock = threading.Lock()
+        self._generation = 0
+
+    def find_client(self, client_id: str) -> Client | None:
+        """The client, disabled ones too; None if there is none. Raises `BrokenClient`."""
+        with self._lock:
+            client = self._clients.get(client_id)
+            generation = self._generation
+        if client is not None:
+            return client
+        with self._database.reading() as connection:
+            row = find_client(connection, client_id)
+        if row is None or row.removed_at is not None:
+            return None
+        client = read_client(row)
+        self._remember(generation, lambda: self._clients.__setitem__(client_id, client))
+        return client
+
+    def resources(self) -> Resources:
+        """Every resource."""
+        with self._lock:
+            resources = self._resources
+            generation = self._generation
+        if resources is not None:
+            return resources
+        with self._database.reading() as connection:
+            rows = list_resources(connection)
+        resources = read_resources(rows)
+
+        def keep() -> None:
+            self._resources = resources
+
+        self._remember(generation, keep)
+        return resources
+
+    def forget(self) -> None:
+        """Drop everything remembered: something changed."""
+        with self._lock:
+            self._clients.clear()
+            self._resources = None
+            self._generation += 1
+
+    def _remember(self, generation: int, keep: Callable[[], None]) -> None:
+        with self._lock:
+            # What was read before a `forget` may be older than the change that caused it.
+            if generation == self._generation:
+                keep()
+
+
+def read_client(row: ClientRow) -> Client:
+    """A stored client. Raises `BrokenClient` where the row is damaged."""
+    try:
+        metadata = parse_client_metadata({**row.metadata, "policy": row.policy})
+    except Exception as error:
+        # Whatever is wrong with one row must stay with that one client.
+        raise BrokenClient(f"client {row.id}") from error
+    profile: Profile = row.security_profile  # type: ignore[assignment]
+    return Client(
+        pk=row.id,
+        client_id=row.client_id,
+        metadata=metadata,
+        policy_version=row.policy_version,
+        security_profile=profile,
+        is_disabled=row.disabled_at is not None,
+    )
+
+
+def read_resources(rows: tuple[ResourceRow, ...]) -> Resources:
+    """The stored resources, indexed."""
+    by_identifier: dict[str, Resource] = {}
+    resources = []
+    for row in rows:
+        metadata = parse_resource_metadata(row.metadata)
+        resource = Resource(
+            pk=row.id,
+            metadata=metadata,
+            descriptions={scope.name: scope.description for scope in metadata.scopes},
+            required=frozenset(scope.name for scope in metadata.scopes if scope.required),
+        )
+        resources.append(resource)
+        by_identifier.update((identifier, resource) for identifier in row.identifiers)
+    return Resources(by_identifier=by_identifier, all=tuple(resources))

@@ -1,0 +1,223 @@
+"""One opened deployment: the settings, the database, the keys, and what remembers them.
+
+`open_deployment` refuses, with a sentence, to start on a database that was not initialised, belongs to another issuer,
+has another schema, or whose key-encryption key is not at hand. Nothing here makes a key.
+"""
+
+import threading
+import time
+from dataclasses import dataclass
+
+from app.features import Profile
+from app.services.client_registry import ClientRegistry
+from app.services.clock import Clock, system_clock
+from app.services.failpoints import Failpoint, no_failpoint
+from app.services.hash_password import Argon2Parameters, PasswordPool
+from app.services.record_event import Event, EventRecorder
+from app.services.rotate_keys import KeyChange, RotationPolicy, rotate_due
+from app.services.seals import Kek, KekError, SealError, Seals, read_kek
+from app.services.signing_keys import NoSigningKey, SigningKeys, open_signing_keys
+from app.settings import Settings
+from app.specs.rfc7517_jwk import PrivateKey
+from app.storage import schema
+from app.storage.changes import read_versions
+from app.storage.database import Connection, Database, DatabaseUnavailable
+from app.storage.deployment import DeploymentRow, find_deployment
+from app.storage.sealed_keys import list_sealed_keys
+from app.storage.signing_keys import list_signing_keys
+
+_LOOK_FOR_CHANGES_EVERY_S = 0.4
+
+
+class DeploymentError(Exception):
+    """The server cannot start; the message says why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcrNames:
+    """The wire names of the authentication levels, lowest first."""
+
+    pwd: str
+    mfa: str
+    phr: str
+
+
+class Deployment:
+    """What the services work with. One per process; safe for its threads."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        database: Database,
+        row: DeploymentRow,
+        kek: Kek,
+        seals: Seals,
+        keys: SigningKeys,
+        clock: Clock,
+        failpoint: Failpoint,
+    ) -> None:
+        self.settings = settings
+        self.database = database
+        self.seals = seals
+        self.clock = clock
+        self.failpoint = failpoint
+        self.issuer = settings.issuer
+        self.profile: Profile = settings.profile
+        self.acr_names = AcrNames(pwd=row.acr_pwd, mfa=row.acr_mfa, phr=row.acr_phr)
+        self.registry = ClientRegistry(database)
+        self.recorder = EventRecorder(database, seals, clock)
+        self.passwords = PasswordPool(
+            Argon2Parameters(
+                time_cost=row.argon2_time_cost,
+                memory_kib=row.argon2_memory_kib,
+                parallelism=row.argon2_parallelism,
+            ),
+            workers=settings.password_hash_workers,
+            queue=settings.password_hash_queue,
+        )
+        self.rotation = RotationPolicy.from_seconds(
+            signing_key_lifetime_s=settings.signing_key_lifetime_s, jwks_max_age_s=settings.jwks_max_age_s
+        )
+        self.kek_fingerprint = kek.fingerprint
+        self._keys = keys
+        self._versions: dict[str, int] = {}
+        self._looked_at = float("-inf")
+        self._refreshing = threading.Lock()
+
+    @property
+    def keys(self) -> SigningKeys:
+        """The signing keys, as of at most a second ago."""
+        self.notice_changes()
+        return self._keys
+
+    def get_signing_key(self, alg: str) -> PrivateKey:
+        """The key that signs with `alg` now; never one that outlived its rotation. Raises `NoSigningKey`."""
+        active = self.keys.active.get(alg)
+        if active is None or self.clock() >= self.rotation.must_not_sign_after(active.active_at):
+            self.rotate_keys_if_due()
+            active = self._keys.get_active(alg)
+        return active.key
+
+    def rotate_keys_if_due(self) -> tuple[KeyChange, ...]:
+        """Do what is due of the rotation, under its lock in the database, and read the keys anew."""
+        now = self.clock()
+
+        def rotate(connection: Connection) -> tuple[KeyChange, ...]:
+            done = rotate_due(connection, self.seals, self.rotation, now=now)
+            for change in done:
+                event = Event(type=f"key.{change.state}", actor="server", body={"kid": change.kid, "alg": change.alg})
+                self.recorder.record(connection, event)
+            return done
+
+        done = self.database.transact(rotate)
+        if done:
+            self._read_keys()
+        return done
+
+    def notice_changes(self) -> None:
+        """Drop what is remembered of what changed in the database, looking at most every 0.4 s.
+
+        While the database does not answer, what is remembered stays in use: public keys and metadata are served on.
+        """
+        if time.monotonic() - self._looked_at < _LOOK_FOR_CHANGES_EVERY_S:
+            return
+        if not self._refreshing.acquire(blocking=False):
+            return
+        try:
+            with self.database.reading() as connection:
+                versions = read_versions(connection)
+            changed = {name for name, version in versions.items() if self._versions.get(name) != version}
+            if self._versions and changed & {"clients", "resources"}:
+                self.registry.forget()
+            if self._versions and "keys" in changed:
+                self._read_keys()
+            self._versions = versions
+        except DatabaseUnavailable:
+            pass
+        finally:
+            self._looked_at = time.monotonic()
+            self._refreshing.release()
+
+    def check_ready(self) -> str | None:
+        """What keeps this process from serving, or None. Looks at the database, its clock and the KEK's file."""
+        try:
+            with self.database.reading() as connection:
+                skew_ms = abs(schema.database_time(connection) - system_clock())
+                schema.check_version(connection)
+        except DatabaseUnavailable:
+            return "the database does not answer"
+        except schema.SchemaError as error:
+            return str(error)
+        if skew_ms > 5000:
+            return "the clock differs from the database's by more than 5 s"
+        try:
+            read_kek(self.settings.keys_dir, expected_fingerprint=self.kek_fingerprint)
+        except KekError:
+            return "the key-encryption key is not readable"
+        return None
+
+    def close(self) -> None:
+        """Write what waits, end the threads, close the connections."""
+        while self.recorder.flush_refusals():
+            pass
+        self.passwords.shutdown()
+        self.database.dispose()
+
+    def _read_keys(self) -> None:
+        with self.database.reading() as connection:
+            rows = list_signing_keys(connection)
+        self._keys = open_signing_keys(self.seals, rows, known=self._keys)
+
+
+def open_deployment(
+    settings: Settings, *, clock: Clock = system_clock, failpoint: Failpoint = no_failpoint, pool_size: int = 32
+) -> Deployment:
+    """The deployment that the settings name. Raises `DeploymentError`."""
+    database = Database(settings.database_url.get_secret_value(), pool_size=pool_size)
+    try:
+        return _open(settings, database, clock=clock, failpoint=failpoint)
+    except (DatabaseUnavailable, schema.SchemaError, KekError, SealError, NoSigningKey) as error:
+        database.dispose()
+        if isinstance(error, DatabaseUnavailable):
+            raise DeploymentError(f"the database cannot be used: {error} ({database!r})") from error
+        raise DeploymentError(str(error)) from error
+    except BaseException:
+        database.dispose()
+        raise
+
+
+def _open(settings: Settings, database: Database, *, clock: Clock, failpoint: Failpoint) -> Deployment:
+    with database.reading() as connection:
+        schema.check_version(connection)
+        row = find_deployment(connection)
+        sealed_keys = list_sealed_keys(connection)
+        signing_keys = list_signing_keys(connection)
+    if row is None:
+        raise DeploymentError("this database has not been initialised: run `tokenhouse init`")
+    check_identity(settings, row)
+    kek = read_kek(settings.keys_dir, expected_fingerprint=row.kek_fingerprint)
+    seals = Seals(kek, sealed_keys)
+    return Deployment(
+        settings=settings,
+        database=database,
+        row=row,
+        kek=kek,
+        seals=seals,
+        keys=open_signing_keys(seals, signing_keys),
+        clock=clock,
+        failpoint=failpoint,
+    )
+
+
+def check_identity(settings: Settings, row: DeploymentRow) -> None:
+    """One database is one issuer: raises `DeploymentError` naming the setting that differs from `init`'s."""
+    for name, here, there in (
+        ("TOKENHOUSE_ISSUER", settings.issuer, row.issuer),
+        ("TOKENHOUSE_ISSUER (its host is the passkeys' rp_id)", settings.rp_id, row.rp_id),
+        ("TOKENHOUSE_ACR_PWD", settings.acr_pwd, row.acr_pwd),
+        ("TOKENHOUSE_ACR_MFA", settings.acr_mfa, row.acr_mfa),
+        ("TOKENHOUSE_ACR_PHR", settings.acr_phr, row.acr_phr),
+    ):
+        if here != there:
+            raise DeploymentError(f"{name} is {here!r}, but this database was initialised with {there!r}")

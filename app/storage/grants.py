@@ -1,0 +1,298 @@
+"""Grants: one per authorization response, and the codes and access tokens that hang on it."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from app.storage.tables import access_tokens, authorization_codes, clients, grants, session_clients, sessions, users
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantRow:
+    """What one person granted to one client, once. `snapshot` never changes."""
+
+    grant_id: str
+    user_id: int | None
+    client_pk: int
+    session_id: int | None
+    parent_grant_id: str | None
+    snapshot: dict[str, Any]
+    duration: str
+    policy_version: int
+    created_at: int
+    expires_at: int
+    revoked_at: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantView:
+    """A grant with the wire names of whom it concerns."""
+
+    grant: GrantRow
+    sub: str | None
+    username: str | None
+    client_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeRow:
+    """An authorization code and the state of its grant."""
+
+    digest: bytes
+    grant_id: str
+    request: dict[str, Any]
+    created_at: int
+    expires_at: int
+    used_at: int | None
+    client_pk: int
+    user_id: int
+    sub: str
+    user_claims: dict[str, Any]
+    snapshot: dict[str, Any]
+    grant_expires_at: int
+    grant_revoked_at: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenHolder:
+    """Whom a live access token speaks for."""
+
+    sub: str
+    user_claims: dict[str, Any]
+    client_id: str
+
+
+_INSERT_GRANT = insert(grants)
+_INSERT_CODE = insert(authorization_codes)
+_INSERT_ACCESS_TOKEN = insert(access_tokens)
+
+_FIND_CODE = (
+    select(
+        authorization_codes.c.digest,
+        authorization_codes.c.grant_id,
+        authorization_codes.c.request,
+        authorization_codes.c.created_at,
+        authorization_codes.c.expires_at,
+        authorization_codes.c.used_at,
+        grants.c.client_pk,
+        grants.c.user_id,
+        users.c.sub,
+        users.c.claims,
+        grants.c.snapshot,
+        grants.c.expires_at,
+        grants.c.revoked_at,
+    )
+    .select_from(
+        authorization_codes.join(grants, grants.c.grant_id == authorization_codes.c.grant_id).join(
+            users, users.c.id == grants.c.user_id
+        )
+    )
+    .where(authorization_codes.c.digest.in_(bindparam("digests", expanding=True)))
+)
+
+# Locked in this order by everybody: grant, session, user, client. FOR SHARE waits for a revocation that is under way
+# and, once it has committed, judges the changed row anew: a plain SELECT would issue against what was just revoked.
+_LOCK_LIVE_GRANT = (
+    select(grants.c.grant_id)
+    .select_from(
+        grants.join(sessions, sessions.c.id == grants.c.session_id)
+        .join(users, users.c.id == grants.c.user_id)
+        .join(clients, clients.c.id == grants.c.client_pk)
+    )
+    .where(
+        grants.c.grant_id == bindparam("grant_id"),
+        grants.c.revoked_at.is_(None),
+        grants.c.expires_at > bindparam("now"),
+        sessions.c.revoked_at.is_(None),
+        sessions.c.expires_at > bindparam("now"),
+        users.c.disabled_at.is_(None),
+        clients.c.disabled_at.is_(None),
+        clients.c.removed_at.is_(None),
+    )
+    .with_for_update(read=True, of=[grants, sessions, users, clients])
+)
+
+_LOCK_LIVE_SESSION = (
+    select(sessions.c.expires_at, session_clients.c.sid)
+    .select_from(
+        sessions.join(users, users.c.id == sessions.c.user_id)
+        .join(clients, clients.c.id == bindparam("client_pk"))
+        .outerjoin(
+            session_clients,
+            (session_clients.c.session_id == sessions.c.id) & (session_clients.c.client_pk == clients.c.id),
+        )
+    )
+    .where(
+        sessions.c.id == bindparam("session_id"),
+        sessions.c.revoked_at.is_(None),
+        sessions.c.expires_at > bindparam("now"),
+        users.c.disabled_at.is_(None),
+        clients.c.disabled_at.is_(None),
+        clients.c.removed_at.is_(None),
+    )
+    .with_for_update(read=True, of=[sessions, users, clients])
+)
+
+_FIND_HOLDER = (
+    select(users.c.sub, users.c.claims, clients.c.client_id)
+    .select_from(
+        access_tokens.join(grants, grants.c.grant_id == access_tokens.c.grant_id)
+        .join(sessions, sessions.c.id == grants.c.session_id)
+        .join(users, users.c.id == grants.c.user_id)
+        .join(clients, clients.c.id == grants.c.client_pk)
+    )
+    .where(
+        access_tokens.c.jti == bindparam("jti"),
+        access_tokens.c.revoked_at.is_(None),
+        access_tokens.c.expires_at > bindparam("now"),
+        grants.c.revoked_at.is_(None),
+        grants.c.expires_at > bindparam("now"),
+        sessions.c.revoked_at.is_(None),
+        users.c.disabled_at.is_(None),
+        clients.c.disabled_at.is_(None),
+        clients.c.removed_at.is_(None),
+    )
+)
+
+
+def insert_grant(connection: Connection, row: GrantRow) -> None:
+    """Store a new grant."""
+    values = {name: getattr(row, name) for name in row.__slots__}
+    connection.execute(_INSERT_GRANT, {**values, "snapshot": json.dumps(row.snapshot, separators=(",", ":"))})
+
+
+def insert_code(
+    connection: Connection,
+    *,
+    digest: bytes,
+    digest_key_id: str,
+    grant_id: str,
+    request: dict[str, Any],
+    now: int,
+    expires_at: int,
+) -> None:
+    """Store a new authorization code, by digest."""
+    connection.execute(
+        _INSERT_CODE,
+        {
+            "digest": digest,
+            "digest_key_id": digest_key_id,
+            "grant_id": grant_id,
+            "request": json.dumps(request, separators=(",", ":")),
+            "created_at": now,
+            "expires_at": expires_at,
+            "used_at": None,
+        },
+    )
+
+
+def find_code(connection: Connection, digests: tuple[bytes, ...]) -> CodeRow | None:
+    """The code, used and expired ones too."""
+    row = connection.execute(_FIND_CODE, {"digests": digests}).first()
+    if row is None:
+        return None
+    return CodeRow(
+        digest=row[0],
+        grant_id=row[1],
+        request=json.loads(row[2]),
+        created_at=row[3],
+        expires_at=row[4],
+        used_at=row[5],
+        client_pk=row[6],
+        user_id=row[7],
+        sub=row[8],
+        user_claims=json.loads(row[9]),
+        snapshot=json.loads(row[10]),
+        grant_expires_at=row[11],
+        grant_revoked_at=row[12],
+    )
+
+
+def lock_live_grant(connection: Connection, grant_id: str, *, now: int) -> bool:
+    """Hold grant, session, user and client until the transaction ends; whether all of them are alive."""
+    return connection.execute(_LOCK_LIVE_GRANT, {"grant_id": grant_id, "now": now}).first() is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveSession:
+    """A session held for the rest of the transaction."""
+
+    expires_at: int
+    sid: str | None
+
+
+def lock_live_session(connection: Connection, *, session_id: int, client_pk: int, now: int) -> LiveSession | None:
+    """Hold session, user and client until the transaction ends; None unless all of them are alive."""
+    parameters = {"session_id": session_id, "client_pk": client_pk, "now": now}
+    row = connection.execute(_LOCK_LIVE_SESSION, parameters).first()
+    return None if row is None else LiveSession(expires_at=row[0], sid=row[1])
+
+
+def insert_access_token(connection: Connection, *, jti: bytes, grant_id: str, expires_at: int) -> None:
+    """Store which grant an access token hangs on."""
+    parameters = {"jti": jti, "grant_id": grant_id, "expires_at": expires_at, "revoked_at": None}
+    connection.execute(_INSERT_ACCESS_TOKEN, parameters)
+
+
+def find_token_holder(connection: Connection, jti: bytes, *, now: int) -> TokenHolder | None:
+    """Whom an access token speaks for; None once it, its grant, session, user or client has ended."""
+    row = connection.execute(_FIND_HOLDER, {"jti": jti, "now": now}).first()
+    return None if row is None else TokenHolder(sub=row[0], user_claims=json.loads(row[1]), client_id=row[2])
+
+
+def revoke_grant(connection: Connection, grant_id: str, *, now: int) -> bool:
+    """End a grant and the access tokens on it; whether it was alive."""
+    ended = connection.execute(
+        update(grants).where(grants.c.grant_id == grant_id, grants.c.revoked_at.is_(None)).values(revoked_at=now)
+    )
+    # The root first, its children in a later statement: what was issued in between is found now.
+    connection.execute(
+        update(access_tokens)
+        .where(access_tokens.c.grant_id == grant_id, access_tokens.c.revoked_at.is_(None))
+        .values(revoked_at=now)
+    )
+    return ended.rowcount > 0
+
+
+def revoke_user_grants(connection: Connection, user_id: int, *, now: int) -> int:
+    """End every grant of a person; how many."""
+    ended = connection.execute(
+        update(grants).where(grants.c.user_id == user_id, grants.c.revoked_at.is_(None)).values(revoked_at=now)
+    )
+    return ended.rowcount
+
+
+def revoke_client_grants(connection: Connection, client_pk: int, *, now: int) -> int:
+    """End every grant to a client; how many."""
+    ended = connection.execute(
+        update(grants).where(grants.c.client_pk == client_pk, grants.c.revoked_at.is_(None)).values(revoked_at=now)
+    )
+    return ended.rowcount
+
+
+def list_grants(
+    connection: Connection, *, now: int, grant_id: str | None = None, user_id: int | None = None
+) -> tuple[GrantView, ...]:
+    """The live grants, the newest first; with `grant_id`, that one whether it is alive or not."""
+    query = (
+        select(grants, users.c.sub, users.c.username, clients.c.client_id)
+        .select_from(
+            grants.outerjoin(users, users.c.id == grants.c.user_id).join(clients, clients.c.id == grants.c.client_pk)
+        )
+        .order_by(grants.c.created_at.desc(), grants.c.grant_id)
+    )
+    if grant_id is not None:
+        query = query.where(grants.c.grant_id == grant_id)
+    else:
+        query = query.where(grants.c.revoked_at.is_(None), grants.c.expires_at > now)
+    if user_id is not None:
+        query = query.where(grants.c.user_id == user_id)
+    views = []
+    for row in connection.execute(query).mappings():
+        fields = {column.name: row[column] for column in grants.c}
+        grant = GrantRow(**{**fields, "snapshot": json.loads(fields["snapshot"])})
+        view = GrantView(grant=grant, sub=row["sub"], username=row["username"], client_id=row["client_id"])
+        views.append(view)
+    return tuple(views)

@@ -1,0 +1,186 @@
+"""Browsers, the sessions in them, and how each was authenticated."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from app.storage.tables import (
+    authentication_events,
+    browsers,
+    grants,
+    known_devices,
+    session_clients,
+    sessions,
+    users,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthenticationEventRow:
+    """One proof of who somebody is: how, how strong, when."""
+
+    method: str
+    level: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRow:
+    """A live session with its person and its authentication events, the newest first."""
+
+    session_id: int
+    browser_id: int
+    user_id: int
+    sub: str
+    username: str
+    last_used_at: int
+    expires_at: int
+    events: tuple[AuthenticationEventRow, ...]
+
+
+_LIVE_SESSIONS = (
+    select(
+        sessions.c.id,
+        sessions.c.browser_id,
+        sessions.c.user_id,
+        sessions.c.last_used_at,
+        sessions.c.expires_at,
+        users.c.sub,
+        users.c.username,
+        authentication_events.c.method,
+        authentication_events.c.level,
+        authentication_events.c.at,
+    )
+    .select_from(
+        browsers.join(sessions, sessions.c.browser_id == browsers.c.id)
+        .join(users, users.c.id == sessions.c.user_id)
+        .join(authentication_events, authentication_events.c.session_id == sessions.c.id)
+    )
+    .where(
+        browsers.c.digest == bindparam("browser_digest"),
+        browsers.c.expires_at > bindparam("now"),
+        sessions.c.revoked_at.is_(None),
+        sessions.c.expires_at > bindparam("now"),
+        sessions.c.last_used_at > bindparam("not_idle_since"),
+        users.c.disabled_at.is_(None),
+    )
+    .order_by(authentication_events.c.at.desc(), authentication_events.c.id.desc())
+)
+
+
+def find_live_sessions(
+    connection: Connection, browser_digest: bytes, *, now: int, not_idle_since: int
+) -> tuple[SessionRow, ...]:
+    """The live sessions of a browser, the most recently authenticated first; people who are disabled have none."""
+    found: dict[int, list[Any]] = {}
+    parameters = {"browser_digest": browser_digest, "now": now, "not_idle_since": not_idle_since}
+    for row in connection.execute(_LIVE_SESSIONS, parameters):
+        found.setdefault(row[0], []).append(row)
+    return tuple(
+        SessionRow(
+            session_id=session_id,
+            browser_id=rows[0][1],
+            user_id=rows[0][2],
+            last_used_at=rows[0][3],
+            expires_at=rows[0][4],
+            sub=rows[0][5],
+            username=rows[0][6],
+            events=tuple(AuthenticationEventRow(method=row[7], level=row[8], at=row[9]) for row in rows),
+        )
+        for session_id, rows in found.items()
+    )
+
+
+def find_browser(connection: Connection, digest: bytes, *, now: int) -> int | None:
+    """The id of the browser that a cookie names."""
+    query = select(browsers.c.id).where(browsers.c.digest == digest, browsers.c.expires_at > now)
+    return connection.execute(query).scalar()
+
+
+def insert_browser(connection: Connection, *, digest: bytes, digest_key_id: str, now: int, expires_at: int) -> int:
+    """A browser seen for the first time."""
+    values = {"digest": digest, "digest_key_id": digest_key_id, "created_at": now, "expires_at": expires_at}
+    return int(connection.execute(insert(browsers).values(**values).returning(browsers.c.id)).scalar_one())
+
+
+def renew_browser(
+    connection: Connection, browser_id: int, *, digest: bytes, digest_key_id: str, expires_at: int
+) -> None:
+    """Give the browser a new secret: whoever knew the old one knows nothing any more."""
+    connection.execute(
+        update(browsers)
+        .where(browsers.c.id == browser_id)
+        .values(digest=digest, digest_key_id=digest_key_id, expires_at=expires_at)
+    )
+
+
+def find_session_of_user(connection: Connection, *, browser_id: int, user_id: int, now: int) -> int | None:
+    """The live session that a person already has in a browser."""
+    query = select(sessions.c.id).where(
+        sessions.c.browser_id == browser_id,
+        sessions.c.user_id == user_id,
+        sessions.c.revoked_at.is_(None),
+        sessions.c.expires_at > now,
+    )
+    return connection.execute(query).scalar()
+
+
+def insert_session(connection: Connection, *, browser_id: int, user_id: int, now: int, expires_at: int) -> int:
+    """A new session."""
+    values = {"browser_id": browser_id, "user_id": user_id, "created_at": now, "expires_at": expires_at}
+    query = insert(sessions).values(last_used_at=now, **values).returning(sessions.c.id)
+    return int(connection.execute(query).scalar_one())
+
+
+def insert_authentication_event(connection: Connection, session_id: int, event: AuthenticationEventRow) -> None:
+    """The session was authenticated (again)."""
+    connection.execute(
+        insert(authentication_events).values(session_id=session_id, method=event.method, level=event.level, at=event.at)
+    )
+
+
+def touch_session(connection: Connection, session_id: int, *, now: int, expires_at: int | None = None) -> None:
+    """The session was used; with `expires_at`, it was authenticated anew and lives on."""
+    values = {"last_used_at": now} if expires_at is None else {"last_used_at": now, "expires_at": expires_at}
+    connection.execute(update(sessions).where(sessions.c.id == session_id).values(**values))
+
+
+def insert_session_client(connection: Connection, *, session_id: int, client_pk: int, sid: str) -> None:
+    """The `sid` by which one client knows one session."""
+    connection.execute(insert(session_clients).values(session_id=session_id, client_pk=client_pk, sid=sid))
+
+
+def revoke_user_sessions(connection: Connection, user_id: int, *, now: int) -> int:
+    """End every session of a person, and with each the grants that hang on it; how many sessions ended."""
+    ended = connection.execute(
+        update(sessions).where(sessions.c.user_id == user_id, sessions.c.revoked_at.is_(None)).values(revoked_at=now)
+    )
+    # The root first, the children in a later statement: what was issued in between is found now.
+    of_user = select(sessions.c.id).where(sessions.c.user_id == user_id)
+    connection.execute(
+        update(grants).where(grants.c.session_id.in_(of_user), grants.c.revoked_at.is_(None)).values(revoked_at=now)
+    )
+    return ended.rowcount
+
+
+def insert_known_device(
+    connection: Connection, *, digest: bytes, digest_key_id: str, user_id: int, now: int, expires_at: int
+) -> None:
+    """A device on which a person has logged in."""
+    connection.execute(
+        insert(known_devices).values(
+            digest=digest, digest_key_id=digest_key_id, user_id=user_id, created_at=now, expires_at=expires_at
+        )
+    )
+
+
+def find_known_device(connection: Connection, digests: tuple[bytes, ...], *, now: int) -> int | None:
+    """The id of the person who has logged in on the device, or None."""
+    query = select(known_devices.c.user_id).where(known_devices.c.digest.in_(digests), known_devices.c.expires_at > now)
+    return connection.execute(query).scalar()
+
+
+def delete_known_device(connection: Connection, digests: tuple[bytes, ...]) -> None:
+    """Forget a device, for instance because it was given a new secret."""
+    connection.execute(delete(known_devices).where(known_devices.c.digest.in_(digests)))

@@ -18,7 +18,7 @@ _URI = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*):(?://(?P<authority>[^/?#]*))?"
     r"(?P<path>[^?#]*)(?:\?(?P<query>[^#]*))?(?:#(?P<fragment>.*))?"
 )
-_PORT = re.compile(r"[1-9][0-9]{0,4}")
+_HOST_AND_PORT = re.compile(r"(?P<host>\[[^\[\]]*\]|[^\[\]:]*)(?::(?P<port>[1-9][0-9]{0,4}))?")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9\-]{0,61}[a-z0-9])?")
 # What a browser takes for an IPv4 address: a last label that is a number, also in octal or hexadecimal.
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
@@ -71,20 +71,12 @@ def _split_authority(authority: str | None) -> tuple[str | None, str | None, int
     if authority is None:
         return None, None, None
     userinfo, at, host_and_port = authority.rpartition("@")
-    if "@" in userinfo:
-        raise ValueError("holds more than one '@' before its path")
-    if host_and_port.startswith("["):
-        literal, bracket, rest = host_and_port.partition("]")
-        host, colon, port = literal + bracket, rest[:1], rest[1:]
-        if not bracket or colon not in ("", ":"):
-            raise ValueError("holds a malformed address in brackets")
-    else:
-        host, colon, port = host_and_port.partition(":")
-    if "[" in host[1:] or "]" in host[:-1] or "[" in userinfo or "]" in userinfo:
-        raise ValueError("holds a bracket where a URI cannot have one")
-    if colon and (_PORT.fullmatch(port) is None or int(port) > 65535):
-        raise ValueError("holds a malformed port")
-    return userinfo if at else None, host, int(port) if colon else None
+    if set(userinfo) & set("@[]"):
+        raise ValueError("holds more than one '@', or a bracket, before its host")
+    match = _HOST_AND_PORT.fullmatch(host_and_port)
+    if match is None or int(match["port"] or 0) > 65535:
+        raise ValueError("holds a malformed host or port")
+    return userinfo if at else None, match["host"], int(match["port"]) if match["port"] else None
 
 
 def check_web_host(host: str | None) -> None:
@@ -115,7 +107,8 @@ def _check_ipv6_literal(host: str) -> None:
         canonical = f"[{ipaddress.IPv6Address(host[1:-1])}]"
     except ValueError:
         canonical = ""
-    if host != canonical:
+    # A zone ("%eth0") is the business of one machine, and means nothing to another.
+    if host != canonical or "%" in host:
         raise ValueError("must write an IPv6 address in its shortest form")
 
 

@@ -68,6 +68,9 @@ def parse_basic_credentials(authorization: str) -> tuple[str, str]:
         credentials = base64.b64decode(match[1], validate=True)
     except binascii.Error as cause:
         raise InvalidClient("the Authorization header is malformed") from cause
+    # The decoder forgives superfluous padding and bits: one spelling is enough.
+    if base64.b64encode(credentials) != match[1].encode():
+        raise InvalidClient("the Authorization header is malformed")
     raw_client_id, _, raw_secret = credentials.partition(b":")
     return _decode_credential(raw_client_id), _decode_credential(raw_secret)
 

@@ -14,7 +14,7 @@ from .rfc3986_uri import Uri, check_web_host, parse_uri
 RedirectKind = Literal["https", "loopback", "custom"]
 
 # Section 7.3 allows any port for these two literals only; section 8.3 advises against the name `localhost`.
-_LOOPBACK_LITERAL = re.compile(r"(http://(?:127\.0\.0\.1|\[::1\]))(?::[1-9][0-9]{0,4})?((?:[/?].*)?)")
+_LOOPBACK_LITERAL = re.compile(r"(http://(?:127\.0\.0\.1|\[::1\]))(?::([1-9][0-9]{0,4}))?((?:[/?].*)?)")
 _LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "[::1]", "localhost"})
 # Section 7.1: a domain name under the app's control, in reverse order; so there is at least one dot.
 _PRIVATE_USE_SCHEME = re.compile(r"[a-z][a-z0-9\-]*(?:\.[a-z0-9\-]+)+")
@@ -101,11 +101,16 @@ def matches_redirect_uri(requested: str, registered: str) -> bool:
     """
     if requested == registered:
         return True
-    registered_loopback = _LOOPBACK_LITERAL.fullmatch(registered)
-    requested_loopback = _LOOPBACK_LITERAL.fullmatch(requested) if registered_loopback else None
-    if registered_loopback is None or requested_loopback is None:
-        return False
-    return registered_loopback.groups() == requested_loopback.groups()
+    registered_parts = _split_loopback(registered)
+    return registered_parts is not None and registered_parts == _split_loopback(requested)
+
+
+def _split_loopback(uri: str) -> tuple[str, str] | None:
+    """What stands before and after the port of an http loopback URI; None for any other URI."""
+    match = _LOOPBACK_LITERAL.fullmatch(uri)
+    if match is None or int(match[2] or 0) > 65535:
+        return None
+    return match[1], match[3]
 
 
 # ----- What people are told -----

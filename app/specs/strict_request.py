@@ -16,7 +16,7 @@ MAX_BYTES: Final = 65536
 MAX_PARAMETERS: Final = 100
 REPEATABLE: Final = frozenset({"resource"})
 
-_BAD_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 _FORM_CONTENT_TYPE = re.compile(
     r'application/x-www-form-urlencoded[ \t]*(?:;[ \t]*charset=(?:utf-8|"utf-8")[ \t]*)?', re.IGNORECASE
@@ -95,16 +95,18 @@ def parse_parameters(
     # Counted before they are split, so that a flood of separators costs one scan.
     if raw.count(b"&") >= max_parameters:
         raise InvalidRequest("there are too many parameters")
-    if _BAD_PERCENT.search(raw) is not None:
+    text = _decode(raw)
+    if _BAD_PERCENT.search(text) is not None:
         raise InvalidRequest("the parameters hold a malformed percent-encoding")
     seen: set[str] = set()
     single: dict[str, str] = {}
     repeated: dict[str, tuple[str, ...]] = {}
-    for pair in raw.split(b"&"):
+    for pair in text.split("&"):
         if not pair:
             continue
-        raw_name, _, raw_value = pair.partition(b"=")
-        name, value = _decode(raw_name), _decode(raw_value)
+        name, _, value = pair.partition("=")
+        if "%" in pair or "+" in pair:
+            name, value = _decode_percent(name), _decode_percent(value)
         # RFC 6749 3.1: "Request and response parameters MUST NOT be included more than once." A repetition without
         # a value is one too: another reader of the same request may have taken it.
         if name in seen and name not in repeatable:
@@ -122,11 +124,11 @@ def parse_parameters(
     return Parameters(single, repeated)
 
 
+def _decode_percent(encoded: str) -> str:
+    return _decode(unquote_to_bytes(encoded.replace("+", " ")))
+
+
 def _decode(raw: bytes) -> str:
-    if b"+" in raw:
-        raw = raw.replace(b"+", b" ")
-    if b"%" in raw:
-        raw = unquote_to_bytes(raw)
     try:
         # Python's strict UTF-8 refuses overlong forms and surrogates.
         text = raw.decode("utf-8")

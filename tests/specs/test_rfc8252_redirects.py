@@ -350,6 +350,7 @@ def test_a_loopback_literal_matches_on_any_port(literal: str, rest: str, port: i
         ("http://127.0.0.1:8080/cb\n", "http://127.0.0.1/cb"),
         ("http://127.0.0.1:/cb", "http://127.0.0.1/cb"),
         ("http://127.0.0.1:080/cb", "http://127.0.0.1/cb"),
+        ("http://127.0.0.1:65536/cb", "http://127.0.0.1/cb"),
         ("http://127.0.0.1:8080@evil.example/cb", "http://127.0.0.1/cb"),
         ("http://127.0.0.1@evil.example/cb", "http://127.0.0.1/cb"),
         ("http://127.0.0.1.evil.example/cb", "http://127.0.0.1/cb"),

@@ -11,7 +11,8 @@ ChangeName = Literal["clients", "resources", "keys", "users"]
 _READ = select(changes.c.name, changes.c.version)
 # Both databases know this form; SQLAlchemy has it only once per dialect.
 _INCREMENT = text(
-    "INSERT INTO changes (name, version) VALUES (:name, 1) ON CONFLICT (name) DO UPDATE SET version = changes.version + 1"
+    "INSERT INTO changes (name, version) VALUES (:name, 1) "
+    "ON CONFLICT (name) DO UPDATE SET version = changes.version + 1"
 )
 
 

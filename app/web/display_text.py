@@ -74,8 +74,3 @@ def own_path(path: str | None) -> str | None:
     if not path or not path.startswith("/") or path.startswith("//") or not _URI_CHARACTERS.fullmatch(path):
         return None
     return path
-
-
-def link_host(uri: str) -> str:
-    """Return the host of a link that `safe_link` let pass, for use as the link's text."""
-    return urlsplit(uri).netloc.lower()

@@ -125,7 +125,6 @@ def prepare_templates(flask_app: Flask, *, base_path: str, server_name: str) -> 
     environment.filters["monogram"] = display_text.monogram
     environment.filters["safe_link"] = display_text.safe_link
     environment.filters["own_path"] = display_text.own_path
-    environment.filters["link_host"] = display_text.link_host
     environment.globals["server_name"] = server_name
     environment.globals["home_url"] = f"{base_path}/"
     environment.globals["stylesheet_url"] = stylesheet_url(base_path)

@@ -32,14 +32,10 @@ def _read(name: str) -> StaticFile:
     body = (_DIRECTORY / name).read_bytes()
     stem, _, suffix = name.rpartition(".")
     content_hash = hashlib.sha256(body).hexdigest()[:_HASH_CHARACTERS]
-    return StaticFile(
-        versioned_name=f"{stem}.{content_hash}.{suffix}", media_type=_MEDIA_TYPES[suffix], body=body
-    )
+    return StaticFile(versioned_name=f"{stem}.{content_hash}.{suffix}", media_type=_MEDIA_TYPES[suffix], body=body)
 
 
-_FILES: Mapping[str, StaticFile] = MappingProxyType(
-    {name: _read(name) for name in ("tokenhouse.css", "favicon.svg")}
-)
+_FILES: Mapping[str, StaticFile] = MappingProxyType({name: _read(name) for name in ("tokenhouse.css", "favicon.svg")})
 
 
 def stylesheet_url(base_path: str) -> str:

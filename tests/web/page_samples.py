@@ -113,9 +113,7 @@ IDENTITY = (
     scope("email", "See your e-mail address"),
 )
 
-LOGIN = LoginPage(
-    client=PHOTO_PRINTS, transaction="transaction-value", csrf_token="csrf-value", action="/login"
-)
+LOGIN = LoginPage(client=PHOTO_PRINTS, transaction="transaction-value", csrf_token="csrf-value", action="/login")
 CONSENT = ConsentPage(
     client=PHOTO_PRINTS,
     transaction="transaction-value",
@@ -153,7 +151,12 @@ SAMPLES: dict[str, tuple[Callable[..., str], object]] = {
     "consent": (pages.render_consent, CONSENT),
     "consent-long": (
         pages.render_consent,
-        replace(CONSENT, resources=(PHOTOS, ORDERS), identity_scopes=(*IDENTITY, scope("phone", "See your number")), changed=True),
+        replace(
+            CONSENT,
+            resources=(PHOTOS, ORDERS),
+            identity_scopes=(*IDENTITY, scope("phone", "See your number")),
+            changed=True,
+        ),
     ),
     "consent-loopback": (pages.render_consent, replace(CONSENT, client=LOOPBACK, identity_scopes=())),
     "consent-custom": (pages.render_consent, replace(CONSENT, client=CUSTOM, duration="once")),

@@ -1,0 +1,472 @@
+"""What the pages contain: the names that other programs drive them by, and nothing that a client could smuggle in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from app.web import pages
+from app.web.security_headers import page_headers
+from app.web.static_files import favicon_url, find_static_file, stylesheet_url
+from tests.web.page_samples import (
+    CONSENT,
+    CUSTOM,
+    ERROR,
+    HOME,
+    LOGIN,
+    LOOPBACK,
+    NASTY_CLIENT,
+    PHOTO_PRINTS,
+    PHOTOS,
+    SAMPLES,
+    make_page_app,
+)
+
+Attributes = dict[str, str | None]
+
+
+class Elements(HTMLParser):
+    """The start tags of a page with their attributes, and its visible text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, Attributes]] = []
+        self.pieces: list[str] = []
+        self.feed(html)
+        self.text = " ".join("".join(self.pieces).split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len(attrs) == len(dict(attrs)), f"an attribute is repeated on <{tag}>"
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.pieces.append(data)
+
+    def all(self, tag: str, **wanted: str) -> list[Attributes]:
+        return [
+            attributes
+            for name, attributes in self.tags
+            if name == tag and all(attributes.get(key) == value for key, value in wanted.items())
+        ]
+
+    def one(self, tag: str, **wanted: str) -> Attributes:
+        found = self.all(tag, **wanted)
+        assert len(found) == 1, f"{len(found)} <{tag}> with {wanted}"
+        return found[0]
+
+
+@pytest.fixture(autouse=True)
+def _page_context() -> Iterator[None]:
+    with make_page_app().test_request_context():
+        yield
+
+
+def render(name: str) -> str:
+    function, page = SAMPLES[name]
+    return function(page)
+
+
+# ----- Every page -----
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_page_has_no_script_no_inline_style_and_nothing_from_elsewhere(name: str) -> None:
+    page = Elements(render(name))
+    loaded = {"script", "style", "iframe", "frame", "object", "embed", "base", "audio", "video", "source"}
+    assert not loaded & {tag for tag, _ in page.tags}
+    for tag, attributes in page.tags:
+        assert not [key for key in attributes if key.startswith("on") or key in {"style", "srcset", "ping"}], tag
+        address = attributes.get("src") or (attributes.get("href") if tag == "link" else None)
+        assert address is None or (address.startswith("/") and not address.startswith("//")), (tag, address)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_page_has_landmarks_one_heading_and_references_that_lead_somewhere(name: str) -> None:
+    page = Elements(render(name))
+    assert page.one("html")["lang"] == "en"
+    for landmark in ("header", "main", "footer", "h1", "title"):
+        page.one(landmark)
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for _, attributes in page.tags:
+        for key in ("for", "aria-describedby", "aria-labelledby"):
+            assert set((attributes.get(key) or "").split()) <= set(ids)
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLES if name.endswith("nasty")])
+def test_markup_and_template_expressions_in_what_others_chose_stay_text(name: str) -> None:
+    html = render(name)
+    assert "<script" not in html
+    assert "<b>" not in html
+    assert "<img src=x" not in html
+    assert "49" not in Elements(html).text
+    assert "alert(1)" in Elements(html).text
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLES if name.endswith("nasty")])
+def test_no_bidirectional_control_reaches_a_page(name: str) -> None:
+    assert not set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c") & set(render(name))
+
+
+def test_the_stylesheet_and_the_links_stand_beneath_the_issuers_path() -> None:
+    with make_page_app("/auth").test_request_context():
+        page = Elements(pages.render_login(LOGIN))
+    assert page.one("link", rel="stylesheet")["href"] == stylesheet_url("/auth")
+    assert page.one("link", rel="icon")["href"] == favicon_url("/auth")
+    assert page.all("a", href="/auth/")
+
+
+# ----- Login -----
+
+
+def test_the_login_form_has_the_fixed_names() -> None:
+    page = Elements(render("login"))
+    form = page.one("form", id="login-form")
+    assert (form["method"], form["action"]) == ("post", "/login")
+    assert page.one("input", name="username")["autocomplete"] == "username"
+    password = page.one("input", name="password")
+    assert (password["type"], password["autocomplete"]) == ("password", "current-password")
+    assert page.one("input", name="transaction", type="hidden")["value"] == "transaction-value"
+    assert page.one("input", name="csrf_token", type="hidden")["value"] == "csrf-value"
+    assert page.one("button", id="login-submit")["type"] == "submit"
+
+
+def test_the_login_page_says_which_application_asks_and_where_it_leads() -> None:
+    page = Elements(render("login"))
+    assert "Photo Prints asks you to sign in" in page.text
+    assert "you return to prints.example" in page.text
+    assert page.one("img")["src"] == "/client-logo/photo-prints"
+
+
+def test_a_refused_login_is_announced_and_keeps_the_username_but_not_the_password() -> None:
+    page = Elements(render("login-refused"))
+    alert = page.one("p", role="alert")
+    assert "The username or the password is not right." in page.text
+    for name in ("username", "password"):
+        field = page.one("input", name=name)
+        assert alert["id"] in (field["aria-describedby"] or "").split()
+        assert field["aria-invalid"] == "true"
+    assert page.one("input", name="username")["value"] == "anna"
+    assert "value" not in page.one("input", name="password")
+    assert "autofocus" in page.one("input", name="password")
+
+
+def test_a_login_without_an_error_has_no_alert() -> None:
+    page = Elements(render("login"))
+    assert not page.all("p", role="alert")
+    assert "aria-invalid" not in page.one("input", name="username")
+
+
+def test_transaction_and_csrf_token_are_not_in_the_repr_of_a_page() -> None:
+    for page in (LOGIN, CONSENT):
+        assert "transaction-value" not in repr(page)
+        assert "csrf-value" not in repr(page)
+
+
+def test_a_login_page_with_its_stylesheet_and_icon_stays_under_30_kilobytes() -> None:
+    html = pages.render_login(LOGIN)
+    total = len(html.encode())
+    for link in Elements(html).all("link"):
+        found = find_static_file((link["href"] or "").rpartition("/")[2])
+        assert found is not None
+        total += len(found[0])
+    assert total < 30_000
+
+
+# ----- The client's card -----
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "javascript:alert(1)",
+        "JaVaScRiPt:alert(1)",
+        "data:text/html,x",
+        "vbscript:x",
+        "http://prints.example/",
+        "https://user@prints.example/",
+        "https:///nowhere",
+        "//prints.example/",
+        "/relative",
+        "https://prints.example\\@evil.example/",
+        "https://prints.example/ x",
+        "\tjavascript:alert(1)",
+        "https://prints.example/\n",
+        "https://рrints.example/",
+        "https://[::1/",
+        "https://prints.example:99999/",
+        "",
+        None,
+    ],
+)
+def test_a_client_link_that_is_not_plainly_https_is_not_rendered(uri: str | None) -> None:
+    client = replace(PHOTO_PRINTS, client_uri=uri, policy_uri=uri, tos_uri=uri)
+    page = Elements(pages.render_consent(replace(CONSENT, client=client)))
+    assert [attributes["href"] for attributes in page.all("a")] == ["/"]
+
+
+@pytest.mark.parametrize("uri", ["https://prints.example/a?b=c#d", "http://127.0.0.1:8080/", "http://[::1]/x"])
+def test_a_safe_client_link_gives_away_nothing_about_this_page(uri: str) -> None:
+    page = Elements(pages.render_login(replace(LOGIN, client=replace(PHOTO_PRINTS, client_uri=uri))))
+    link = page.one("a", href=uri)
+    assert {"noopener", "noreferrer"} <= set((link["rel"] or "").split())
+    assert link["referrerpolicy"] == "no-referrer"
+
+
+@pytest.mark.parametrize("logo_url", ["https://evil.example/pixel.png", "//evil.example/pixel.png", "/\\evil", None])
+def test_a_logo_that_is_not_on_our_origin_is_replaced_by_a_letter(logo_url: str | None) -> None:
+    page = Elements(pages.render_login(replace(LOGIN, client=replace(PHOTO_PRINTS, logo_url=logo_url))))
+    assert not page.all("img")
+    assert "P Photo Prints asks you" in page.text
+
+
+def test_a_client_whose_name_is_invisible_is_called_by_its_id() -> None:
+    client = replace(PHOTO_PRINTS, client_name="\u200b\u2800\u3164\u202e \u200d")
+    page = Elements(pages.render_login(replace(LOGIN, client=client)))
+    assert "photo-prints asks you to sign in" in page.text
+
+
+def test_a_clients_name_stands_in_its_card_and_in_no_sentence_of_ours() -> None:
+    client = replace(PHOTO_PRINTS, client_name="Verified by Meadow")
+    for html in (
+        pages.render_login(replace(LOGIN, client=client)),
+        pages.render_consent(replace(CONSENT, client=client, changed=True)),
+    ):
+        assert html.count("Verified by Meadow") == 1
+        assert '<bdi class="client-name">Verified by Meadow</bdi>' in html
+
+
+# ----- Consent -----
+
+
+def test_the_consent_form_has_the_fixed_names() -> None:
+    page = Elements(render("consent"))
+    form = page.one("form", id="consent-form")
+    assert (form["method"], form["action"]) == ("post", "/consent")
+    assert page.one("input", name="transaction")["value"] == "transaction-value"
+    assert page.one("input", name="csrf_token")["value"] == "csrf-value"
+    for button, value in (("consent-allow", "allow"), ("consent-deny", "deny")):
+        attributes = page.one("button", id=button)
+        assert (attributes["name"], attributes["value"], attributes["type"]) == ("decision", value, "submit")
+
+
+def test_every_scope_is_a_checkbox_ticked_as_given_and_a_required_one_is_disabled_too() -> None:
+    page = Elements(render("consent"))
+    asked = [*CONSENT.identity_scopes, *PHOTOS.scopes]
+    boxes = page.all("input", type="checkbox", name="scope")
+    assert [box["value"] for box in boxes] == [scope.value for scope in asked]
+    assert ["checked" in box for box in boxes] == [scope.checked for scope in asked]
+    assert ["disabled" in box for box in boxes] == [scope.required for scope in asked]
+    for scope in asked:
+        assert scope.description in page.text
+        assert scope.name in page.text
+
+
+def test_a_required_scope_is_ticked_even_where_it_was_declined_before() -> None:
+    required = replace(PHOTOS.scopes[0], checked=False)
+    page = Elements(
+        pages.render_consent(replace(CONSENT, identity_scopes=(), resources=(replace(PHOTOS, scopes=(required,)),)))
+    )
+    box = page.one("input", name="scope")
+    assert "checked" in box
+    assert "disabled" in box
+
+
+def test_the_consent_page_says_who_asks_for_what_where_and_for_whom() -> None:
+    text = Elements(render("consent")).text
+    for sentence in (
+        "Photo Prints asks for access on your behalf",
+        "You are signed in as anna",
+        "After your answer you return to prints.example",
+        "Photo Library What the application may do at photos.example",
+        "expires after 5 minutes",
+        "About you",
+    ):
+        assert sentence in text
+
+
+@pytest.mark.parametrize("duration", ["once", "day", "until_revoked"])
+def test_the_duration_is_one_of_three_with_the_given_one_chosen(duration: pages.ConsentDuration) -> None:
+    page = Elements(pages.render_consent(replace(CONSENT, duration=duration)))
+    radios = page.all("input", type="radio", name="duration")
+    assert [radio["value"] for radio in radios] == ["once", "day", "until_revoked"]
+    assert [radio["value"] for radio in radios if "checked" in radio] == [duration]
+
+
+def test_until_revoked_is_the_duration_where_none_is_given() -> None:
+    assert "checked" in Elements(render("consent")).one("input", name="duration", value="until_revoked")
+
+
+def test_only_clients_on_the_device_come_with_a_warning_that_they_cannot_be_known() -> None:
+    assert "cannot tell which program it really is" in Elements(render("consent-loopback")).text
+    assert "a program on this device" in Elements(render("consent-loopback")).text
+    assert "another app there could pretend to be it" in Elements(render("consent-custom")).text
+    assert CUSTOM.redirect_host in Elements(render("consent-custom")).text
+    assert "your own device" not in Elements(render("consent")).text
+
+
+def test_only_clients_with_an_https_redirect_are_told_to_be_remembered() -> None:
+    promise = "You are asked again only if more is wanted"
+    assert promise in Elements(render("consent")).text
+    for client in (LOOPBACK, CUSTOM):
+        text = Elements(pages.render_consent(replace(CONSENT, client=client))).text
+        assert promise not in text
+        assert "You are still asked each time" in text
+
+
+def test_asking_for_more_than_last_time_is_said() -> None:
+    notice = "It asks for more than you allowed last time."
+    assert notice in Elements(render("consent-long")).text
+    assert notice not in Elements(render("consent")).text
+
+
+def test_a_request_without_scopes_says_so() -> None:
+    page = Elements(render("consent-nothing"))
+    assert "asks for no particular permission" in page.text
+    assert not page.all("input", name="scope")
+
+
+def test_a_scope_without_a_description_is_shown_by_its_name() -> None:
+    html = render("consent-nasty")
+    assert '<bdi class="choice-title">admin</bdi>' in html
+
+
+def test_a_redirect_host_in_punycode_stays_punycode() -> None:
+    assert NASTY_CLIENT.redirect_host in Elements(render("consent-nasty")).text
+
+
+# ----- Errors and the root -----
+
+
+def test_the_error_page_carries_error_and_incident_and_no_login_form() -> None:
+    page = Elements(render("error"))
+    section = page.one("section", id="error-page")
+    assert section["data-error"] == "invalid_request"
+    assert section["data-incident"] == "K7QF-3M2X"
+    assert page.text.startswith("Authorization error")
+    assert "K7QF-3M2X" in page.text
+    assert not page.all("form")
+
+
+def test_the_error_page_leads_back_to_the_client() -> None:
+    page = Elements(render("error"))
+    link = page.one("a", href="https://prints.example/")
+    assert link["referrerpolicy"] == "no-referrer"
+    assert "Back to Photo Prints" in page.text
+
+
+def test_the_error_page_takes_a_label_and_a_path_of_our_own() -> None:
+    page = Elements(pages.render_error(replace(ERROR, back_uri="/authorize?x=1&y=2", back_label="Start again")))
+    page.one("a", href="/authorize?x=1&y=2")
+    assert "Start again" in page.text
+
+
+@pytest.mark.parametrize("back_uri", ["javascript:alert(1)", "//evil.example/", "/\\evil.example", "com.app:/cb", None])
+def test_an_error_page_without_a_safe_way_back_says_what_to_do_instead(back_uri: str | None) -> None:
+    page = Elements(pages.render_error(replace(ERROR, back_uri=back_uri)))
+    assert [link["href"] for link in page.all("a")] == ["/"]
+    assert "Return to Photo Prints and start again." in page.text
+
+
+def test_the_root_says_what_this_server_is_and_links_to_its_metadata() -> None:
+    page = Elements(render("home"))
+    assert "This is the authorization server of Meadow." in page.text
+    assert HOME.issuer in page.text
+    page.one("a", href=HOME.metadata_uri)
+
+
+# ----- Headers and static files -----
+
+
+def csp(headers: dict[str, str]) -> dict[str, str]:
+    directives = (directive.split(" ", 1) for directive in headers["Content-Security-Policy"].split("; "))
+    return {name: value for name, value in directives}
+
+
+def test_every_page_may_load_our_stylesheet_and_images_and_nothing_else() -> None:
+    for has_form in (True, False):
+        headers = page_headers(has_form=has_form, leads_to_client=False, issuer_is_https=True)
+        policy = csp(headers)
+        policy.pop("form-action")
+        assert policy == {
+            "default-src": "'none'",
+            "style-src": "'self'",
+            "img-src": "'self'",
+            "base-uri": "'none'",
+            "frame-ancestors": "'none'",
+        }
+        assert headers["X-Frame-Options"] == "DENY"
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Cache-Control"] == "no-store"
+        assert "noindex" in headers["X-Robots-Tag"]
+        assert "camera=()" in headers["Permissions-Policy"]
+        assert "Cross-Origin-Opener-Policy" not in headers
+
+
+@pytest.mark.parametrize(
+    ("has_form", "leads_to_client", "form_action"),
+    [(True, True, None), (True, False, "'self'"), (False, False, "'none'"), (False, True, "'none'")],
+)
+def test_form_action_is_absent_only_where_a_post_may_end_at_a_client(
+    has_form: bool, leads_to_client: bool, form_action: str | None
+) -> None:
+    headers = page_headers(has_form=has_form, leads_to_client=leads_to_client, issuer_is_https=True)
+    assert csp(headers).get("form-action") == form_action
+
+
+def test_a_page_with_a_form_lets_its_own_origin_see_the_referrer_and_no_other_page_does() -> None:
+    with_form = page_headers(has_form=True, leads_to_client=True, issuer_is_https=True)
+    without = page_headers(has_form=False, leads_to_client=False, issuer_is_https=True)
+    assert (with_form["Referrer-Policy"], without["Referrer-Policy"]) == ("same-origin", "no-referrer")
+
+
+def test_strict_transport_security_is_sent_only_for_an_https_issuer() -> None:
+    name = "Strict-Transport-Security"
+    assert page_headers(has_form=True, leads_to_client=True, issuer_is_https=True)[name] == "max-age=31536000"
+    assert name not in page_headers(has_form=True, leads_to_client=True, issuer_is_https=False)
+
+
+@pytest.mark.parametrize(
+    ("url", "media_type"),
+    [(stylesheet_url(""), "text/css; charset=utf-8"), (favicon_url(""), "image/svg+xml")],
+)
+def test_a_static_file_is_cached_for_ever_under_the_hash_of_its_content(url: str, media_type: str) -> None:
+    found = find_static_file(url.removeprefix("/static/"))
+    assert found is not None
+    body, headers = found
+    assert body
+    assert headers["Content-Type"] == media_type
+    assert headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_stylesheet_of_another_version_is_answered_but_not_kept() -> None:
+    found = find_static_file("tokenhouse.0123456789abcdef.css")
+    assert found is not None
+    assert found[1]["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tokenhouse.css",
+        "../pages.py",
+        "..%2fpages.py",
+        "other.0123456789abcdef.css",
+        "tokenhouse.0123456789abcdef.svg",
+        "tokenhouse.0123456789abcdef.css\n",
+        "",
+    ],
+)
+def test_a_name_that_is_no_static_file_finds_nothing(name: str) -> None:
+    assert find_static_file(name) is None
+
+
+def test_the_stylesheet_asks_for_nothing_from_elsewhere() -> None:
+    found = find_static_file(stylesheet_url("").removeprefix("/static/"))
+    assert found is not None
+    assert b"url(" not in found[0]
+    assert b"@import" not in found[0]

@@ -154,7 +154,7 @@ SAMPLES: dict[str, tuple[Callable[..., str], object]] = {
         replace(
             CONSENT,
             resources=(PHOTOS, ORDERS),
-            identity_scopes=(*IDENTITY, scope("phone", "See your number")),
+            identity_scopes=(*IDENTITY, scope("phone", "See your telephone number")),
             changed=True,
         ),
     ),

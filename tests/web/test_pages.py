@@ -382,8 +382,8 @@ def test_the_root_says_what_this_server_is_and_links_to_its_metadata() -> None:
 
 
 def csp(headers: dict[str, str]) -> dict[str, str]:
-    directives = (directive.split(" ", 1) for directive in headers["Content-Security-Policy"].split("; "))
-    return {name: value for name, value in directives}
+    policy = headers["Content-Security-Policy"]
+    return dict(directive.split(" ", 1) for directive in policy.split("; "))
 
 
 def test_every_page_may_load_our_stylesheet_and_images_and_nothing_else() -> None:

@@ -1,7 +1,7 @@
 """The headers that every HTML page carries.
 
 No page has a script, a style of its own or anything from another origin, so the policy allows our stylesheet and our
-images and nothing else. A page that brings a script adds the nonce for it; `script-src` stays 'none' for all others.
+images and nothing else: `script-src` falls back to 'none', which is stricter than a nonce.
 """
 
 from __future__ import annotations

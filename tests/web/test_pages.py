@@ -9,7 +9,6 @@ from html.parser import HTMLParser
 import pytest
 
 from app.web import pages
-from app.web.security_headers import page_headers
 from app.web.static_files import favicon_url, find_static_file, stylesheet_url
 from tests.web.page_samples import (
     CONSENT,
@@ -376,97 +375,3 @@ def test_the_root_says_what_this_server_is_and_links_to_its_metadata() -> None:
     assert "This is the authorization server of Meadow." in page.text
     assert HOME.issuer in page.text
     page.one("a", href=HOME.metadata_uri)
-
-
-# ----- Headers and static files -----
-
-
-def csp(headers: dict[str, str]) -> dict[str, str]:
-    policy = headers["Content-Security-Policy"]
-    return dict(directive.split(" ", 1) for directive in policy.split("; "))
-
-
-def test_every_page_may_load_our_stylesheet_and_images_and_nothing_else() -> None:
-    for has_form in (True, False):
-        headers = page_headers(has_form=has_form, leads_to_client=False, issuer_is_https=True)
-        policy = csp(headers)
-        policy.pop("form-action")
-        assert policy == {
-            "default-src": "'none'",
-            "style-src": "'self'",
-            "img-src": "'self'",
-            "base-uri": "'none'",
-            "frame-ancestors": "'none'",
-        }
-        assert headers["X-Frame-Options"] == "DENY"
-        assert headers["X-Content-Type-Options"] == "nosniff"
-        assert headers["Cache-Control"] == "no-store"
-        assert "noindex" in headers["X-Robots-Tag"]
-        assert "camera=()" in headers["Permissions-Policy"]
-        assert "Cross-Origin-Opener-Policy" not in headers
-
-
-@pytest.mark.parametrize(
-    ("has_form", "leads_to_client", "form_action"),
-    [(True, True, None), (True, False, "'self'"), (False, False, "'none'"), (False, True, "'none'")],
-)
-def test_form_action_is_absent_only_where_a_post_may_end_at_a_client(
-    has_form: bool, leads_to_client: bool, form_action: str | None
-) -> None:
-    headers = page_headers(has_form=has_form, leads_to_client=leads_to_client, issuer_is_https=True)
-    assert csp(headers).get("form-action") == form_action
-
-
-def test_a_page_with_a_form_lets_its_own_origin_see_the_referrer_and_no_other_page_does() -> None:
-    with_form = page_headers(has_form=True, leads_to_client=True, issuer_is_https=True)
-    without = page_headers(has_form=False, leads_to_client=False, issuer_is_https=True)
-    assert (with_form["Referrer-Policy"], without["Referrer-Policy"]) == ("same-origin", "no-referrer")
-
-
-def test_strict_transport_security_is_sent_only_for_an_https_issuer() -> None:
-    name = "Strict-Transport-Security"
-    assert page_headers(has_form=True, leads_to_client=True, issuer_is_https=True)[name] == "max-age=31536000"
-    assert name not in page_headers(has_form=True, leads_to_client=True, issuer_is_https=False)
-
-
-@pytest.mark.parametrize(
-    ("url", "media_type"),
-    [(stylesheet_url(""), "text/css; charset=utf-8"), (favicon_url(""), "image/svg+xml")],
-)
-def test_a_static_file_is_cached_for_ever_under_the_hash_of_its_content(url: str, media_type: str) -> None:
-    found = find_static_file(url.removeprefix("/static/"))
-    assert found is not None
-    body, headers = found
-    assert body
-    assert headers["Content-Type"] == media_type
-    assert headers["Cache-Control"] == "public, max-age=31536000, immutable"
-    assert headers["X-Content-Type-Options"] == "nosniff"
-
-
-def test_the_stylesheet_of_another_version_is_answered_but_not_kept() -> None:
-    found = find_static_file("tokenhouse.0123456789abcdef.css")
-    assert found is not None
-    assert found[1]["Cache-Control"] == "no-store"
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "tokenhouse.css",
-        "../pages.py",
-        "..%2fpages.py",
-        "other.0123456789abcdef.css",
-        "tokenhouse.0123456789abcdef.svg",
-        "tokenhouse.0123456789abcdef.css\n",
-        "",
-    ],
-)
-def test_a_name_that_is_no_static_file_finds_nothing(name: str) -> None:
-    assert find_static_file(name) is None
-
-
-def test_the_stylesheet_asks_for_nothing_from_elsewhere() -> None:
-    found = find_static_file(stylesheet_url("").removeprefix("/static/"))
-    assert found is not None
-    assert b"url(" not in found[0]
-    assert b"@import" not in found[0]

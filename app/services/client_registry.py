@@ -7,13 +7,14 @@ something reads the state again inside its own transaction; this cache is never 
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cachetools import LRUCache
 
 from app.features import Profile
+from app.services.clock import Clock
 from app.specs.rfc7591_metadata import ClientMetadata, ResourceMetadata, parse_client_metadata, parse_resource_metadata
-from app.storage.clients import ClientRow, find_client
+from app.storage.clients import ClientRow, SecretRow, find_client, find_client_secrets
 from app.storage.database import Database
 from app.storage.resources import ResourceRow, list_resources
 
@@ -34,6 +35,7 @@ class Client:
     policy_version: int
     security_profile: Profile
     is_disabled: bool
+    secrets: tuple[SecretRow, ...] = field(repr=False)
 
     @property
     def is_confidential(self) -> bool:
@@ -86,8 +88,9 @@ class Resources:
 class ClientRegistry:
     """The remembered clients and resources of one process."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
+        self._clock = clock
         self._clients: LRUCache[str, Client] = LRUCache(maxsize=_REMEMBERED_CLIENTS)
         self._resources: Resources | None = None
         self._lock = threading.Lock()
@@ -102,9 +105,10 @@ class ClientRegistry:
             return client
         with self._database.reading() as connection:
             row = find_client(connection, client_id)
-        if row is None or row.removed_at is not None:
-            return None
-        client = read_client(row)
+            if row is None or row.removed_at is not None:
+                return None
+            secrets = find_client_secrets(connection, row.id, self._clock())
+        client = read_client(row, secrets)
         self._remember(generation, lambda: self._clients.__setitem__(client_id, client))
         return client
 
@@ -139,7 +143,7 @@ class ClientRegistry:
                 keep()
 
 
-def read_client(row: ClientRow) -> Client:
+def read_client(row: ClientRow, secrets: tuple[SecretRow, ...] = ()) -> Client:
     """A stored client. Raises `BrokenClient` where the row is damaged."""
     try:
         metadata = parse_client_metadata({**row.metadata, "policy": row.policy})
@@ -154,6 +158,7 @@ def read_client(row: ClientRow) -> Client:
         policy_version=row.policy_version,
         security_profile=profile,
         is_disabled=row.disabled_at is not None,
+        secrets=secrets,
     )
 
 

@@ -65,7 +65,7 @@ class Deployment:
         self.issuer = settings.issuer
         self.profile: Profile = settings.profile
         self.acr_names = AcrNames(pwd=row.acr_pwd, mfa=row.acr_mfa, phr=row.acr_phr)
-        self.registry = ClientRegistry(database)
+        self.registry = ClientRegistry(database, clock)
         self.recorder = EventRecorder(database, seals, clock)
         self.passwords = PasswordPool(
             Argon2Parameters(

@@ -1,0 +1,57 @@
+"""A validated authorization request, and its form at rest."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestedResource:
+    """One API that tokens are asked for, with the scopes that belong to it; a scope is a (resource, name) pair."""
+
+    resource: str
+    scope: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorizationRequest:
+    """What a client asked, after every check; nothing of it comes from the browser again."""
+
+    client_id: str
+    client_pk: int
+    redirect_uri: str
+    redirect_uri_was_sent: bool
+    state: str | None
+    identity_scope: tuple[str, ...]
+    resources: tuple[RequestedResource, ...]
+    nonce: str | None
+    code_challenge: str | None
+    prompt: frozenset[str]
+    max_age_s: int | None
+    login_hint: str | None
+    acr_values: tuple[str, ...]
+    access_token_lifetime_s: int | None
+
+    @property
+    def is_openid(self) -> bool:
+        """Whether an ID token is asked for (OpenID Connect Core 3.1.2.1)."""
+        return "openid" in self.identity_scope
+
+    def to_document(self) -> dict[str, Any]:
+        """The JSON document that `from_document` reads."""
+        return {**asdict(self), "prompt": sorted(self.prompt)}
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> Self:
+        """The request that was stored."""
+        return cls(
+            **{
+                **document,
+                "identity_scope": tuple(document["identity_scope"]),
+                "resources": tuple(
+                    RequestedResource(resource=entry["resource"], scope=tuple(entry["scope"]))
+                    for entry in document["resources"]
+                ),
+                "prompt": frozenset(document["prompt"]),
+                "acr_values": tuple(document["acr_values"]),
+            }
+        )

@@ -1,0 +1,144 @@
+"""What the person still has to do before a code may be issued: one ordered list of prompts, each with its reason.
+
+Decided anew at every step from the request, the session and the remembered consent; nothing that a browser sends
+back (a removed parameter, a page reload, the Back button) can skip a prompt.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from app.services.authorization_request import AuthorizationRequest
+from app.services.client_registry import Client
+from app.specs.protocol_error import ConsentRequired, LoginRequired, ProtocolError
+from app.specs.rfc8252_redirects import redirect_kind
+from app.storage.consents import ConsentRow
+from app.storage.sessions import SessionRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What is known when the decision is made. `began_at`: when the transaction began, in milliseconds."""
+
+    request: AuthorizationRequest
+    client: Client
+    session: SessionRow | None
+    consents: tuple[ConsentRow, ...]
+    began_at: int
+    now: int
+    userinfo: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interaction:
+    """A prompt that is due, and why."""
+
+    prompt: Literal["login", "consent"]
+    reason: str
+
+    def as_error(self) -> ProtocolError:
+        """What `prompt=none` gets instead (OpenID Connect Core 3.1.2.6)."""
+        if self.prompt == "login":
+            return LoginRequired("the person has to log in", detail=self.reason)
+        return ConsentRequired("the person has to consent", detail=self.reason)
+
+
+def decide_interaction(situation: Situation) -> Interaction | None:
+    """The next prompt that is due, or None when a code may be issued."""
+    for prompt, check in PROMPTS:
+        reason = check(situation)
+        if reason is not None:
+            return Interaction(prompt=prompt, reason=reason)
+    return None
+
+
+# ----- Login -----
+
+
+def no_session(situation: Situation) -> str | None:
+    """Nobody is logged in."""
+    return "nobody is logged in in this browser" if situation.session is None else None
+
+
+def login_was_asked(situation: Situation) -> str | None:
+    """`prompt=login` (or a choice of account): met only by a login after the transaction began."""
+    wanted = situation.request.prompt & {"login", "select_account"}
+    if wanted and _authenticated_at(situation) < situation.began_at:
+        return f"the client asked for prompt={min(wanted)}"
+    return None
+
+
+def login_is_too_old(situation: Situation) -> str | None:
+    """`max_age`: a login after the transaction began meets even `max_age=0`."""
+    max_age_s = situation.request.max_age_s
+    if max_age_s is None or _authenticated_at(situation) >= situation.began_at:
+        return None
+    if situation.now - _authenticated_at(situation) > max_age_s * 1000:
+        return f"the login is older than max_age={max_age_s}"
+    return None
+
+
+# ----- Consent -----
+
+
+def consent_was_asked(situation: Situation) -> str | None:
+    """`prompt=consent` always asks: only the consent page itself goes on from here."""
+    return "the client asked for prompt=consent" if "consent" in situation.request.prompt else None
+
+
+def client_cannot_be_remembered(situation: Situation) -> str | None:
+    """RFC 8252 8.6: a loopback or custom-scheme redirect can be anybody's on the device, so the person is asked."""
+    kind = redirect_kind(situation.request.redirect_uri)
+    if kind == "loopback" and situation.client.is_confidential:
+        return None
+    if kind != "https":
+        return f"a {kind} redirect does not prove which application asks"
+    return None
+
+
+def consent_is_missing(situation: Situation) -> str | None:
+    """More is asked than was decided on; less never asks."""
+    decided = {
+        (row.resource, row.scope) for row in situation.consents if row.policy_version == situation.client.policy_version
+    }
+    missing = [pair for pair in asked_pairs(situation.request, userinfo=situation.userinfo) if pair not in decided]
+    if missing:
+        return f"not decided yet: {', '.join(scope or resource for resource, scope in missing)}"[:500]
+    if not allowed_pairs(situation.request, situation.consents, userinfo=situation.userinfo):
+        return "everything that is asked for was declined"
+    return None
+
+
+def _by_policy(check: Callable[[Situation], str | None]) -> Callable[[Situation], str | None]:
+    """Skipped for the clients that an operator exempts (`skip_consent`)."""
+    return lambda situation: None if situation.client.metadata.policy.skip_consent else check(situation)
+
+
+PROMPTS: tuple[tuple[Literal["login", "consent"], Callable[[Situation], str | None]], ...] = (
+    ("login", no_session),
+    ("login", login_was_asked),
+    ("login", login_is_too_old),
+    ("consent", consent_was_asked),
+    ("consent", _by_policy(client_cannot_be_remembered)),
+    ("consent", _by_policy(consent_is_missing)),
+)
+
+
+def asked_pairs(request: AuthorizationRequest, *, userinfo: str) -> tuple[tuple[str, str], ...]:
+    """Every (resource, scope) of a request; an API without scopes is a pair with an empty one."""
+    pairs = [(userinfo, scope) for scope in request.identity_scope]
+    for resource in request.resources:
+        pairs += [(resource.resource, scope) for scope in resource.scope or ("",)]
+    return tuple(pairs)
+
+
+def allowed_pairs(
+    request: AuthorizationRequest, consents: tuple[ConsentRow, ...], *, userinfo: str
+) -> tuple[tuple[str, str], ...]:
+    """What of a request the remembered consent allows."""
+    allowed = {(row.resource, row.scope) for row in consents if row.decision == "allowed"}
+    return tuple(pair for pair in asked_pairs(request, userinfo=userinfo) if pair in allowed)
+
+
+def _authenticated_at(situation: Situation) -> int:
+    return situation.session.events[0].at if situation.session is not None else 0

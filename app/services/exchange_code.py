@@ -1,0 +1,234 @@
+"""The authorization code exchange (RFC 6749 4.1.3): every condition, in the order that keeps codes safe.
+
+Whose code it is and where it was sent are checked first and spend nothing: another client's try must not burn it. A
+wrong `code_verifier` does spend it, so that there is one guess and no second. A code that comes back ends everything
+that it gave.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from app.features import effective_profile
+from app.services.client_registry import Client, Resource
+from app.services.deployment import Deployment
+from app.services.issue_tokens import AlreadySpent, IdTokenIssuance, Issuance, IssuedTokens, Spend, issue_tokens
+from app.services.mint_secret import is_well_formed
+from app.services.record_event import Event
+from app.services.userinfo import userinfo_resource
+from app.specs.oidc_core import select_claims
+from app.specs.protocol_error import InvalidGrant, InvalidTarget, UnauthorizedClient
+from app.specs.rfc7636_pkce import check_code_verifier
+from app.specs.rfc8707_resources import parse_resource
+from app.storage.database import Connection
+from app.storage.grants import CodeRow, find_code, revoke_grant
+from app.storage.single_use import redeem_once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeExchange:
+    """A token request with `grant_type=authorization_code`; the client has been authenticated."""
+
+    client: Client
+    code: str
+    redirect_uri: str | None
+    code_verifier: str | None
+    resources: tuple[str, ...]
+    access_token_lifetime_s: int | None
+
+    def __repr__(self) -> str:
+        return f"CodeExchange(client_id={self.client.client_id!r})"
+
+
+def exchange_code(deployment: Deployment, exchange: CodeExchange) -> IssuedTokens:
+    """The tokens of a code. Raises `InvalidGrant`, `InvalidTarget`, `UnauthorizedClient`, `TemporarilyUnavailable`."""
+    now = deployment.clock()
+    check_grant_type_is_registered(exchange.client)
+    row = find_own_code(deployment, exchange)
+    check_redirect_uri(exchange, row)
+    check_is_unused(deployment, exchange, row, now=now)
+    audience = choose_audience(deployment, exchange, row)
+    check_verifier(deployment, exchange, row, now=now)
+    issuance = build_issuance(deployment, exchange, row, audience, now=now)
+    try:
+        return issue_tokens(deployment, issuance, now=now)
+    except AlreadySpent:
+        raise _end_replayed(deployment, exchange, row, now=now) from None
+
+
+def check_grant_type_is_registered(client: Client) -> None:
+    """RFC 6749 5.2: "The authenticated client is not authorized to use this authorization grant type"."""
+    if "authorization_code" not in client.metadata.grant_types:
+        raise UnauthorizedClient("the client is not registered for this grant type")
+
+
+def find_own_code(deployment: Deployment, exchange: CodeExchange) -> CodeRow:
+    """The code, if it was issued to this client; another client's looks like one that never existed."""
+    if not is_well_formed("ac", exchange.code):
+        raise InvalidGrant("the code is not valid", detail="not a code of ours")
+    with deployment.database.reading() as connection:
+        row = find_code(connection, deployment.seals.digests("ac", exchange.code))
+    if row is None:
+        raise InvalidGrant("the code is not valid", detail="unknown code")
+    if row.client_pk != exchange.client.pk:
+        raise InvalidGrant("the code is not valid", detail="the code was issued to another client")
+    return row
+
+
+def check_redirect_uri(exchange: CodeExchange, row: CodeRow) -> None:
+    """RFC 6749 4.1.3: required and identical, if the authorization request had one."""
+    expected = row.request["redirect_uri"]
+    if exchange.redirect_uri == expected:
+        return
+    if expected is None and exchange.redirect_uri in exchange.client.metadata.redirect_uris:
+        return
+    detail = f"sent {exchange.redirect_uri!r:.500}, expected {expected!r:.500}"
+    raise InvalidGrant("redirect_uri does not match the authorization request", detail=detail)
+
+
+def check_is_unused(deployment: Deployment, exchange: CodeExchange, row: CodeRow, *, now: int) -> None:
+    """A used code ends the tokens that it gave; an expired one is only refused."""
+    if row.used_at is not None:
+        raise _end_replayed(deployment, exchange, row, now=now)
+    if row.expires_at <= now:
+        raise InvalidGrant("the code is not valid", detail="the code has expired")
+    if row.grant_revoked_at is not None or row.grant_expires_at <= now:
+        raise InvalidGrant("the grant has ended", detail="the grant was revoked or has expired")
+
+
+def check_verifier(deployment: Deployment, exchange: CodeExchange, row: CodeRow, *, now: int) -> None:
+    """RFC 7636 4.6. Spends the code when it fails, also where a verifier comes for a code without a challenge."""
+    code_challenge = row.request["code_challenge"]
+    rules = effective_profile(server=deployment.profile, client=exchange.client.security_profile)
+    try:
+        if code_challenge is not None:
+            check_code_verifier(exchange.code_verifier, code_challenge)
+        elif exchange.code_verifier is not None:
+            # RFC 9700 4.8.2: otherwise an attacker who removed the challenge would not be noticed.
+            raise InvalidGrant("code_verifier was sent for a code without code_challenge")
+        elif not (rules.pkce_optional_for_confidential_clients and exchange.client.is_confidential):
+            raise InvalidGrant("the code was issued without code_challenge")
+    except InvalidGrant:
+        _spend(deployment, exchange, row, now=now)
+        raise
+
+
+def choose_audience(deployment: Deployment, exchange: CodeExchange, row: CodeRow) -> str:
+    """RFC 8707 2.2: the one resource that the token is for; `invalid_target` unless that is clear and granted."""
+    userinfo = userinfo_resource(deployment.issuer)
+    granted: dict[str, list[str]] = row.snapshot["scope"]
+    apis = [resource for resource in granted if resource != userinfo]
+    if len(exchange.resources) > 1:
+        raise InvalidTarget("an access token is for one resource; name one")
+    if not exchange.resources:
+        if len(apis) > 1:
+            raise InvalidTarget("several resources were granted; name one with the parameter resource")
+        return apis[0] if apis else userinfo
+    identifier = parse_resource(exchange.resources[0])
+    known = deployment.registry.resources().find(identifier)
+    audience = known.identifier if known is not None else identifier
+    if audience not in granted:
+        raise InvalidTarget("the resource was not granted", detail=f"sent {identifier!r:.300}")
+    return audience
+
+
+def build_issuance(
+    deployment: Deployment, exchange: CodeExchange, row: CodeRow, audience: str, *, now: int
+) -> Issuance:
+    """The decision: what the grant's snapshot allows at this audience, for as long as everybody allows."""
+    userinfo = userinfo_resource(deployment.issuer)
+    granted: dict[str, list[str]] = row.snapshot["scope"]
+    identity_scope = granted.get(userinfo, [])
+    resource = deployment.registry.resources().find(audience)
+    if resource is None and audience != userinfo:
+        raise InvalidTarget("the resource is no longer known here")
+    client = exchange.client
+    return Issuance(
+        grant_type="authorization_code",
+        client_id=client.client_id,
+        subject=row.sub,
+        grant_id=row.grant_id,
+        audience=audience,
+        scope=tuple(granted[audience]),
+        response_scope=" ".join(dict.fromkeys([*identity_scope, *granted[audience]])),
+        signing_alg=resource.metadata.signing_alg if resource is not None else "ES256",
+        lifetime_s=choose_lifetime_s(deployment, exchange, row, resource, now=now),
+        auth_time_s=row.request["auth_time_s"],
+        acr=row.request["acr"],
+        amr=tuple(row.request["amr"]),
+        id_token=_id_token(client, row, identity_scope, access_token_is_for_userinfo=audience == userinfo),
+        spends=Spend(kind="authorization_codes", key=row.digest),
+    )
+
+
+def choose_lifetime_s(
+    deployment: Deployment, exchange: CodeExchange, row: CodeRow, resource: Resource | None, *, now: int
+) -> int:
+    """The shortest of what resource, client and request say; never beyond the grant's end. In seconds."""
+    policies = [
+        resource.metadata.access_token_lifetime_s if resource is not None else None,
+        exchange.client.metadata.policy.access_token_lifetime_s,
+    ]
+    allowed = min(
+        (lifetime for lifetime in policies if lifetime is not None),
+        default=deployment.settings.access_token_lifetime_s,
+    )
+    asked = [row.request["access_token_lifetime_s"], exchange.access_token_lifetime_s]
+    until_grant_ends = (row.grant_expires_at - now) // 1000
+    lifetime_s = min([allowed, until_grant_ends, *(lifetime for lifetime in asked if lifetime is not None)])
+    if lifetime_s < 1:
+        raise InvalidGrant("the grant has ended", detail="less than a second of the grant is left")
+    return int(lifetime_s)
+
+
+def _id_token(
+    client: Client, row: CodeRow, identity_scope: list[str], *, access_token_is_for_userinfo: bool
+) -> IdTokenIssuance | None:
+    if "openid" not in identity_scope:
+        return None
+    request: dict[str, Any] = row.request
+    # OpenID Connect Core 5.4: claims come from userinfo, and from the ID token where the access token cannot get them.
+    claims = {} if access_token_is_for_userinfo else select_claims(row.user_claims, identity_scope)
+    return IdTokenIssuance(
+        signing_alg=client.metadata.id_token_signed_response_alg,
+        nonce=request["nonce"],
+        sid=request["sid"],
+        claims=claims,
+    )
+
+
+def _spend(deployment: Deployment, exchange: CodeExchange, row: CodeRow, *, now: int) -> None:
+    def write(connection: Connection) -> None:
+        redeem_once(connection, "authorization_codes", row.digest, now=now)
+        revoke_grant(connection, row.grant_id, now=now)
+        event = Event(
+            type="code.spent_by_failure",
+            actor="client",
+            sub=row.sub,
+            client_id=exchange.client.client_id,
+            grant_id=row.grant_id,
+        )
+        deployment.recorder.record(connection, event)
+
+    deployment.database.transact(write)
+
+
+def _end_replayed(deployment: Deployment, exchange: CodeExchange, row: CodeRow, *, now: int) -> InvalidGrant:
+    """Commit the end of the grant, and return the refusal for the caller to raise.
+
+    RFC 6749 4.1.2: "If an authorization code is used more than once, the authorization server MUST deny the request
+    and SHOULD revoke (when possible) all tokens previously issued based on that authorization code."
+    """
+
+    def write(connection: Connection) -> None:
+        if revoke_grant(connection, row.grant_id, now=now):
+            event = Event(
+                type="code.replayed",
+                actor="client",
+                sub=row.sub,
+                client_id=exchange.client.client_id,
+                grant_id=row.grant_id,
+            )
+            deployment.recorder.record(connection, event)
+
+    deployment.database.transact(write)
+    return InvalidGrant("the code is not valid", detail="the code has been used before; its grant has been ended")

@@ -1,0 +1,209 @@
+"""The end of an authorization: consent remembered, grant and code written, all in one transaction."""
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from app.services.authorization_request import AuthorizationRequest
+from app.services.client_registry import Client
+from app.services.decide_interaction import asked_pairs
+from app.services.deployment import Deployment
+from app.services.log_in import new_sid
+from app.services.mint_secret import mint_secret
+from app.services.record_event import Event
+from app.services.rotate_keys import LONGEST_TOKEN_LIFETIME_MS
+from app.specs.protocol_error import AccessDenied, InvalidRequest
+from app.storage.consents import ConsentRow, remember_consents
+from app.storage.database import Connection
+from app.storage.grants import GrantRow, insert_code, insert_grant, lock_live_session
+from app.storage.sessions import SessionRow, insert_session_client, touch_session
+from app.storage.single_use import redeem_once
+
+Duration = Literal["once", "day", "until_revoked"]
+DAY_MS = 86_400_000
+_TOUCH_EVERY_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What the person chose on the consent page. `declined`: (resource, scope) pairs that were unticked."""
+
+    declined: frozenset[tuple[str, str]]
+    duration: Duration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """Who approved what. `decision` is None where nothing was asked; `allowed` then comes from memory."""
+
+    request: AuthorizationRequest
+    client: Client
+    session: SessionRow
+    allowed: tuple[tuple[str, str], ...]
+    decision: Decision | None
+    transaction_id: str | None
+    userinfo: str
+
+
+def decided_pairs(
+    request: AuthorizationRequest,
+    ticked: Iterable[tuple[str, str]],
+    *,
+    required: frozenset[tuple[str, str]],
+    userinfo: str,
+) -> tuple[tuple[str, str], ...]:
+    """What is allowed of what was asked: the ticked and the required; nothing that was not asked comes in.
+
+    Raises `AccessDenied` when all that can be unticked was.
+    """
+    asked = asked_pairs(request, userinfo=userinfo)
+    chosen = set(ticked)
+    allowed = tuple(pair for pair in asked if pair in chosen or pair in required)
+    optional = [pair for pair in asked if pair not in required]
+    if optional and not chosen.intersection(optional):
+        raise AccessDenied("the person allowed nothing of what was asked")
+    return allowed
+
+
+def issue_code(deployment: Deployment, approval: Approval) -> str:
+    """A new authorization code, to be sent to the request's redirect URI.
+
+    Spends the transaction: of two decisions sent at once one is obeyed. Raises `AccessDenied` when session, user or
+    client ended meanwhile, `InvalidRequest` when the transaction was over.
+    """
+    now = deployment.clock()
+    code = mint_secret("ac")
+    digest, digest_key_id = deployment.seals.digest("ac", code)
+    grant_id = "g" + secrets.token_hex(12)
+    request, session = approval.request, approval.session
+    duration: Duration = approval.decision.duration if approval.decision is not None else "until_revoked"
+
+    def write(connection: Connection) -> None:
+        deployment.failpoint("authorize.before_redeem")
+        if approval.transaction_id is not None and not redeem_once(
+            connection, "authorization_transactions", approval.transaction_id, now=now
+        ):
+            raise InvalidRequest("this sign-in has been finished already")
+        live = lock_live_session(connection, session_id=session.session_id, client_pk=approval.client.pk, now=now)
+        if live is None:
+            raise AccessDenied("the session has ended")
+        sid = live.sid or new_sid()
+        if live.sid is None:
+            insert_session_client(connection, session_id=session.session_id, client_pk=approval.client.pk, sid=sid)
+        if now - session.last_used_at > _TOUCH_EVERY_MS:
+            touch_session(connection, session.session_id, now=now)
+        if approval.decision is not None:
+            _remember(connection, approval, approval.decision, now=now)
+        insert_grant(
+            connection,
+            GrantRow(
+                grant_id=grant_id,
+                user_id=session.user_id,
+                client_pk=approval.client.pk,
+                session_id=session.session_id,
+                parent_grant_id=None,
+                snapshot=_snapshot(approval),
+                duration=duration,
+                policy_version=approval.client.policy_version,
+                created_at=now,
+                expires_at=_grant_expiry(deployment, duration, session_expires_at=live.expires_at, now=now),
+                revoked_at=None,
+            ),
+        )
+        insert_code(
+            connection,
+            digest=digest,
+            digest_key_id=digest_key_id,
+            grant_id=grant_id,
+            request=_code_request(deployment, approval, sid),
+            now=now,
+            expires_at=now + deployment.settings.authorization_code_lifetime_s * 1000,
+        )
+        deployment.recorder.record(
+            connection,
+            Event(
+                type="grant.created",
+                actor="user",
+                sub=session.sub,
+                client_id=request.client_id,
+                grant_id=grant_id,
+                body={
+                    "allowed": [list(pair) for pair in approval.allowed],
+                    "duration": duration,
+                    "asked": approval.decision is not None,
+                },
+            ),
+        )
+
+    deployment.database.transact(write)
+    return code
+
+
+def record_denial(
+    deployment: Deployment, approval_of: SessionRow, request: AuthorizationRequest, transaction_id: str
+) -> None:
+    """The person said no: the transaction is over, and nothing is remembered but the event."""
+    now = deployment.clock()
+
+    def write(connection: Connection) -> None:
+        if not redeem_once(connection, "authorization_transactions", transaction_id, now=now):
+            raise InvalidRequest("this sign-in has been finished already")
+        event = Event(type="consent.denied", actor="user", sub=approval_of.sub, client_id=request.client_id)
+        deployment.recorder.record(connection, event)
+
+    deployment.database.transact(write)
+
+
+def _remember(connection: Connection, approval: Approval, decision: Decision, *, now: int) -> None:
+    if decision.duration == "once":
+        return
+    expires_at = now + DAY_MS if decision.duration == "day" else None
+    allowed = set(approval.allowed)
+    remember_consents(
+        connection,
+        [
+            ConsentRow(
+                resource=resource,
+                scope=scope,
+                decision="allowed" if (resource, scope) in allowed else "declined",
+                policy_version=approval.client.policy_version,
+                expires_at=expires_at,
+            )
+            for resource, scope in asked_pairs(approval.request, userinfo=approval.userinfo)
+        ],
+        user_id=approval.session.user_id,
+        client_pk=approval.client.pk,
+        now=now,
+    )
+
+
+def _snapshot(approval: Approval) -> dict[str, Any]:
+    scope: dict[str, list[str]] = {}
+    for resource, name in approval.allowed:
+        names = scope.setdefault(resource, [])
+        if name:
+            names.append(name)
+    return {"scope": scope}
+
+
+def _grant_expiry(deployment: Deployment, duration: Duration, *, session_expires_at: int, now: int) -> int:
+    # Nothing hangs on a grant for longer than its code and its last access token live.
+    longest = now + deployment.settings.authorization_code_lifetime_s * 1000 + LONGEST_TOKEN_LIFETIME_MS
+    if duration == "once":
+        return min(longest, session_expires_at)
+    return min(longest, now + DAY_MS) if duration == "day" else longest
+
+
+def _code_request(deployment: Deployment, approval: Approval, sid: str) -> dict[str, Any]:
+    request, event = approval.request, approval.session.events[0]
+    return {
+        "redirect_uri": request.redirect_uri if request.redirect_uri_was_sent else None,
+        "code_challenge": request.code_challenge,
+        "nonce": request.nonce,
+        "access_token_lifetime_s": request.access_token_lifetime_s,
+        "auth_time_s": event.at // 1000,
+        "acr": getattr(deployment.acr_names, event.level),
+        "amr": sorted({event.method for event in approval.session.events}),
+        "sid": sid,
+    }

@@ -1,0 +1,187 @@
+"""The only maker of tokens. Grants approve, they do not issue: each ends in one `Issuance`.
+
+Signing comes before the write lock, because nothing leaves before the commit and signing is the slow part. Redeeming,
+storing and auditing are one transaction, which holds grant, session, user and client, in that order, while it writes.
+"""
+
+import base64
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from app.services.deployment import Deployment
+from app.services.record_event import Event
+from app.services.signing_keys import NoSigningKey
+from app.specs.oidc_core import at_hash, build_id_token_claims
+from app.specs.protocol_error import InvalidGrant, TemporarilyUnavailable
+from app.specs.rfc7515_jose import sign_jws
+from app.specs.rfc9068_access_token import TYP, build_claims
+from app.storage.database import Connection
+from app.storage.grants import insert_access_token, lock_live_grant
+from app.storage.single_use import redeem_once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spend:
+    """What an issuance redeems: a row that can be spent once."""
+
+    kind: str
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdTokenIssuance:
+    """The ID token beside an access token."""
+
+    signing_alg: str
+    nonce: str | None
+    sid: str
+    claims: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issuance:
+    """One decision to issue, whole. Times are wire seconds; `scope` is that of the access token alone."""
+
+    grant_type: str
+    client_id: str
+    subject: str
+    grant_id: str
+    audience: str
+    scope: tuple[str, ...]
+    response_scope: str
+    signing_alg: str
+    lifetime_s: int
+    auth_time_s: int
+    acr: str
+    amr: tuple[str, ...]
+    id_token: IdTokenIssuance | None
+    spends: Spend
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuedTokens:
+    """What goes to the client, once."""
+
+    access_token: str
+    expires_in_s: int
+    scope: str
+    id_token: str | None
+
+    def __repr__(self) -> str:
+        return f"IssuedTokens(scope={self.scope!r})"
+
+
+class AlreadySpent(Exception):
+    """What the issuance redeems was used, or ran out, before this transaction could have it."""
+
+
+def issue_tokens(deployment: Deployment, issuance: Issuance, *, now: int) -> IssuedTokens:
+    """Sign, and then redeem, store and audit in one transaction.
+
+    Raises `AlreadySpent`, `InvalidGrant` when grant, session, user or client have ended, and
+    `TemporarilyUnavailable` when we have no key. Does not judge whether the client may have the tokens.
+    """
+    jti = os.urandom(16)
+    expires_at_s = now // 1000 + issuance.lifetime_s
+    try:
+        access_token = _sign_access_token(deployment, issuance, jti, issued_at_s=now // 1000, expires_at_s=expires_at_s)
+        id_token = _sign_id_token(deployment, issuance, access_token, issued_at_s=now // 1000)
+    except NoSigningKey as error:
+        raise TemporarilyUnavailable("no signing key is available", detail=str(error)) from error
+
+    def write(connection: Connection) -> None:
+        deployment.failpoint("issue.before_redeem")
+        if not redeem_once(connection, issuance.spends.kind, issuance.spends.key, now=now):
+            raise AlreadySpent
+        if not lock_live_grant(connection, issuance.grant_id, now=now):
+            raise InvalidGrant("the grant has ended", detail="grant, session, user or client is no longer alive")
+        insert_access_token(connection, jti=jti, grant_id=issuance.grant_id, expires_at=expires_at_s * 1000)
+        deployment.recorder.record(
+            connection,
+            Event(
+                type="token.issued",
+                actor="client",
+                sub=issuance.subject,
+                client_id=issuance.client_id,
+                grant_id=issuance.grant_id,
+                body={
+                    "grant_type": issuance.grant_type,
+                    "aud": issuance.audience,
+                    "scope": " ".join(issuance.scope),
+                    "expires_at": expires_at_s,
+                    "id_token": issuance.id_token is not None,
+                },
+            ),
+        )
+        deployment.failpoint("issue.before_commit")
+
+    deployment.database.transact(write)
+    deployment.failpoint("issue.after_commit")
+    return IssuedTokens(
+        access_token=access_token,
+        expires_in_s=issuance.lifetime_s,
+        scope=issuance.response_scope,
+        id_token=id_token,
+    )
+
+
+def _sign_access_token(
+    deployment: Deployment, issuance: Issuance, jti: bytes, *, issued_at_s: int, expires_at_s: int
+) -> str:
+    claims = build_claims(
+        issuer=deployment.issuer,
+        subject=issuance.subject,
+        audience=issuance.audience,
+        client_id=issuance.client_id,
+        scope=" ".join(issuance.scope),
+        issued_at_s=issued_at_s,
+        expires_at_s=expires_at_s,
+        jti=encode_jti(jti),
+        auth_time_s=issuance.auth_time_s,
+        acr=issuance.acr,
+        amr=issuance.amr,
+    )
+    key = deployment.get_signing_key(issuance.signing_alg)
+    return sign_jws({"typ": TYP}, orjson.dumps(claims), key, issuance.signing_alg)
+
+
+def _sign_id_token(deployment: Deployment, issuance: Issuance, access_token: str, *, issued_at_s: int) -> str | None:
+    wanted = issuance.id_token
+    if wanted is None:
+        return None
+    claims = build_id_token_claims(
+        issuer=deployment.issuer,
+        subject=issuance.subject,
+        client_id=issuance.client_id,
+        issued_at_s=issued_at_s,
+        lifetime_s=deployment.settings.id_token_lifetime_s,
+        auth_time_s=issuance.auth_time_s,
+        nonce=wanted.nonce,
+        acr=issuance.acr,
+        amr=issuance.amr,
+        sid=wanted.sid,
+        at_hash=at_hash(access_token, wanted.signing_alg),
+    )
+    # The person's own claims never replace one of the protocol's.
+    claims = {**wanted.claims, **claims}
+    key = deployment.get_signing_key(wanted.signing_alg)
+    return sign_jws({"typ": "JWT"}, orjson.dumps(claims), key, wanted.signing_alg)
+
+
+def encode_jti(jti: bytes) -> str:
+    """The wire form of a token's identifier."""
+    return base64.urlsafe_b64encode(jti).rstrip(b"=").decode()
+
+
+def decode_jti(jti: str) -> bytes | None:
+    """The stored form; None for anything that we did not make."""
+    if len(jti) != 22:
+        return None
+    try:
+        return base64.b64decode(jti + "==", altchars=b"-_", validate=True)
+    except ValueError:
+        return None

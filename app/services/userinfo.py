@@ -1,0 +1,56 @@
+"""The userinfo endpoint's rules (OpenID Connect Core 5.3): our own access tokens, checked and looked up."""
+
+from typing import Any
+
+from app.services.deployment import Deployment
+from app.services.issue_tokens import decode_jti
+from app.specs.oidc_core import select_claims
+from app.specs.protocol_error import InsufficientScope, InvalidToken
+from app.specs.rfc7515_jose import InvalidJws, parse_unverified_header, verify_jws
+from app.specs.rfc9068_access_token import TYP, AccessTokenClaims, check_claims
+from app.specs.strict_json import StrictJsonError, parse_json_object
+from app.storage.grants import find_token_holder
+
+
+def userinfo_resource(issuer: str) -> str:
+    """The identifier of the userinfo endpoint as a resource: the `aud` of the tokens that open it."""
+    return f"{issuer}/userinfo"
+
+
+def read_userinfo(deployment: Deployment, access_token: str) -> dict[str, Any]:
+    """The claims that the token's scopes allow. Raises `InvalidToken` or `InsufficientScope`.
+
+    Unlike a resource server we can see the grant: a token that was revoked, or whose grant, session, user or client
+    has ended, is refused at once.
+    """
+    claims = verify_own_access_token(deployment, access_token)
+    if "openid" not in claims.scope:
+        raise InsufficientScope("the scope openid is needed")
+    jti = decode_jti(claims.jti)
+    holder = None
+    if jti is not None:
+        with deployment.database.reading() as connection:
+            holder = find_token_holder(connection, jti, now=deployment.clock())
+    if holder is None:
+        raise InvalidToken("the access token is no longer valid", detail="revoked, or its grant has ended")
+    return {"sub": holder.sub, **select_claims(holder.user_claims, claims.scope)}
+
+
+def verify_own_access_token(deployment: Deployment, access_token: str) -> AccessTokenClaims:
+    """The checked claims of an access token for userinfo. Does not look whether it was revoked."""
+    try:
+        kid = parse_unverified_header(access_token).kid
+        key = deployment.keys.published.get(kid or "")
+        if key is None:
+            raise InvalidToken("the access token is not valid", detail=f"unknown kid {kid!r:.100}")
+        payload = verify_jws(access_token, key, algorithms=("ES256",), typ=TYP)
+        claims = parse_json_object(payload)
+    except (InvalidJws, StrictJsonError) as error:
+        raise InvalidToken("the access token is not valid", detail=str(error)) from error
+    return check_claims(
+        claims,
+        issuer=deployment.issuer,
+        audience=userinfo_resource(deployment.issuer),
+        now_s=deployment.clock() / 1000,
+        leeway_s=0,
+    )

@@ -1,0 +1,322 @@
+"""THE ordered list of checks of an authorization request (RFC 6749 4.1.1, OpenID Connect Core 3.1.2.2, RFC 9700).
+
+Two stages. Until client and redirect URI are known to belong together nothing may be sent to that URI: those refusals
+are plain `ProtocolError`s, for a page of ours. After that each refusal is a `RedirectedError`, which says where to.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.features import Profile, ProfileRules, effective_profile
+from app.services.authorization_request import AuthorizationRequest, RequestedResource
+from app.services.client_registry import BrokenClient, Client, Resource, Resources
+from app.specs.oidc_core import OPENID_SCOPES, SCOPE_CLAIMS, parse_max_age, parse_prompt
+from app.specs.protocol_error import (
+    InvalidRequest,
+    InvalidScope,
+    InvalidTarget,
+    ProtocolError,
+    RegistrationNotSupported,
+    RequestNotSupported,
+    RequestUriNotSupported,
+    UnauthorizedClient,
+    UnsupportedResponseType,
+)
+from app.specs.rfc6749_oauth import parse_scope
+from app.specs.rfc7636_pkce import check_code_challenge
+from app.specs.rfc8252_redirects import matches_redirect_uri
+from app.specs.rfc8707_resources import parse_resource
+from app.specs.strict_request import Parameters
+
+# Anything longer is no CSRF token; the whole of it comes back in a Location header.
+MAX_STATE_CHARACTERS = 8192
+MAX_NONCE_CHARACTERS = 2048
+SUPPORTED_IDENTITY_SCOPES = frozenset({"openid", *SCOPE_CLAIMS})
+MINIMUM_LIFETIME_S = 10
+
+FindClient = Callable[[str], Client | None]
+
+
+class RedirectedError(Exception):
+    """A refusal that the client hears about at its own registered redirect URI."""
+
+    def __init__(self, error: ProtocolError, *, redirect_uri: str, state: str | None, client_id: str) -> None:
+        super().__init__(error.description)
+        self.error = error
+        self.redirect_uri = redirect_uri
+        self.state = state
+        self.client_id = client_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What the checks look at: the parameters, and the client that is known to own the redirect URI."""
+
+    parameters: Parameters
+    client: Client
+    rules: ProfileRules
+    resources: Resources
+    userinfo: str
+
+
+def validate_authorization_request(
+    parameters: Parameters, *, find_client: FindClient, resources: Resources, profile: Profile, userinfo: str
+) -> AuthorizationRequest:
+    """The request that `parameters` make. Raises `ProtocolError` (tell the person) or `RedirectedError`.
+
+    `userinfo` is the identifier of the userinfo endpoint as a resource. Does not look at the person, their session or
+    their consent.
+    """
+    client = check_client(parameters, find_client)
+    redirect_uri = check_redirect_uri(parameters, client)
+    state = parameters.get("state")
+    try:
+        question = Question(
+            parameters=parameters,
+            client=client,
+            rules=effective_profile(server=profile, client=client.security_profile),
+            resources=resources,
+            userinfo=userinfo,
+        )
+        fields: dict[str, Any] = {}
+        for check in CHECKS:
+            fields.update(check(question))
+    except ProtocolError as error:
+        echoed = state if state is not None and len(state) <= MAX_STATE_CHARACTERS else None
+        raise RedirectedError(error, redirect_uri=redirect_uri, state=echoed, client_id=client.client_id) from error
+    return AuthorizationRequest(
+        client_id=client.client_id,
+        client_pk=client.pk,
+        redirect_uri=redirect_uri,
+        redirect_uri_was_sent="redirect_uri" in parameters,
+        state=state,
+        **fields,
+    )
+
+
+# ----- Before anything may be sent to the redirect URI -----
+
+
+def check_client(parameters: Parameters, find_client: FindClient) -> Client:
+    """The client that asks; one that is unknown, disabled or unreadable is not told apart."""
+    client_id = parameters.get("client_id")
+    if client_id is None:
+        raise InvalidRequest("client_id is missing")
+    try:
+        client = find_client(client_id)
+    except BrokenClient as error:
+        raise InvalidRequest("the client is not known here", detail=str(error)) from error
+    if client is None or client.is_disabled:
+        detail = f"client_id {client_id!r:.300} is {'disabled' if client else 'unknown'}"
+        raise InvalidRequest("the client is not known here", detail=detail)
+    return client
+
+
+def check_redirect_uri(parameters: Parameters, client: Client) -> str:
+    """The redirect URI, one that the client registered. RFC 9700 4.1.3: exact string matching.
+
+    It may be left out only where exactly one is registered (OAuth 2.1, 4.1.1) and no ID token is asked for (OpenID
+    Connect Core 3.1.2.1 requires it).
+    """
+    requested = parameters.get("redirect_uri")
+    registered = client.metadata.redirect_uris
+    if requested is None:
+        is_openid = "openid" in (parameters.get("scope") or "").split(" ")
+        if len(registered) != 1 or is_openid:
+            raise InvalidRequest("redirect_uri is missing")
+        return registered[0]
+    if not any(matches_redirect_uri(requested, candidate) for candidate in registered):
+        detail = f"sent {requested!r:.500}, registered {list(registered)!r:.1000}"
+        raise InvalidRequest("redirect_uri is not registered for this client", detail=detail)
+    return requested
+
+
+# ----- After that -----
+
+
+def check_response_type(question: Question) -> Mapping[str, Any]:
+    """RFC 6749 3.1.1; `code` is the only one (OAuth 2.1 dropped the others)."""
+    response_type = question.parameters.get("response_type")
+    if response_type is None:
+        raise InvalidRequest("response_type is missing")
+    if response_type != "code":
+        raise UnsupportedResponseType("response_type must be code")
+    if "authorization_code" not in question.client.metadata.grant_types:
+        raise UnauthorizedClient("the client is not registered for the authorization code flow")
+    return {}
+
+
+def check_response_mode(question: Question) -> Mapping[str, Any]:
+    """OAuth 2.0 Multiple Response Types 2.1: `query` is the default of the code flow, and the one supported."""
+    if question.parameters.get("response_mode") not in (None, "query"):
+        raise InvalidRequest("response_mode must be query")
+    return {}
+
+
+def check_request_objects(question: Question) -> Mapping[str, Any]:
+    """OpenID Connect Core 3.1.2.6: what is not supported is refused, never silently dropped."""
+    for name, refusal in (
+        ("request", RequestNotSupported),
+        ("request_uri", RequestUriNotSupported),
+        ("registration", RegistrationNotSupported),
+    ):
+        if name in question.parameters:
+            raise refusal(f"the parameter {name} is not supported")
+    return {}
+
+
+def check_state(question: Question) -> Mapping[str, Any]:
+    """The state is echoed whole or not at all."""
+    if len(question.parameters.get("state") or "") > MAX_STATE_CHARACTERS:
+        raise InvalidRequest(f"state is longer than {MAX_STATE_CHARACTERS} characters")
+    return {}
+
+
+def check_pkce(question: Question) -> Mapping[str, Any]:
+    """RFC 9700 2.1.1; optional only where the profile says so, and never for a public client."""
+    parameters = question.parameters
+    code_challenge = parameters.get("code_challenge")
+    method = parameters.get("code_challenge_method")
+    optional = question.rules.pkce_optional_for_confidential_clients and question.client.is_confidential
+    if code_challenge is None and method is None and optional:
+        return {"code_challenge": None}
+    check_code_challenge(code_challenge, method)
+    return {"code_challenge": code_challenge}
+
+
+def check_prompt(question: Question) -> Mapping[str, Any]:
+    """OpenID Connect Core 3.1.2.1."""
+    return {"prompt": parse_prompt(question.parameters.get("prompt"))}
+
+
+def check_max_age(question: Question) -> Mapping[str, Any]:
+    """OpenID Connect Core 3.1.2.1, and the client's registered default."""
+    max_age_s = parse_max_age(question.parameters.get("max_age"))
+    return {"max_age_s": question.client.metadata.default_max_age if max_age_s is None else max_age_s}
+
+
+def check_nonce(question: Question) -> Mapping[str, Any]:
+    """The nonce comes back unchanged in the ID token, so it has a bound."""
+    nonce = question.parameters.get("nonce")
+    if len(nonce or "") > MAX_NONCE_CHARACTERS:
+        raise InvalidRequest(f"nonce is longer than {MAX_NONCE_CHARACTERS} characters")
+    return {"nonce": nonce}
+
+
+def check_scope_and_resources(question: Question) -> Mapping[str, Any]:
+    """Which scopes of which API: RFC 6749 3.3, RFC 8707 2. A scope belongs to the one resource that has it."""
+    requested = tuple(
+        name for name in parse_scope(question.parameters.get("scope")) if name != "offline_access"
+    )  # refresh tokens are not issued, and OpenID Connect Core 11 lets the request be ignored
+    _check_registered_scope(question.client, requested)
+    identity = tuple(name for name in requested if name in SUPPORTED_IDENTITY_SCOPES)
+    if identity and "openid" not in identity:
+        raise InvalidScope("profile, email, address and phone need openid beside them")
+    api_scope = tuple(name for name in requested if name not in OPENID_SCOPES)
+    named = _find_named_resources(question)
+    resources = _infer_resource(question, api_scope) if named is None else _share_out(api_scope, named)
+    if not identity and not resources:
+        raise InvalidScope("scope is missing")
+    return {"identity_scope": identity, "resources": resources}
+
+
+def check_lifetime(question: Question) -> Mapping[str, Any]:
+    """`tokenhouse_expires_in`: the client may ask for a shorter life than the policy's, in seconds."""
+    return {"access_token_lifetime_s": parse_requested_lifetime(question.parameters)}
+
+
+def read_hints(question: Question) -> Mapping[str, Any]:
+    """What helps the person or is voluntary: never a reason to refuse."""
+    login_hint = question.parameters.get("login_hint")
+    acr_values = (question.parameters.get("acr_values") or "").split(" ")
+    return {
+        "login_hint": login_hint if login_hint is not None and len(login_hint) <= 200 else None,
+        "acr_values": tuple(value for value in acr_values[:20] if value),
+    }
+
+
+CHECKS: tuple[Callable[[Question], Mapping[str, Any]], ...] = (
+    check_state,
+    check_response_type,
+    check_response_mode,
+    check_request_objects,
+    check_pkce,
+    check_prompt,
+    check_max_age,
+    check_nonce,
+    check_scope_and_resources,
+    check_lifetime,
+    read_hints,
+)
+
+
+def parse_requested_lifetime(parameters: Parameters) -> int | None:
+    """The lifetime that a client asks for, in seconds. Raises `InvalidRequest`. It can only shorten: see the issuer."""
+    value = parameters.get("tokenhouse_expires_in")
+    if value is None:
+        return None
+    if not (value.isascii() and value.isdecimal() and len(value) <= 9) or int(value) < MINIMUM_LIFETIME_S:
+        raise InvalidRequest(f"tokenhouse_expires_in must be a number of seconds, at least {MINIMUM_LIFETIME_S}")
+    return int(value)
+
+
+def _check_registered_scope(client: Client, requested: tuple[str, ...]) -> None:
+    registered = client.metadata.scope
+    if registered is None:
+        return
+    excess = sorted(set(requested) - set(registered.split(" ")))
+    if excess:
+        raise InvalidScope("the client is not registered for a scope that it asks for", detail=f"excess: {excess!r}")
+
+
+def _find_named_resources(question: Question) -> tuple[Resource | None, ...] | None:
+    """The resources that `resource` names, without repetition; None stands for userinfo. None: none was named."""
+    values = question.parameters.get_all("resource")
+    if not values:
+        return None
+    named: dict[str, Resource | None] = {}
+    for value in values:
+        identifier = parse_resource(value)
+        if identifier == question.userinfo:
+            named[identifier] = None
+            continue
+        resource = question.resources.find(identifier)
+        if resource is None or not question.client.may_ask_for(resource.identifier):
+            detail = f"{value!r:.300} is {'unknown' if resource is None else 'not allowed for this client'}"
+            raise InvalidTarget("the resource is not known here, or not for this client", detail=detail)
+        named[resource.identifier] = resource
+    return tuple(named.values())
+
+
+def _infer_resource(question: Question, api_scope: tuple[str, ...]) -> tuple[RequestedResource, ...]:
+    """The one resource that has all the scopes; two that would do are an `invalid_scope`."""
+    if not api_scope:
+        return ()
+    fitting = [
+        resource
+        for resource in question.resources.all
+        if question.client.may_ask_for(resource.identifier) and set(api_scope) <= set(resource.descriptions)
+    ]
+    if len(fitting) != 1:
+        raise InvalidScope(
+            "the scopes do not belong to one resource; name it with the parameter resource",
+            detail=f"{len(fitting)} resources have {list(api_scope)!r:.300}",
+        )
+    return (RequestedResource(resource=fitting[0].identifier, scope=api_scope),)
+
+
+def _share_out(api_scope: tuple[str, ...], named: tuple[Resource | None, ...]) -> tuple[RequestedResource, ...]:
+    resources = [resource for resource in named if resource is not None]
+    ownerless = [name for name in api_scope if not any(name in resource.descriptions for resource in resources)]
+    if ownerless:
+        raise InvalidScope(
+            "a scope does not belong to the requested resource", detail=f"without a resource: {ownerless!r:.300}"
+        )
+    return tuple(
+        RequestedResource(
+            resource=resource.identifier,
+            scope=tuple(name for name in api_scope if name in resource.descriptions),
+        )
+        for resource in resources
+    )

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, bindparam, insert, or_, select, update
 
+from app.storage.conflicts import refusing_duplicates
 from app.storage.tables import client_secrets, clients
 
 
@@ -59,21 +60,18 @@ def insert_client(
     security_profile: str,
     created_at: int,
 ) -> int:
-    """The internal id of the new client. A client_id that was ever used is an IntegrityError."""
-    inserted = connection.execute(
-        insert(clients)
-        .values(
-            client_id=client_id,
-            client_id_digest=_digest(client_id),
-            metadata=_to_json(metadata),
-            policy=_to_json(policy),
-            policy_version=1,
-            security_profile=security_profile,
-            created_at=created_at,
-        )
-        .returning(clients.c.id)
+    """The internal id of the new client. Raises `AlreadyTaken` for a client_id that was ever used."""
+    statement = insert(clients).values(
+        client_id=client_id,
+        client_id_digest=_digest(client_id),
+        metadata=_to_json(metadata),
+        policy=_to_json(policy),
+        policy_version=1,
+        security_profile=security_profile,
+        created_at=created_at,
     )
-    client_pk: int = inserted.scalar_one()
+    with refusing_duplicates():
+        client_pk: int = connection.execute(statement.returning(clients.c.id)).scalar_one()
     return client_pk
 
 
@@ -128,16 +126,16 @@ def insert_client_secret(
     created_at: int,
     expires_at: int | None = None,
 ) -> None:
-    """One more secret with which the client can authenticate itself."""
-    connection.execute(
-        insert(client_secrets).values(
-            client_pk=client_pk,
-            digest=digest,
-            digest_key_id=digest_key_id,
-            created_at=created_at,
-            expires_at=expires_at,
-        )
+    """One more secret with which the client can authenticate itself. Raises `AlreadyTaken` for another client's."""
+    statement = insert(client_secrets).values(
+        client_pk=client_pk,
+        digest=digest,
+        digest_key_id=digest_key_id,
+        created_at=created_at,
+        expires_at=expires_at,
     )
+    with refusing_duplicates():
+        connection.execute(statement)
 
 
 def find_client_secrets(connection: Connection, client_pk: int, now: int) -> tuple[SecretRow, ...]:

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, insert, select
 
+from app.storage.conflicts import refusing_duplicates
 from app.storage.tables import deployment
 
 
@@ -31,5 +32,6 @@ def find_deployment(connection: Connection) -> DeploymentRow | None:
 
 
 def insert_deployment(connection: Connection, row: DeploymentRow) -> None:
-    """Write the row; a second one is an IntegrityError."""
-    connection.execute(insert(deployment).values(id=1, **asdict(row)))
+    """Write the row. Raises `AlreadyTaken` for a second one."""
+    with refusing_duplicates():
+        connection.execute(insert(deployment).values(id=1, **asdict(row)))

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
+from app.storage.conflicts import refusing_duplicates
 from app.storage.tables import resource_identifiers, resources
 
 
@@ -36,25 +37,20 @@ def insert_resource(
     aliases: Sequence[str],
     created_at: int,
 ) -> int:
-    """The internal id of the new resource. An identifier or alias that is taken is an IntegrityError."""
-    inserted = connection.execute(
-        insert(resources)
-        .values(
-            resource=resource,
-            resource_name=resource_name,
-            metadata=json.dumps(metadata, sort_keys=True, separators=(",", ":")),
-            created_at=created_at,
-        )
-        .returning(resources.c.id)
+    """The internal id of the new resource. Raises `AlreadyTaken` for an identifier or alias that is."""
+    statement = insert(resources).values(
+        resource=resource,
+        resource_name=resource_name,
+        metadata=json.dumps(metadata, sort_keys=True, separators=(",", ":")),
+        created_at=created_at,
     )
-    resource_pk: int = inserted.scalar_one()
-    connection.execute(
-        insert(resource_identifiers),
-        [
-            {"identifier_digest": _digest(identifier), "identifier": identifier, "resource_pk": resource_pk}
-            for identifier in (resource, *aliases)
-        ],
-    )
+    resource_pk: int = connection.execute(statement.returning(resources.c.id)).scalar_one()
+    identifiers = [
+        {"identifier_digest": _digest(identifier), "identifier": identifier, "resource_pk": resource_pk}
+        for identifier in (resource, *aliases)
+    ]
+    with refusing_duplicates():
+        connection.execute(insert(resource_identifiers), identifiers)
     return resource_pk
 
 

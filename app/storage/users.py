@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
 
+from app.storage.conflicts import refusing_duplicates
 from app.storage.tables import users
 
 
@@ -49,25 +50,22 @@ def insert_user(
     sealed_audit_key: bytes | None = None,
     seal_key_id: str | None = None,
 ) -> int:
-    """The id of the new person. A name that is taken is an IntegrityError."""
-    inserted = connection.execute(
-        insert(users)
-        .values(
-            sub=sub,
-            username=username,
-            username_key=username_key,
-            email=email,
-            email_key=email_key,
-            password_hash=password_hash,
-            claims=_to_json(claims),
-            is_admin=is_admin,
-            created_at=created_at,
-            sealed_audit_key=sealed_audit_key,
-            seal_key_id=seal_key_id,
-        )
-        .returning(users.c.id)
+    """The id of the new person. Raises `AlreadyTaken` for a name that is."""
+    statement = insert(users).values(
+        sub=sub,
+        username=username,
+        username_key=username_key,
+        email=email,
+        email_key=email_key,
+        password_hash=password_hash,
+        claims=_to_json(claims),
+        is_admin=is_admin,
+        created_at=created_at,
+        sealed_audit_key=sealed_audit_key,
+        seal_key_id=seal_key_id,
     )
-    user_id: int = inserted.scalar_one()
+    with refusing_duplicates():
+        user_id: int = connection.execute(statement.returning(users.c.id)).scalar_one()
     return user_id
 
 
@@ -84,6 +82,12 @@ def find_user_by_name(connection: Connection, username_key: str) -> UserRow | No
 def find_user_by_sub(connection: Connection, sub: str) -> UserRow | None:
     """The person of a subject, disabled ones too."""
     return _to_row(connection.execute(_FIND_BY_SUB, {"sub": sub}).mappings().first())
+
+
+def find_users_by_email(connection: Connection, email_key: str) -> tuple[UserRow, ...]:
+    """Everybody with an e-mail address, verified or not."""
+    rows = connection.execute(select(*_COLUMNS).where(users.c.email_key == email_key).order_by(users.c.id))
+    return tuple(_read(row) for row in rows.mappings())
 
 
 def list_users(connection: Connection) -> tuple[UserRow, ...]:

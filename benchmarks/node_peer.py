@@ -2,11 +2,15 @@
 
 import contextlib
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from benchmarks.processes import StartFailed, drain_output, pin_tree, running
+from app.specs.rfc7515_jose import generate_private_jwk
+from benchmarks.processes import METADATA_PATH, StartFailed, drain_output, running, wait_for_http
 from benchmarks.scenario import Scenario
 from tests.node_runtime import find_node, node_environment, node_project
 
@@ -15,8 +19,17 @@ FOLDER = Path(__file__).resolve().parent / "peers" / "node_oidc_provider"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodePeer:
+    """`seconds_to_first_answer` runs from the start of the process to the first 200 of its metadata."""
+
     issuer: str
     pid: int
+    seconds_to_first_answer: float
+
+
+@cache
+def signing_keys() -> dict[str, list[dict[str, str]]]:
+    """One private key per algorithm, the same for every start of a run."""
+    return {"keys": [generate_private_jwk(alg) for alg in ("ES256", "RS256")]}
 
 
 @contextlib.contextmanager
@@ -33,18 +46,20 @@ def running_node_peer(
         "scope": scenario.scope,
         "username": scenario.username,
         "password": scenario.password,
+        "jwks": signing_keys(),
         "adapter": adapter,
     }
     environment = {**node_environment(), "PEER_CONFIG": json.dumps(settings), "NODE_ENV": "production"}
     log = folder / "node_oidc_provider.log"
     command = [str(find_node()), str(project / "server.js")]
+    started = time.perf_counter()
     with running(command, environment=environment, log=log, cores=cores) as process:
         line = process.stdout.readline() if process.stdout else b""
         if not line:
             process.wait()
             raise StartFailed(log.read_text("utf-8", "replace")[-1500:])
-        ready = json.loads(line)
+        issuer = json.loads(line)["issuer"]
         drain_output(process)
-        if cores is not None:
-            pin_tree(process.pid, cores)
-        yield NodePeer(issuer=ready["issuer"], pid=process.pid)
+        wait_for_http(process, urlsplit(issuer).port or 0, METADATA_PATH, log=log)
+        seconds = time.perf_counter() - started
+        yield NodePeer(issuer=issuer, pid=process.pid, seconds_to_first_answer=seconds)

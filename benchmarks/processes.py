@@ -14,6 +14,7 @@ import psutil  # type: ignore[import-untyped]
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
+METADATA_PATH = "/.well-known/openid-configuration"
 
 
 class StartFailed(RuntimeError):
@@ -29,25 +30,40 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def running(
-    command: Sequence[str], *, environment: Mapping[str, str], log: Path, cores: set[int] | None = None
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    log: Path,
+    cores: set[int] | None = None,
+    folder: Path | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Runs `command` in a session of its own with stderr in `log`, pinned to `cores`; ends it and its children."""
-    with log.open("wb") as stderr:
+    with log.open("wb") as stderr, _pinned(cores):
         process = subprocess.Popen(
             command,
             env=dict(environment),
+            cwd=folder,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
             start_new_session=True,
         )
-    if cores is not None:
-        # Children inherit it; a worker that was forked in between is moved by `pin_tree`.
-        os.sched_setaffinity(process.pid, cores)
     try:
         yield process
     finally:
         stop(process)
+
+
+@contextlib.contextmanager
+def _pinned(cores: set[int] | None) -> Iterator[None]:
+    """Within it this thread, and so every process that it starts, with all its threads, runs on `cores`."""
+    before = os.sched_getaffinity(0)
+    if cores is not None:
+        os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
@@ -85,15 +101,6 @@ def wait_for_http(process: subprocess.Popen[bytes], port: int, path: str, *, log
                 return time.perf_counter() - start
         time.sleep(0.002)
     raise StartFailed(f"no 200 from {path} within {START_TIMEOUT_S} s: {_tail(log)}")
-
-
-def pin_tree(pid: int, cores: set[int]) -> None:
-    """Pins a process and all threads of its children, which may have been started before the parent was pinned."""
-    root = psutil.Process(pid)
-    for process in (root, *root.children(recursive=True)):
-        for thread in process.threads():
-            with contextlib.suppress(ProcessLookupError):
-                os.sched_setaffinity(thread.id, cores)
 
 
 def cpu_seconds(pid: int) -> float:

@@ -2,6 +2,7 @@
 //
 // Reads one JSON document from the environment variable PEER_CONFIG:
 //   client_id, client_secret, redirect_uri, resource, scope (the resource's scopes), username, password
+//   jwks     private keys, one for ES256 and one for RS256: a deployment has them, so making them is no part of a start
 //   adapter  "map" (default) or "library"
 // and prints one line when it accepts connections: {"issuer": …, "pid": …}.
 //
@@ -13,7 +14,6 @@ import { createServer } from 'node:http';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 
-import * as jose from 'jose';
 import { Provider } from 'oidc-provider';
 
 import MapAdapter from './map_adapter.js';
@@ -24,11 +24,6 @@ for (const name of ['client_id', 'client_secret', 'redirect_uri', 'resource', 's
     process.stderr.write(`PEER_CONFIG needs a text "${name}"\n`);
     process.exit(2);
   }
-}
-
-async function privateJwk(alg) {
-  const { privateKey } = await jose.generateKeyPair(alg, { extractable: true });
-  return { ...(await jose.exportJWK(privateKey)), alg, use: 'sig' };
 }
 
 async function findAccount(_ctx, accountId) {
@@ -71,7 +66,7 @@ const provider = new Provider(issuer, {
       token_endpoint_auth_method: 'client_secret_basic',
     },
   ],
-  jwks: { keys: [await privateJwk('ES256'), await privateJwk('RS256')] },
+  jwks: settings.jwks,
   cookies: { keys: [randomBytes(32).toString('base64url')] },
   claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'] },
   scopes: ['openid', ...settings.scope.split(' ')],

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.flows import SignedInBrowsers, discover
-from benchmarks.load_generator import get_request, pin_generator, repeat, run_load, server_cores
+from benchmarks.load_generator import Repeat, get_request, pin_generator, run_load, server_cores
 from benchmarks.node_peer import running_node_peer
 from benchmarks.processes import resident_mb
 from benchmarks.report import Result, parse_arguments, print_results, progress
@@ -61,7 +61,7 @@ def load(issuer: str, scenario: Scenario) -> None:
     for url in (endpoints.metadata, endpoints.jwks):
         run_load(
             endpoints.origin,
-            repeat(get_request(url)),
+            Repeat(get_request(url)),
             connections=CONNECTIONS,
             seconds=30,
             most_operations=REQUESTS // 4,

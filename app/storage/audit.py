@@ -39,6 +39,7 @@ def list_audit_rows(
     event_type: str | None = None,
     sub: str | None = None,
     client_id: str | None = None,
+    incident: str | None = None,
     since: int | None = None,
 ) -> tuple[AuditRow, ...]:
     """The newest `limit` events that fit, the newest first."""
@@ -47,6 +48,7 @@ def list_audit_rows(
         (audit_events.c.type, event_type),
         (audit_events.c.sub, sub),
         (audit_events.c.client_id, client_id),
+        (audit_events.c.incident, incident),
     ):
         if wanted is not None:
             query = query.where(column == wanted)

@@ -1,0 +1,264 @@
+"""Clients, as the operator manages them: each change is one transaction with its audit event and its announcement.
+
+A client_id lives in one namespace with subjects and resources, because all three end up in the same claims; and it is
+never given to another client, even after it was removed.
+"""
+
+import base64
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+from app.features import PROFILES, Profile
+from app.services.deployment import Deployment
+from app.services.mint_secret import mint_secret
+from app.services.record_event import Event
+from app.services.refusal import Refusal
+from app.specs.protocol_error import InvalidClientMetadata
+from app.specs.rfc7591_metadata import ClientMetadata, parse_client_metadata
+from app.storage import changes, clients
+from app.storage.clients import ClientRow
+from app.storage.conflicts import AlreadyTaken
+from app.storage.database import Connection
+from app.storage.grants import revoke_client_grants
+from app.storage.resources import find_resource
+
+DEFAULT_OVERLAP_S: Final = 86_400
+MAX_OVERLAP_S: Final = 30 * 86_400
+
+_SECRET_TYPE: Final = "cs"  # noqa: S105 - a type, not a secret
+T = TypeVar("T")
+
+_STRICTEST_DEFAULT: Profile = "oauth21"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredClient:
+    """A client, as the operator sees it: the RFC 7591 document and what stands beside it."""
+
+    client_id: str
+    issued_at: int
+    metadata: Mapping[str, Any]
+    policy: Mapping[str, Any]
+    security_profile: str
+    disabled: bool
+    client_secret: str | None = field(default=None, repr=False)
+    """Only in the answer to the command that made it: nobody can read it back."""
+
+    def to_document(self) -> dict[str, Any]:
+        """RFC 7591 3.2.1: "the authorization server ... responds with ... all registered metadata"."""
+        document: dict[str, Any] = {"client_id": self.client_id, "client_id_issued_at": self.issued_at // 1000}
+        if self.client_secret is not None:
+            # "REQUIRED if client_secret is issued. ... or 0 if it will not expire."
+            document |= {"client_secret": self.client_secret, "client_secret_expires_at": 0}
+        policy = {**self.policy, "security_profile": self.security_profile}
+        return {**document, **self.metadata, "policy": policy, "disabled": self.disabled}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RotatedSecret:
+    """A new secret, and until when the ones before it still count (milliseconds)."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+    previous_expire_at: int
+
+
+def add_client(deployment: Deployment, document: Mapping[str, Any]) -> RegisteredClient:
+    """A new client. Raises `InvalidClientMetadata`, `InvalidRedirectUri` or `Refusal`."""
+    metadata = parse_client_metadata(document)
+    profile = _choose_profile(metadata.policy.security_profile, server=deployment.profile)
+    client_id = metadata.client_id or new_client_id()
+    secret = _choose_secret(metadata)
+
+    def work(connection: Connection) -> RegisteredClient:
+        now = deployment.clock()
+        # First, because it locks: a resource of the same name that is being added at this moment waits or is seen.
+        changes.bump(connection, "clients")
+        if find_resource(connection, client_id) is not None:
+            raise InvalidClientMetadata("client_id: is the identifier of a resource")
+        stored = _split_document(metadata)
+        policy = _canonical_policy(connection, stored.pop("policy", {}))
+        client_pk = _insert(connection, client_id, stored, policy, profile, now=now)
+        if secret is not None:
+            _insert_secret(deployment, connection, client_pk, secret, now=now)
+        method = metadata.token_endpoint_auth_method
+        _record(deployment, connection, "client.created", client_id, {"method": method, "security_profile": profile})
+        row = clients.find_client_by_pk(connection, client_pk)
+        return _to_client(row, client_secret=secret)
+
+    return deployment.database.transact(work)
+
+
+def list_clients(deployment: Deployment) -> tuple[RegisteredClient, ...]:
+    """Every client that was not removed, the oldest first."""
+    with deployment.database.reading() as connection:
+        return tuple(_to_client(row) for row in clients.list_clients(connection))
+
+
+def show_client(deployment: Deployment, client_id: str) -> RegisteredClient:
+    """One client. Raises `Refusal`."""
+    with deployment.database.reading() as connection:
+        return _to_client(_check_present(clients.find_client(connection, client_id), client_id))
+
+
+def rotate_client_secret(
+    deployment: Deployment, client_id: str, *, overlap_s: int = DEFAULT_OVERLAP_S
+) -> RotatedSecret:
+    """A new secret; the old ones count for `overlap_s` more seconds, or end sooner where they would have anyway."""
+    if not 0 <= overlap_s <= MAX_OVERLAP_S:
+        raise Refusal("invalid_overlap", f"the overlap must be 0 to {MAX_OVERLAP_S} seconds")
+    secret = mint_secret(_SECRET_TYPE)
+
+    def work(connection: Connection, row: ClientRow) -> RotatedSecret:
+        if row.metadata.get("token_endpoint_auth_method") == "none":
+            raise Refusal("public_client", f"client {client_id!r} is public: it has no secret")
+        now = deployment.clock()
+        previous_expire_at = now + overlap_s * 1000
+        clients.expire_client_secrets(connection, row.id, previous_expire_at)
+        _insert_secret(deployment, connection, row.id, secret, now=now)
+        _record(deployment, connection, "client.secret_rotated", client_id, {"overlap_s": overlap_s})
+        return RotatedSecret(client_id=client_id, client_secret=secret, previous_expire_at=previous_expire_at)
+
+    return _change(deployment, client_id, work)
+
+
+def disable_client(deployment: Deployment, client_id: str) -> RegisteredClient:
+    """Stop a client, and end its grants; enabling it later brings none of these back."""
+
+    def work(connection: Connection, row: ClientRow) -> RegisteredClient:
+        now = deployment.clock()
+        # The root row first: whatever is being issued meanwhile waits for it, or is found by the statement after it.
+        clients.set_disabled(connection, row.id, row.disabled_at or now)
+        ended = revoke_client_grants(connection, row.id, now=now)
+        _record(deployment, connection, "client.disabled", client_id, {"grants": ended})
+        return _to_client(clients.find_client_by_pk(connection, row.id))
+
+    return _change(deployment, client_id, work)
+
+
+def enable_client(deployment: Deployment, client_id: str) -> RegisteredClient:
+    """Let a client work again."""
+
+    def work(connection: Connection, row: ClientRow) -> RegisteredClient:
+        clients.set_disabled(connection, row.id, None)
+        _record(deployment, connection, "client.enabled", client_id, {})
+        return _to_client(clients.find_client_by_pk(connection, row.id))
+
+    return _change(deployment, client_id, work)
+
+
+def remove_client(deployment: Deployment, client_id: str) -> RegisteredClient:
+    """End a client for good, with its grants and secrets. Its client_id stays taken."""
+
+    def work(connection: Connection, row: ClientRow) -> RegisteredClient:
+        now = deployment.clock()
+        clients.set_removed(connection, row.id, now)
+        clients.expire_client_secrets(connection, row.id, now)
+        ended = revoke_client_grants(connection, row.id, now=now)
+        _record(deployment, connection, "client.removed", client_id, {"grants": ended})
+        return _to_client(clients.find_client_by_pk(connection, row.id))
+
+    return _change(deployment, client_id, work)
+
+
+def new_client_id() -> str:
+    """A client_id: `c` and 26 base32 characters, so that it can never look like a subject."""
+    return "c" + base64.b32encode(secrets.token_bytes(17)).decode().lower()[:26]
+
+
+# ----- Parts -----
+
+
+def _choose_profile(wanted: Profile | None, *, server: Profile) -> Profile:
+    strictest = max(_STRICTEST_DEFAULT, server, key=lambda name: PROFILES[name].strictness)
+    if wanted is None:
+        return strictest
+    if PROFILES[wanted].strictness < PROFILES[server].strictness:
+        raise InvalidClientMetadata(f"policy.security_profile: must not be laxer than the server's {server}")
+    return wanted
+
+
+def _choose_secret(metadata: ClientMetadata) -> str | None:
+    if metadata.client_secret is not None:
+        return metadata.client_secret.get_secret_value()
+    return None if metadata.token_endpoint_auth_method == "none" else mint_secret(_SECRET_TYPE)  # noqa: S105
+
+
+def _split_document(metadata: ClientMetadata) -> dict[str, Any]:
+    document = metadata.to_document()
+    document.pop("client_id", None)
+    return document
+
+
+def _canonical_policy(connection: Connection, policy: Mapping[str, Any]) -> dict[str, Any]:
+    # The profile has a column of its own; two places could disagree.
+    canonical = {name: value for name, value in policy.items() if name != "security_profile"}
+    if canonical.get("resources") is not None:
+        found = [(asked, find_resource(connection, asked)) for asked in canonical["resources"]]
+        canonical["resources"] = [asked if row is None else row.resource for asked, row in found]
+    return canonical
+
+
+def _insert(
+    connection: Connection,
+    client_id: str,
+    metadata: Mapping[str, Any],
+    policy: Mapping[str, Any],
+    profile: Profile,
+    *,
+    now: int,
+) -> int:
+    try:
+        return clients.insert_client(
+            connection,
+            client_id=client_id,
+            metadata=metadata,
+            policy=policy,
+            security_profile=profile,
+            created_at=now,
+        )
+    except AlreadyTaken:
+        raise InvalidClientMetadata("client_id: is taken, perhaps by a client that was removed") from None
+
+
+def _insert_secret(deployment: Deployment, connection: Connection, client_pk: int, secret: str, *, now: int) -> None:
+    digest, digest_key_id = deployment.seals.digest(_SECRET_TYPE, secret)
+    try:
+        clients.insert_client_secret(connection, client_pk, digest=digest, digest_key_id=digest_key_id, created_at=now)
+    except AlreadyTaken:
+        raise InvalidClientMetadata("client_secret: is in use already; every client needs its own") from None
+
+
+def _change(deployment: Deployment, client_id: str, work: Callable[[Connection, ClientRow], T]) -> T:
+    def change(connection: Connection) -> T:
+        changes.bump(connection, "clients")
+        return work(connection, _check_present(clients.lock_client(connection, client_id), client_id))
+
+    return deployment.database.transact(change)
+
+
+def _check_present(row: ClientRow | None, client_id: str) -> ClientRow:
+    if row is None or row.removed_at is not None:
+        raise Refusal("unknown_client", f"there is no client {client_id!r}")
+    return row
+
+
+def _record(
+    deployment: Deployment, connection: Connection, event_type: str, client_id: str, body: Mapping[str, Any]
+) -> None:
+    deployment.recorder.record(connection, Event(type=event_type, actor="operator", client_id=client_id, body=body))
+
+
+def _to_client(row: ClientRow | None, *, client_secret: str | None = None) -> RegisteredClient:
+    assert row is not None  # noqa: S101 - read back in the transaction that wrote it
+    return RegisteredClient(
+        client_id=row.client_id,
+        issued_at=row.created_at,
+        metadata=row.metadata,
+        policy=row.policy,
+        security_profile=row.security_profile,
+        disabled=row.disabled_at is not None,
+        client_secret=client_secret,
+    )

@@ -1,0 +1,91 @@
+"""Grants, as the operator sees and ends them."""
+
+from dataclasses import dataclass
+
+from app.services.deployment import Deployment
+from app.services.log_in import username_key
+from app.services.record_event import Event
+from app.services.refusal import Refusal
+from app.storage import grants
+from app.storage.database import Connection
+from app.storage.grants import GrantView
+from app.storage.users import find_user_by_name, find_user_by_sub
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantSummary:
+    """A grant in a line. Times in milliseconds."""
+
+    grant_id: str
+    sub: str | None
+    client_id: str
+    scope: str
+    resource: tuple[str, ...]
+    created_at: int
+    expires_at: int
+    parent: str | None
+    duration: str
+    revoked_at: int | None
+
+
+def list_grants(deployment: Deployment, *, user: str | None = None) -> tuple[GrantSummary, ...]:
+    """The grants that are alive, the newest first; of one person where a username or subject is given."""
+    with deployment.database.reading() as connection:
+        user_id = None if user is None else _get_user_id(connection, user)
+        views = grants.list_grants(connection, now=deployment.clock(), user_id=user_id)
+    return tuple(_summarise(view) for view in views)
+
+
+def show_grant(deployment: Deployment, grant_id: str) -> GrantSummary:
+    """One grant, alive or not. Raises `Refusal`."""
+    with deployment.database.reading() as connection:
+        return _get(connection, grant_id, now=deployment.clock())
+
+
+def revoke_grant(deployment: Deployment, grant_id: str) -> GrantSummary:
+    """End a grant and what hangs on it. Raises `Refusal` where there is none, or where it has been revoked already."""
+
+    def work(connection: Connection) -> GrantSummary:
+        now = deployment.clock()
+        grant = _get(connection, grant_id, now=now)
+        if not grants.revoke_grant(connection, grant_id, now=now):
+            raise Refusal("already_revoked", f"grant {grant_id!r} has been revoked already")
+        event = Event(
+            type="grant.revoked", actor="operator", sub=grant.sub, client_id=grant.client_id, grant_id=grant_id
+        )
+        deployment.recorder.record(connection, event)
+        return _get(connection, grant_id, now=now)
+
+    return deployment.database.transact(work)
+
+
+def _get(connection: Connection, grant_id: str, *, now: int) -> GrantSummary:
+    views = grants.list_grants(connection, now=now, grant_id=grant_id)
+    if not views:
+        raise Refusal("unknown_grant", f"there is no grant {grant_id!r}")
+    return _summarise(views[0])
+
+
+def _get_user_id(connection: Connection, name: str) -> int:
+    row = find_user_by_sub(connection, name) or find_user_by_name(connection, username_key(name))
+    if row is None:
+        raise Refusal("unknown_user", f"there is no user {name!r}")
+    return row.id
+
+
+def _summarise(view: GrantView) -> GrantSummary:
+    grant = view.grant
+    granted: dict[str, list[str]] = grant.snapshot.get("scope", {})
+    return GrantSummary(
+        grant_id=grant.grant_id,
+        sub=view.sub,
+        client_id=view.client_id,
+        # A name may belong to two resources; in the summary it stands once.
+        scope=" ".join(dict.fromkeys(name for names in granted.values() for name in names)),
+        resource=tuple(granted),
+        created_at=grant.created_at,
+        expires_at=grant.expires_at,
+        parent=grant.parent_grant_id,
+        duration=grant.duration,
+        revoked_at=grant.revoked_at,
+    )

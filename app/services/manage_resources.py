@@ -1,0 +1,90 @@
+"""Resources (APIs), as the operator manages them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.services.deployment import Deployment
+from app.services.record_event import Event
+from app.services.refusal import Refusal
+from app.specs.protocol_error import InvalidRequest
+from app.specs.rfc7591_metadata import ResourceMetadata, parse_resource_metadata
+from app.storage import changes, resources
+from app.storage.clients import find_client
+from app.storage.conflicts import AlreadyTaken
+from app.storage.database import Connection
+from app.storage.resources import ResourceRow
+
+_USERINFO_PATH = "/userinfo"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredResource:
+    """A resource, as the operator sees it."""
+
+    resource: str
+    metadata: Mapping[str, Any]
+
+    def to_document(self) -> dict[str, Any]:
+        """The document that was registered, with the defaults filled in."""
+        return dict(self.metadata)
+
+
+def add_resource(deployment: Deployment, document: Mapping[str, Any]) -> RegisteredResource:
+    """A new resource. Raises `InvalidRequest` or `Refusal`."""
+    metadata = parse_resource_metadata(document)
+
+    def work(connection: Connection) -> RegisteredResource:
+        # Clients first, in the order that everybody keeps: a client of the same name that is being added is seen.
+        changes.bump(connection, "clients")
+        changes.bump(connection, "resources")
+        _check_identifiers_are_free(connection, metadata, issuer=deployment.issuer)
+        _insert(connection, metadata, now=deployment.clock())
+        body = {"resource": metadata.resource, "scopes": [scope.name for scope in metadata.scopes]}
+        deployment.recorder.record(connection, Event(type="resource.created", actor="operator", body=body))
+        return RegisteredResource(resource=metadata.resource, metadata=metadata.to_document())
+
+    return deployment.database.transact(work)
+
+
+def list_resources(deployment: Deployment) -> tuple[RegisteredResource, ...]:
+    """Every resource, the oldest first."""
+    with deployment.database.reading() as connection:
+        return tuple(_to_resource(row) for row in resources.list_resources(connection))
+
+
+def show_resource(deployment: Deployment, identifier: str) -> RegisteredResource:
+    """One resource, by its identifier or an alias. Raises `Refusal`."""
+    with deployment.database.reading() as connection:
+        row = resources.find_resource(connection, identifier)
+    if row is None:
+        raise Refusal("unknown_resource", f"there is no resource {identifier!r}")
+    return _to_resource(row)
+
+
+def _check_identifiers_are_free(connection: Connection, metadata: ResourceMetadata, *, issuer: str) -> None:
+    for identifier in (metadata.resource, *metadata.aliases):
+        # Tokens for the server's own endpoints must not be mistaken for another API's.
+        if identifier.rstrip("/") in (issuer, issuer + _USERINFO_PATH):
+            raise InvalidRequest(f"resource: {identifier} is the authorization server's own")
+        # A machine's `sub` is its client_id: an audience of the same name would be ambiguous. Removed clients count.
+        if find_client(connection, identifier) is not None:
+            raise InvalidRequest(f"resource: {identifier} is a client_id")
+
+
+def _insert(connection: Connection, metadata: ResourceMetadata, *, now: int) -> None:
+    try:
+        resources.insert_resource(
+            connection,
+            resource=metadata.resource,
+            resource_name=metadata.resource_name or metadata.resource,
+            metadata=metadata.to_document(),
+            aliases=metadata.aliases,
+            created_at=now,
+        )
+    except AlreadyTaken:
+        raise Refusal("resource_exists", "the resource, or an alias of it, is registered already") from None
+
+
+def _to_resource(row: ResourceRow) -> RegisteredResource:
+    return RegisteredResource(resource=row.resource, metadata=row.metadata)

@@ -1,0 +1,293 @@
+"""People, as the operator manages them: each change is one transaction with its audit event and its announcement."""
+
+import base64
+import re
+import secrets
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from app.services.deployment import Deployment
+from app.services.hash_password import Argon2Parameters, hash_password
+from app.services.log_in import MAX_PASSWORD_CHARACTERS, username_key
+from app.services.record_event import Event, make_person_key
+from app.services.refusal import Refusal
+from app.services.seals import Seals
+from app.services.user_claims import check_claims, check_email, email_key
+from app.storage import changes, users
+from app.storage.conflicts import AlreadyTaken
+from app.storage.database import Connection
+from app.storage.grants import revoke_user_grants
+from app.storage.sessions import revoke_user_sessions
+from app.storage.users import UserRow
+
+MIN_PASSWORD_CHARACTERS: Final = 12
+MAX_PASSWORD_BYTES: Final = 4 * MAX_PASSWORD_CHARACTERS
+MAX_USERNAME_CHARACTERS: Final = 200
+
+_SUB = re.compile(r"u[a-z2-7]{26}")
+# Categories: controls, format characters, surrogates, private use, unassigned, line and paragraph separators.
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewUser:
+    """A person to be added. Without a password nobody can log in as them until one is set."""
+
+    username: str
+    email: str
+    password: str | None = field(default=None, repr=False)
+    claims: Mapping[str, Any] = field(default_factory=dict)
+    is_admin: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """A person, as the operator sees them."""
+
+    sub: str
+    username: str
+    email: str
+    disabled: bool
+    admin: bool
+    claims: Mapping[str, Any]
+
+
+def new_sub() -> str:
+    """A subject: `u` and 26 base32 characters, 130 random bits; never derived from anything, never reused."""
+    return "u" + base64.b32encode(secrets.token_bytes(17)).decode().lower()[:26]
+
+
+def check_password_policy(password: str) -> None:
+    """Raises `Refusal` unless the password has 12 to 1024 characters and no NUL. Judges nothing else."""
+    if len(password) < MIN_PASSWORD_CHARACTERS:
+        raise Refusal("invalid_password", f"the password must have at least {MIN_PASSWORD_CHARACTERS} characters")
+    too_long = len(password) > MAX_PASSWORD_CHARACTERS
+    if too_long or len(password.encode("utf-8", "surrogatepass")) > MAX_PASSWORD_BYTES:
+        raise Refusal("invalid_password", f"the password must have at most {MAX_PASSWORD_CHARACTERS} characters")
+    if "\0" in password or not _is_encodable(password):
+        raise Refusal("invalid_password", "the password holds a character that no browser can send")
+
+
+def check_new_user(user: NewUser) -> None:
+    """Raises `Refusal` for whatever can be seen without the database."""
+    name = user.username
+    if not 1 <= len(name) <= MAX_USERNAME_CHARACTERS or name != name.strip():
+        raise Refusal(
+            "invalid_username", f"the username must have 1 to {MAX_USERNAME_CHARACTERS} characters, no space around it"
+        )
+    if any(unicodedata.category(character) in _INVISIBLE for character in name) or not username_key(name):
+        raise Refusal("invalid_username", "the username must not hold control or invisible characters")
+    if _SUB.fullmatch(username_key(name)):
+        raise Refusal("invalid_username", "the username looks like a subject")
+    check_email(user.email)
+    _check_claims_about(user.email, user.claims)
+    if user.password is not None:
+        check_password_policy(user.password)
+
+
+def hash_new_password(parameters: Argon2Parameters, user: NewUser) -> str | None:
+    """The hash for `insert_new_user`. Takes as long as it is meant to, so it stays outside the transaction."""
+    return None if user.password is None else hash_password(parameters, user.password)
+
+
+def insert_new_user(
+    connection: Connection, seals: Seals, user: NewUser, *, password_hash: str | None, now: int
+) -> UserRow:
+    """Store a checked person, in the caller's transaction. Raises `Refusal` where name or e-mail are taken."""
+    sub = new_sub()
+    claims = _compose_claims(user.claims, username=user.username, email=user.email, now=now)
+    _check_verified_email_is_free(connection, claims, user_id=None)
+    sealed_audit_key, seal_key_id = make_person_key(seals, sub)
+    try:
+        user_id = users.insert_user(
+            connection,
+            sub=sub,
+            username=user.username,
+            username_key=username_key(user.username),
+            email=user.email,
+            email_key=email_key(user.email),
+            password_hash=password_hash,
+            claims=claims,
+            is_admin=user.is_admin,
+            created_at=now,
+            sealed_audit_key=sealed_audit_key,
+            seal_key_id=seal_key_id,
+        )
+    except AlreadyTaken:
+        raise Refusal("user_exists", f"there is a user {user.username!r} already") from None
+    row = users.find_user(connection, user_id)
+    assert row is not None  # noqa: S101 - it was inserted a line ago
+    return row
+
+
+def add_user(deployment: Deployment, user: NewUser) -> User:
+    """A new person. Raises `Refusal`."""
+    check_new_user(user)
+    password_hash = hash_new_password(deployment.passwords.parameters, user)
+
+    def work(connection: Connection) -> User:
+        row = insert_new_user(connection, deployment.seals, user, password_hash=password_hash, now=deployment.clock())
+        _announce(deployment, connection, row, "user.created", {"admin": row.is_admin}, username=row.username)
+        return _to_user(row)
+
+    return deployment.database.transact(work)
+
+
+def list_users(deployment: Deployment) -> tuple[User, ...]:
+    """Everybody, by name."""
+    with deployment.database.reading() as connection:
+        return tuple(_to_user(row) for row in users.list_users(connection))
+
+
+def show_user(deployment: Deployment, name: str) -> User:
+    """One person, by username or subject. Raises `Refusal`."""
+    with deployment.database.reading() as connection:
+        return _to_user(_get_user(connection, name))
+
+
+def disable_user(deployment: Deployment, name: str) -> User:
+    """Lock somebody out, and end their sessions and grants; enabling them later brings none of these back."""
+
+    def work(connection: Connection, row: UserRow) -> None:
+        now = deployment.clock()
+        # The root row first: whatever is being issued meanwhile waits for it, or is found by the statements after it.
+        users.set_disabled(connection, row.id, row.disabled_at or now)
+        ended = {
+            "sessions": revoke_user_sessions(connection, row.id, now=now),
+            "grants": revoke_user_grants(connection, row.id, now=now),
+        }
+        _announce(deployment, connection, row, "user.disabled", ended)
+
+    return _change(deployment, name, work)
+
+
+def enable_user(deployment: Deployment, name: str) -> User:
+    """Let somebody in again."""
+
+    def work(connection: Connection, row: UserRow) -> None:
+        users.set_disabled(connection, row.id, None)
+        _announce(deployment, connection, row, "user.enabled")
+
+    return _change(deployment, name, work)
+
+
+def set_password(deployment: Deployment, name: str, password: str) -> User:
+    """Replace somebody's password, and end the sessions that the old one opened."""
+    check_password_policy(password)
+    # Before the transaction begins: SQLite has one writer, and a hash is slow on purpose.
+    password_hash = hash_password(deployment.passwords.parameters, password)
+
+    def work(connection: Connection, row: UserRow) -> None:
+        users.set_password_hash(connection, row.id, password_hash)
+        ended = revoke_user_sessions(connection, row.id, now=deployment.clock())
+        _announce(deployment, connection, row, "user.password_set", {"sessions": ended})
+
+    return _change(deployment, name, work)
+
+
+def set_user(
+    deployment: Deployment,
+    name: str,
+    *,
+    email: str | None = None,
+    claims: Mapping[str, Any] | None = None,
+    is_admin: bool | None = None,
+) -> User:
+    """Change what is given. New claims replace the whole document; a new e-mail address is unverified until they say
+    otherwise.
+    """
+    if email is not None:
+        check_email(email)
+
+    def work(connection: Connection, row: UserRow) -> None:
+        new_email = row.email if email is None else email
+        if claims is not None:
+            _check_claims_about(new_email, claims)
+        kept = dict(row.claims)
+        if new_email != row.email:
+            kept.pop("email_verified", None)
+        kept.pop("email", None)
+        composed = _compose_claims(
+            kept if claims is None else claims, username=row.username, email=new_email, now=deployment.clock()
+        )
+        _check_verified_email_is_free(connection, composed, user_id=row.id)
+        users.set_email(connection, row.id, email=new_email, email_key=email_key(new_email))
+        users.set_claims(connection, row.id, composed)
+        if is_admin is not None:
+            users.set_admin(connection, row.id, is_admin=is_admin)
+        changed = {"email": email is not None, "claims": claims is not None}
+        body: dict[str, Any] = {"changed": sorted(what for what, is_changed in changed.items() if is_changed)}
+        if is_admin is not None:
+            body["admin"] = is_admin
+        _announce(deployment, connection, row, "user.changed", body)
+
+    return _change(deployment, name, work)
+
+
+def _change(deployment: Deployment, name: str, work: Callable[[Connection, UserRow], None]) -> User:
+    def change(connection: Connection) -> User:
+        sub = _get_user(connection, name).sub
+        row = users.lock_user(connection, sub)
+        if row is None:
+            raise Refusal("unknown_user", f"there is no user {name!r}")
+        work(connection, row)
+        return _to_user(_get_user(connection, sub))
+
+    return deployment.database.transact(change)
+
+
+def _get_user(connection: Connection, name: str) -> UserRow:
+    row = users.find_user_by_sub(connection, name) if _SUB.fullmatch(name) else None
+    row = row or users.find_user_by_name(connection, username_key(name))
+    if row is None:
+        raise Refusal("unknown_user", f"there is no user {name!r}")
+    return row
+
+
+def _announce(
+    deployment: Deployment,
+    connection: Connection,
+    row: UserRow,
+    event_type: str,
+    body: Mapping[str, Any] | None = None,
+    **personal: str,
+) -> None:
+    changes.bump(connection, "users")
+    event = Event(type=event_type, actor="operator", sub=row.sub, body=body or {}, personal=personal)
+    deployment.recorder.record(connection, event)
+
+
+def _check_claims_about(email: str, claims: Mapping[str, Any]) -> None:
+    check_claims(claims)
+    if "email" in claims and email_key(claims["email"]) != email_key(email):
+        raise Refusal("invalid_claims", "email: differs from the person's e-mail address")
+
+
+def _compose_claims(claims: Mapping[str, Any], *, username: str, email: str, now: int) -> dict[str, Any]:
+    composed = {"preferred_username": username, "email_verified": False, **claims}
+    return {**composed, "email": email, "updated_at": now // 1000}
+
+
+def _check_verified_email_is_free(connection: Connection, claims: Mapping[str, Any], *, user_id: int | None) -> None:
+    if not claims["email_verified"]:
+        return
+    for other in users.find_users_by_email(connection, email_key(claims["email"])):
+        if other.id != user_id and other.claims.get("email_verified") is True:
+            raise Refusal("email_exists", "the verified e-mail address belongs to another user already")
+
+
+def _is_encodable(text: str) -> bool:
+    return not any(0xD800 <= ord(character) <= 0xDFFF for character in text)
+
+
+def _to_user(row: UserRow) -> User:
+    return User(
+        sub=row.sub,
+        username=row.username,
+        email=row.email,
+        disabled=row.disabled_at is not None,
+        admin=row.is_admin,
+        claims=row.claims,
+    )

@@ -94,13 +94,13 @@ class ClientRegistry:
         self._clients: LRUCache[str, Client] = LRUCache(maxsize=_REMEMBERED_CLIENTS)
         self._resources: Resources | None = None
         self._lock = threading.Lock()
-        self._generation = 0
+        self.generation = 0
 
     def find_client(self, client_id: str) -> Client | None:
         """The client, disabled ones too; None if there is none. Raises `BrokenClient`."""
         with self._lock:
             client = self._clients.get(client_id)
-            generation = self._generation
+            generation = self.generation
         if client is not None:
             return client
         with self._database.reading() as connection:
@@ -116,7 +116,7 @@ class ClientRegistry:
         """Every resource."""
         with self._lock:
             resources = self._resources
-            generation = self._generation
+            generation = self.generation
         if resources is not None:
             return resources
         with self._database.reading() as connection:
@@ -134,12 +134,12 @@ class ClientRegistry:
         with self._lock:
             self._clients.clear()
             self._resources = None
-            self._generation += 1
+            self.generation += 1
 
     def _remember(self, generation: int, keep: Callable[[], None]) -> None:
         with self._lock:
             # What was read before a `forget` may be older than the change that caused it.
-            if generation == self._generation:
+            if generation == self.generation:
                 keep()
 
 

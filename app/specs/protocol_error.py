@@ -14,9 +14,7 @@ class ProtocolError(Exception):
     error: ClassVar[str] = "server_error"
     status: ClassVar[int] = 400
 
-    def __init__(
-        self, description: str = "", *, detail: str = "", headers: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, description: str = "", *, detail: str = "", headers: Mapping[str, str] | None = None) -> None:
         super().__init__(description)
         self.description = description
         self.detail = detail

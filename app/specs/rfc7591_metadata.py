@@ -87,6 +87,13 @@ def _to_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _drop_grants_not_built(value: object) -> object:
+    """RFC 7591 section 2: the server may "ignore values" of features it lacks; a refresh token is a mere wish."""
+    if isinstance(value, list | tuple):
+        return tuple(entry for entry in value if entry != "refresh_token")
+    return value
+
+
 DisplayText = Annotated[str, Field(max_length=200), AfterValidator(_check_display_text)]
 WebUri = Annotated[str, AfterValidator(_check_web_uri)]
 ResourceUri = Annotated[str, AfterValidator(_check_resource)]
@@ -109,7 +116,7 @@ class ClientPolicy(BaseModel):
     resources: Annotated[tuple[ResourceUri, ...], _Tuple, Field(max_length=100), _Distinct] | None = None
     """The resources that the client may ask for; None is every one, an empty list none."""
     skip_consent: bool = False
-    security_profile: Literal["oauth21", "openid", "fapi2"] | None = None
+    security_profile: Literal["oauth21", "openid"] | None = None
 
 
 class ClientMetadata(BaseModel):
@@ -121,9 +128,13 @@ class ClientMetadata(BaseModel):
     client_secret: SecretStr | None = None
     redirect_uris: Annotated[tuple[str, ...], _Tuple, Field(min_length=1), _AtMost20, _Distinct]
     token_endpoint_auth_method: ClientAuthenticationMethod = "client_secret_basic"  # noqa: S105 - a method's name
-    grant_types: Annotated[tuple[Literal["authorization_code"], ...], _Tuple, Field(min_length=1), _Distinct] = (
-        "authorization_code",
-    )
+    grant_types: Annotated[
+        tuple[Literal["authorization_code"], ...],
+        BeforeValidator(_drop_grants_not_built),
+        _Tuple,
+        Field(min_length=1),
+        _Distinct,
+    ] = ("authorization_code",)
     response_types: Annotated[tuple[Literal["code"], ...], _Tuple, Field(min_length=1), _Distinct] = ("code",)
     application_type: Literal["web", "native"] = "web"
     client_name: DisplayText | None = None
@@ -229,7 +240,8 @@ class ResourceMetadata(BaseModel):
     """Other identifiers that clients may ask by; a bare origin gets its spelling with or without a slash by itself."""
     resource_name: DisplayText | None = None
     scopes: Annotated[tuple[ResourceScope, ...], _Tuple, Field(max_length=200)] = ()
-    access_token_lifetime_s: AccessTokenLifetime = 300
+    access_token_lifetime_s: AccessTokenLifetime | None = None
+    """None leaves it to the server."""
     access_token_format: Literal["jwt"] = "jwt"  # noqa: S105 - a format's name
     signing_alg: Literal["ES256", "RS256"] = "ES256"
 

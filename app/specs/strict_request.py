@@ -7,10 +7,10 @@ JSON bodies and other charsets are **not** read. The sizes of headers and bodies
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import BinaryIO, Final
 from urllib.parse import unquote_to_bytes
 
-from .protocol_error import InvalidRequest
+from .protocol_error import InvalidRequest, PayloadTooLarge
 
 MAX_BYTES: Final = 65536
 MAX_PARAMETERS: Final = 100
@@ -145,3 +145,14 @@ def check_form_content_type(content_type: str | None) -> None:
         return
     if content_type is None or _FORM_CONTENT_TYPE.fullmatch(content_type) is None:
         raise InvalidRequest("the content type must be application/x-www-form-urlencoded")
+
+
+def read_body(stream: BinaryIO, *, max_bytes: int = MAX_BYTES) -> bytes:
+    """The whole body of a request. Raises PayloadTooLarge.
+
+    One byte more than the limit is asked for, so that a body that comes without a length has a limit too.
+    """
+    body = stream.read(max_bytes + 1)
+    if len(body) > max_bytes:
+        raise PayloadTooLarge("the body is too large")
+    return body

@@ -1,0 +1,1 @@
+"""What programs call: plain WSGI, no cookie, no session, no template."""

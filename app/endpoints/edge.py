@@ -1,0 +1,195 @@
+"""What both front doors share, before either sees a request: trust in proxies, sizes, names, logs, the last resort.
+
+Everything below it can rely on this: the peer's address is true, forwarded headers and client-certificate headers are
+gone unless a configured proxy sent them, host and scheme are the issuer's, the body has a length within the limit, and
+whatever raises becomes a 503 (our own fault, come back) or a 500 with a code, never a stack trace.
+"""
+
+import ipaddress
+import secrets
+import time
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+from prometheus_client import Counter, Histogram
+
+from app.endpoints.answers import Answer, json_answer
+from app.services.incidents import new_incident
+from app.settings import Network, Settings
+from app.storage.database import DatabaseUnavailable
+
+StartResponse = Callable[..., Any]
+WsgiApp = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
+
+MAX_BODY_BYTES = 64 * 1024
+MAX_QUERY_BYTES = 64 * 1024
+RETRY_AFTER_S = 2
+
+REQUESTS = Counter("tokenhouse_requests_total", "Requests by route, method and status.", ["route", "method", "status"])
+DURATION = Histogram(
+    "tokenhouse_request_seconds",
+    "Time to answer, by route.",
+    ["route"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+
+# Only a proxy that terminates TLS may say these; from anybody else they are lies.
+_FORWARDED_HEADERS = (
+    "HTTP_X_FORWARDED_FOR",
+    "HTTP_X_FORWARDED_HOST",
+    "HTTP_X_FORWARDED_PROTO",
+    "HTTP_X_FORWARDED_PORT",
+    "HTTP_X_FORWARDED_PREFIX",
+    "HTTP_X_REAL_IP",
+    "HTTP_FORWARDED",
+    "HTTP_SSL_CLIENT_CERT",
+    "HTTP_X_SSL_CLIENT_CERT",
+    "HTTP_X_CLIENT_CERT",
+    "HTTP_X_FORWARDED_CLIENT_CERT",
+    "HTTP_CLIENT_CERT",
+    "HTTP_CLIENT_CERT_CHAIN",
+)
+_KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
+_log = structlog.get_logger("tokenhouse.access")
+
+
+class Edge:
+    """The outermost WSGI callable."""
+
+    def __init__(self, app: WsgiApp, settings: Settings, *, known_routes: Sequence[str]) -> None:
+        self._app = app
+        self._trusted: tuple[Network, ...] = settings.trusted_proxies
+        self._prefix = settings.issuer_path
+        parts = urlsplit(settings.issuer)
+        self._host, self._scheme = parts.netloc, parts.scheme
+        # Labels of metrics are a closed set: a scanner must not be able to grow it.
+        self._routes = frozenset(known_routes)
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        started = time.perf_counter()
+        request_id = secrets.token_hex(8)
+        environ["tokenhouse.request_id"] = request_id
+        self._establish_peer(environ)
+        sent: dict[str, Any] = {"status": 500}
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            sent["status"] = int(status[:3])
+            headers.append(("X-Request-Id", request_id))
+            return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
+
+        refusal = self._check(environ)
+        try:
+            body = refusal.respond(environ, start) if refusal is not None else self._app(environ, start)
+        except DatabaseUnavailable as error:
+            body = _our_fault(environ, start, 503, "temporarily_unavailable", error)
+        except Exception as error:  # the last resort: a bug is a 500 with a code, and its trace is in the log
+            body = _our_fault(environ, start, 500, "server_error", error)
+        self._tell(environ, sent["status"], time.perf_counter() - started)
+        return body
+
+    def _establish_peer(self, environ: dict[str, Any]) -> None:
+        peer = environ.get("REMOTE_ADDR", "")
+        forwarded_for = environ.get("HTTP_X_FORWARDED_FOR", "")
+        if self._trusted and _is_within(peer, self._trusted):
+            environ["REMOTE_ADDR"] = find_client_address(peer, forwarded_for, self._trusted)
+        else:
+            for name in _FORWARDED_HEADERS:
+                environ.pop(name, None)
+        # Every URL is the issuer's; a Host header decides nothing.
+        environ["HTTP_HOST"] = self._host
+        environ["wsgi.url_scheme"] = self._scheme
+
+    def _check(self, environ: dict[str, Any]) -> Answer | None:
+        if environ["REQUEST_METHOD"] not in _KNOWN_METHODS:
+            return _refusal(501, "the method is not known")
+        if len(environ.get("QUERY_STRING", "")) > MAX_QUERY_BYTES:
+            return _refusal(414, "the query is too long")
+        if environ.get("HTTP_CONTENT_ENCODING", "identity") not in ("", "identity"):
+            return _refusal(415, "encoded bodies are not read")
+        try:
+            length = int(environ.get("CONTENT_LENGTH") or 0)
+        except ValueError:
+            return _refusal(400, "Content-Length is not a number")
+        if length > MAX_BODY_BYTES:
+            return _refusal(413, "the body is too large")
+        path = environ.get("PATH_INFO", "")
+        inserted = path.startswith("/.well-known/")
+        if self._prefix and not inserted:
+            if not path.startswith(self._prefix + "/") and path != self._prefix:
+                return _refusal(404, "there is nothing here")
+            environ["SCRIPT_NAME"] = self._prefix
+            environ["PATH_INFO"] = path[len(self._prefix) :] or "/"
+        return None
+
+    def _tell(self, environ: dict[str, Any], status: int, seconds: float) -> None:
+        path, method = environ.get("PATH_INFO", ""), environ["REQUEST_METHOD"]
+        route = path if path in self._routes else "other"
+        REQUESTS.labels(route, method if method in _KNOWN_METHODS else "other", status).inc()
+        DURATION.labels(route).observe(seconds)
+        # The query is left out: it may hold a code, a state, or a secret that somebody put there by mistake.
+        _log.info(
+            "request",
+            method=method[:20],
+            path=path[:300],
+            status=status,
+            duration_ms=round(seconds * 1000, 2),
+            peer=environ.get("REMOTE_ADDR", ""),
+            request_id=environ["tokenhouse.request_id"],
+        )
+
+
+def find_client_address(peer: str, forwarded_for: str, trusted: tuple[Network, ...]) -> str:
+    """The last address before our own proxies. What cannot be parsed is not believed: then it is the peer's.
+
+    Read from the right, because only what our proxies appended is true; at most 50 entries are looked at.
+    """
+    for entry in reversed(forwarded_for.split(",")[-50:]):
+        candidate = entry.strip()
+        try:
+            address = ipaddress.ip_address(candidate)
+        except ValueError:
+            return peer
+        if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
+            return peer
+        if not _is_within(candidate, trusted):
+            return str(address)
+    return peer
+
+
+def _is_within(address: str, networks: tuple[Network, ...]) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    return any(parsed.version == network.version and parsed in network for network in networks)
+
+
+def _refusal(status: int, description: str) -> Answer:
+    return json_answer(status, {"error": "invalid_request", "error_description": description})
+
+
+def _our_fault(
+    environ: dict[str, Any], start: StartResponse, status: int, error: str, cause: Exception
+) -> Iterable[bytes]:
+    incident = new_incident()
+    _log.error(
+        "failure",
+        incident=incident,
+        request_id=environ["tokenhouse.request_id"],
+        error=type(cause).__name__,
+        # Where, but not the message: a driver's message may hold the values of a statement.
+        trace=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(cause.__traceback__)],
+    )
+    description = "try again soon" if status == 503 else "something went wrong here"
+    answer = json_answer(status, {"error": error, "error_description": f"{description} [{incident}]"})
+    if status == 503:
+        answer.headers.append(("Retry-After", str(RETRY_AFTER_S)))
+    if "text/html" in environ.get("HTTP_ACCEPT", ""):
+        page = f"<!doctype html><title>{description}</title><p>{description.capitalize()}. Code: {incident}</p>"
+        answer = Answer(status, [*answer.headers[1:], ("Content-Type", "text/html; charset=utf-8")], page.encode())
+    return answer.respond(environ, start)

@@ -1,0 +1,109 @@
+"""Puts the parts together: the only place that knows every one of them."""
+
+from flask import Flask
+
+from app.endpoints.edge import Edge
+from app.endpoints.health import livez, metrics_endpoint, readyz_endpoint
+from app.endpoints.public_documents import jwks_endpoint, metadata_endpoint
+from app.endpoints.router import Endpoint, Endpoints
+from app.endpoints.token import token_endpoint
+from app.endpoints.userinfo import userinfo_endpoint
+from app.oauth.authorization_server import TokenServer
+from app.services.clock import Clock, system_clock
+from app.services.deployment import Deployment, open_deployment
+from app.services.failpoints import Failpoint, no_failpoint
+from app.services.housekeeping import Housekeeper
+from app.services.limit_requests import RequestLimits
+from app.services.write_log import configure_log
+from app.settings import Settings, load_settings
+from app.specs.rfc8414_metadata import well_known_paths
+from app.web.authorize import add_authorize
+from app.web.consent import add_consent
+from app.web.cookies import Cookies
+from app.web.errors import add_errors
+from app.web.home import add_home
+from app.web.login import add_login
+from app.web.pages import prepare_templates
+from app.web.site import Site
+
+GET = frozenset({"GET", "HEAD"})
+POST = frozenset({"POST"})
+
+
+class Tokenhouse(Flask):
+    """The application: Flask for people behind the door for programs; `deployment` and `close` for its host."""
+
+    deployment: Deployment
+    housekeeper: Housekeeper
+
+    def close(self) -> None:
+        """End the threads, write what waits, close the database."""
+        self.housekeeper.stop()
+        self.deployment.close()
+
+
+def create_app(
+    settings: Settings | None = None, *, clock: Clock = system_clock, failpoints: Failpoint = no_failpoint
+) -> Tokenhouse:
+    """The WSGI application of a deployment. Raises `SettingsError` or `DeploymentError`, both with readable text."""
+    settings = load_settings() if settings is None else settings
+    configure_log(settings.log_level)
+    deployment = open_deployment(settings, clock=clock, failpoint=failpoints)
+    redis_url = settings.redis_url.get_secret_value() if settings.redis_url is not None else None
+    limits = RequestLimits(redis_url=redis_url, is_enabled=settings.rate_limits != "off")
+    app = Tokenhouse("app.web", template_folder="templates", static_folder=None)
+    app.deployment = deployment
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    prepare_templates(app, base_path=settings.issuer_path, server_name=settings.server_name)
+    add_pages(app, deployment, limits)
+    endpoints = list_endpoints(deployment)
+    programs = Endpoints(app.wsgi_app, deployment, limits, endpoints)
+    routes = [*(endpoint.path for endpoint in endpoints), *(str(rule) for rule in app.url_map.iter_rules())]
+    app.wsgi_app = Edge(programs, settings, known_routes=routes)  # type: ignore[method-assign]
+    app.housekeeper = Housekeeper(deployment)
+    app.housekeeper.start()
+    return app
+
+
+def add_pages(app: Flask, deployment: Deployment, limits: RequestLimits) -> None:
+    """The door of people."""
+    site = Site(
+        deployment=deployment,
+        limits=limits,
+        cookies=Cookies.of_issuer(deployment.issuer),
+        base_path=deployment.settings.issuer_path,
+    )
+    add_errors(app, site)
+    add_home(app, site)
+    add_authorize(app, site)
+    add_login(app, site)
+    add_consent(app, site)
+
+
+def list_endpoints(deployment: Deployment) -> list[Endpoint]:
+    """The door of programs, as a table."""
+    metadata = metadata_endpoint(deployment)
+    userinfo = userinfo_endpoint(deployment)
+    return [
+        Endpoint(
+            path="/token",
+            methods=POST,
+            handler=token_endpoint(TokenServer(deployment)),
+            reads_form=True,
+            has_cors=True,
+        ),
+        Endpoint(path="/userinfo", methods=GET | POST, handler=userinfo, reads_form=True, has_cors=True),
+        Endpoint(path="/jwks", methods=GET, handler=jwks_endpoint(deployment), has_cors=True),
+        *(
+            Endpoint(path=path, methods=GET, handler=metadata, has_cors=True)
+            for path in {
+                *well_known_paths(deployment.issuer),
+                "/.well-known/openid-configuration",
+                "/.well-known/oauth-authorization-server",
+            }
+        ),
+        Endpoint(path="/livez", methods=GET, handler=livez),
+        Endpoint(path="/readyz", methods=GET, handler=readyz_endpoint(deployment)),
+        Endpoint(path="/metrics", methods=GET, handler=metrics_endpoint(deployment)),
+    ]

@@ -1,0 +1,1 @@
+"""Authlib's framework-free authorization server, hosted: the only floor that knows Authlib."""

@@ -1,0 +1,64 @@
+"""The authorization server as Authlib frames it: one list of grants, our client authentication, our answers."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from authlib.oauth2.base import OAuth2Error
+from authlib.oauth2.rfc6749 import AuthorizationServer
+from authlib.oauth2.rfc6749.errors import UnsupportedGrantTypeError
+
+from app.oauth.grants.authorization_code import AuthorizationCodeGrant
+from app.oauth.token_request import TokenRequest
+from app.services.authenticate_client import authenticate_client
+from app.services.client_registry import Client
+from app.services.deployment import Deployment
+from app.specs.protocol_error import InvalidRequest, ProtocolError, UnsupportedGrantType
+from app.specs.strict_request import ProtocolRequest
+
+TokenAnswer = tuple[int, Mapping[str, Any], Iterable[tuple[str, str]]]
+
+# What this server grants, as a table of contents.
+GRANTS = (AuthorizationCodeGrant,)
+
+
+class TokenServer(AuthorizationServer):  # type: ignore[misc]
+    """Hosts the grants. Its methods only translate; every rule is in the services."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        super().__init__()
+        self.deployment = deployment
+        for grant in GRANTS:
+            self.register_grant(grant)
+
+    def answer(self, request: ProtocolRequest) -> TokenAnswer:
+        """The answer of the token endpoint. Raises `ProtocolError`, Authlib's refusals translated."""
+        answer: TokenAnswer = self.create_token_response(request)
+        return answer
+
+    def create_oauth2_request(self, request: ProtocolRequest) -> TokenRequest:
+        """Authlib's view of our request."""
+        return TokenRequest(request)
+
+    def authenticate_client(self, request: TokenRequest, methods: object, endpoint: str = "token") -> Client:  # noqa: ARG002
+        """One rule for every grant and endpoint, whatever methods Authlib would let each choose."""
+        return authenticate_client(self.deployment, authorization=request.authorization, parameters=request.parameters)
+
+    def send_signal(self, name: str, *args: object, **kwargs: object) -> None:
+        """Nobody listens: what happened is told by `record_event`, in the transaction that did it."""
+
+    def handle_response(self, status: int, body: Any, headers: Any) -> TokenAnswer:
+        """The answer as plain values."""
+        return status, body, headers
+
+    def handle_error_response(self, request: TokenRequest, error: OAuth2Error) -> TokenAnswer:
+        """Authlib's refusals leave as ours."""
+        raise translate_error(error, grant_type=request.payload.grant_type) from error
+
+
+def translate_error(error: OAuth2Error, *, grant_type: str | None) -> ProtocolError:
+    """Our error for one of Authlib's; the only ones it raises here are about the grant type."""
+    if isinstance(error, UnsupportedGrantTypeError):
+        if grant_type is None:
+            return InvalidRequest("grant_type is missing")
+        return UnsupportedGrantType("the grant type is not supported", detail=f"{grant_type!r:.200}")
+    return InvalidRequest("the request cannot be read", detail=f"{error.error}: {error.description}")

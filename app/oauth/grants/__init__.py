@@ -1,0 +1,1 @@
+"""The grant types, each a translation from the request into one call of a service."""

@@ -1,0 +1,228 @@
+"""One step of an authorization: from what was asked and who is there to a code, a refusal, or a page to show."""
+
+from dataclasses import dataclass
+
+from app.services.authorization_request import AuthorizationRequest
+from app.services.client_registry import BrokenClient, Client
+from app.services.decide_interaction import (
+    Interaction,
+    Situation,
+    allowed_pairs,
+    asked_pairs,
+    decide_interaction,
+)
+from app.services.deployment import Deployment
+from app.services.issue_code import Approval, Decision, Duration, decided_pairs, issue_code, record_denial
+from app.services.transactions import Transaction
+from app.services.userinfo import userinfo_resource
+from app.services.validate_authorization_request import RedirectedError
+from app.specs.protocol_error import AccessDenied, InvalidRequest, ProtocolError
+from app.specs.rfc8252_redirects import matches_redirect_uri
+from app.storage.consents import ConsentRow, find_consents
+from app.storage.database import Connection
+from app.storage.sessions import SessionRow
+from app.storage.transactions import bind_transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """The authorization is finished: this goes to the redirect URI."""
+
+    code: str
+    request: AuthorizationRequest
+
+    def __repr__(self) -> str:
+        return "Code(...)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """The person has something to do first."""
+
+    interaction: Interaction
+    client: Client
+    session: SessionRow | None
+    consents: tuple[ConsentRow, ...]
+
+
+def advance(
+    deployment: Deployment,
+    request: AuthorizationRequest,
+    sessions: tuple[SessionRow, ...],
+    transaction: Transaction | None,
+) -> Code | Prompt:
+    """A code when nothing is left to do, else the next prompt. Raises `RedirectedError` or `ProtocolError`.
+
+    Without a transaction (`/authorize` itself) nothing is stored unless a code is issued.
+    """
+    client = get_client(deployment, request)
+    session = choose_session(sessions, transaction)
+    situation = _situation(deployment, request, client, session, transaction)
+    interaction = decide_interaction(situation)
+    if interaction is None and session is not None:
+        allowed = (
+            asked_pairs(request, userinfo=situation.userinfo)
+            if client.metadata.policy.skip_consent
+            else allowed_pairs(request, situation.consents, userinfo=situation.userinfo)
+        )
+        return _issue(deployment, request, client, session, allowed, decision=None, transaction=transaction)
+    if interaction is None:
+        raise AssertionError("nobody is logged in, and no prompt is due")
+    if "none" in request.prompt:
+        raise _redirected(request, interaction.as_error())
+    return Prompt(interaction=interaction, client=client, session=session, consents=situation.consents)
+
+
+def prepare_consent(
+    deployment: Deployment, transaction: Transaction, sessions: tuple[SessionRow, ...]
+) -> Code | Prompt:
+    """What the consent page needs; from here on the transaction belongs to the person who sees the page."""
+    step = advance(deployment, transaction.request, sessions, transaction)
+    if isinstance(step, Prompt) and step.interaction.prompt == "consent" and transaction.session_id is None:
+        session = step.session
+        if session is not None:
+
+            def bind(connection: Connection) -> None:
+                bind_transaction(connection, transaction.transaction_id, session.session_id)
+
+            deployment.database.transact(bind)
+    return step
+
+
+def decide_consent(
+    deployment: Deployment,
+    transaction: Transaction,
+    sessions: tuple[SessionRow, ...],
+    *,
+    ticked: tuple[str, ...],
+    duration: Duration,
+) -> Code | Prompt:
+    """The person pressed Allow. A login that became due meanwhile comes first; unticking everything is a no."""
+    request = transaction.request
+    client = get_client(deployment, request)
+    session = choose_session(sessions, transaction)
+    situation = _situation(deployment, request, client, session, transaction)
+    interaction = decide_interaction(situation)
+    if session is None or (interaction is not None and interaction.prompt == "login"):
+        return advance(deployment, request, sessions, transaction)
+    required = required_pairs(deployment, request)
+    try:
+        allowed = decided_pairs(
+            request,
+            ticked_pairs(request, ticked, userinfo=situation.userinfo),
+            required=required,
+            userinfo=situation.userinfo,
+        )
+    except AccessDenied as error:
+        record_denial(deployment, session, request, transaction.transaction_id)
+        raise _redirected(request, error) from error
+    declined = frozenset(asked_pairs(request, userinfo=situation.userinfo)) - set(allowed)
+    decision = Decision(declined=declined, duration=duration)
+    return _issue(deployment, request, client, session, allowed, decision=decision, transaction=transaction)
+
+
+def deny_consent(deployment: Deployment, transaction: Transaction, sessions: tuple[SessionRow, ...]) -> RedirectedError:
+    """The person pressed Deny: the answer for the client, to be raised."""
+    session = choose_session(sessions, transaction)
+    if session is not None:
+        record_denial(deployment, session, transaction.request, transaction.transaction_id)
+    return _redirected(transaction.request, AccessDenied("the person denied the request"))
+
+
+def choose_session(sessions: tuple[SessionRow, ...], transaction: Transaction | None) -> SessionRow | None:
+    """The session of the person who began to decide; before that, the one that logged in last in this browser."""
+    if transaction is not None and transaction.session_id is not None:
+        return next((session for session in sessions if session.session_id == transaction.session_id), None)
+    return sessions[0] if sessions else None
+
+
+def get_client(deployment: Deployment, request: AuthorizationRequest) -> Client:
+    """The client as it is now. Raises `InvalidRequest` when it ended meanwhile."""
+    try:
+        client = deployment.registry.find_client(request.client_id)
+    except BrokenClient as error:
+        raise InvalidRequest("the client is not known here", detail=str(error)) from error
+    if client is None or client.is_disabled or not _owns_redirect_uri(client, request):
+        raise InvalidRequest("the client is not known here", detail="it was disabled or changed meanwhile")
+    return client
+
+
+def required_pairs(deployment: Deployment, request: AuthorizationRequest) -> frozenset[tuple[str, str]]:
+    """What of a request cannot be unticked: who the person is, and what an API declares as required."""
+    resources = deployment.registry.resources()
+    required = {(userinfo_resource(deployment.issuer), "openid")}
+    for asked in request.resources:
+        resource = resources.find(asked.resource)
+        if resource is not None:
+            required |= {(asked.resource, scope) for scope in asked.scope if scope in resource.required}
+        if not asked.scope:
+            required.add((asked.resource, ""))
+    return frozenset(required)
+
+
+def pair_value(pairs: tuple[tuple[str, str], ...], pair: tuple[str, str]) -> str:
+    """How a pair is named in the form: by its scope, and by the resource too where two resources share the name."""
+    resource, scope = pair
+    is_shared = sum(1 for _, other in pairs if other == scope) > 1
+    return f"{scope} {resource}" if is_shared else scope
+
+
+def ticked_pairs(
+    request: AuthorizationRequest, ticked: tuple[str, ...], *, userinfo: str
+) -> tuple[tuple[str, str], ...]:
+    """The pairs that the form's values name; values that name nothing asked for are passed over."""
+    pairs = asked_pairs(request, userinfo=userinfo)
+    return tuple(pair for pair in pairs if pair_value(pairs, pair) in ticked)
+
+
+def _situation(
+    deployment: Deployment,
+    request: AuthorizationRequest,
+    client: Client,
+    session: SessionRow | None,
+    transaction: Transaction | None,
+) -> Situation:
+    now = deployment.clock()
+    consents: tuple[ConsentRow, ...] = ()
+    if session is not None and not client.metadata.policy.skip_consent:
+        with deployment.database.reading() as connection:
+            consents = find_consents(connection, user_id=session.user_id, client_pk=client.pk, now=now)
+    return Situation(
+        request=request,
+        client=client,
+        session=session,
+        consents=consents,
+        began_at=transaction.began_at if transaction is not None else now,
+        now=now,
+        userinfo=userinfo_resource(deployment.issuer),
+    )
+
+
+def _issue(
+    deployment: Deployment,
+    request: AuthorizationRequest,
+    client: Client,
+    session: SessionRow,
+    allowed: tuple[tuple[str, str], ...],
+    *,
+    decision: Decision | None,
+    transaction: Transaction | None,
+) -> Code:
+    approval = Approval(
+        request=request,
+        client=client,
+        session=session,
+        allowed=allowed,
+        decision=decision,
+        transaction_id=transaction.transaction_id if transaction is not None else None,
+        userinfo=userinfo_resource(deployment.issuer),
+    )
+    return Code(code=issue_code(deployment, approval), request=request)
+
+
+def _owns_redirect_uri(client: Client, request: AuthorizationRequest) -> bool:
+    return any(matches_redirect_uri(request.redirect_uri, registered) for registered in client.metadata.redirect_uris)
+
+
+def _redirected(request: AuthorizationRequest, error: ProtocolError) -> RedirectedError:
+    return RedirectedError(error, redirect_uri=request.redirect_uri, state=request.state, client_id=request.client_id)

@@ -1,0 +1,61 @@
+"""What runs beside the requests: refusals are written, keys are rotated, expired rows leave in small batches.
+
+Every process has one such thread; the work that must happen once takes a lock in the database first.
+"""
+
+import threading
+
+import structlog
+
+from app.services.deployment import Deployment
+from app.storage.database import Connection, DatabaseUnavailable
+from app.storage.purge import purge_expired
+
+FLUSH_EVERY_S = 0.5
+ROTATE_EVERY = 20
+PURGE_EVERY = 40
+_log = structlog.get_logger("tokenhouse.housekeeping")
+
+
+class Housekeeper:
+    """A daemon thread with a beat of half a second."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the current piece of work."""
+        self._stopped.set()
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        beat = 0
+        while not self._stopped.wait(FLUSH_EVERY_S):
+            beat += 1
+            try:
+                self._deployment.recorder.flush_refusals()
+                self._deployment.notice_changes()
+                if beat % ROTATE_EVERY == 0:
+                    self._deployment.rotate_keys_if_due()
+                if beat % PURGE_EVERY == 0:
+                    self.purge()
+            except DatabaseUnavailable as error:
+                _log.warning("housekeeping waits", reason=str(error))
+            except Exception as error:  # a bug here must not end the thread: the next beat tries again
+                _log.error("housekeeping failed", error=type(error).__name__)
+
+    def purge(self) -> int:
+        """Let expired rows leave, one small batch per table and transaction; how many left."""
+        settings = self._deployment.settings
+        now = self._deployment.clock()
+
+        def work(connection: Connection) -> int:
+            return purge_expired(connection, now=now, audit_before=now - settings.audit_retention_s * 1000)
+
+        return self._deployment.database.transact(work)

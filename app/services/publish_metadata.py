@@ -1,0 +1,88 @@
+"""The server's metadata: a merge of fragments, one per specification; what is not switched on has no fragment."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from app.services.deployment import Deployment
+from app.services.validate_authorization_request import SUPPORTED_IDENTITY_SCOPES
+from app.specs.oidc_core import SCOPE_CLAIMS
+from app.specs.rfc8414_metadata import endpoint_url, merge_fragments
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A public document, ready to be served from memory."""
+
+    body: bytes
+    etag: str
+
+
+def publish_metadata(deployment: Deployment) -> Document:
+    """The one document that both well-known locations serve (RFC 8414, OpenID Connect Discovery 1.0)."""
+    issuer = deployment.issuer
+    fragments: tuple[Mapping[str, Any], ...] = (
+        authorization_code_fragment(issuer),
+        pkce_fragment(),
+        client_authentication_fragment(),
+        issuer_identification_fragment(),
+        scopes_fragment(deployment),
+        openid_fragment(deployment),
+    )
+    body = orjson.dumps(merge_fragments(issuer, *fragments))
+    return Document(body=body, etag=f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+
+
+def authorization_code_fragment(issuer: str) -> Mapping[str, Any]:
+    """RFC 6749, RFC 8414 2."""
+    return {
+        "authorization_endpoint": endpoint_url(issuer, "/authorize"),
+        "token_endpoint": endpoint_url(issuer, "/token"),
+        "jwks_uri": endpoint_url(issuer, "/jwks"),
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": ["authorization_code"],
+    }
+
+
+def pkce_fragment() -> Mapping[str, Any]:
+    """RFC 7636 through RFC 8414 2."""
+    return {"code_challenge_methods_supported": ["S256"]}
+
+
+def client_authentication_fragment() -> Mapping[str, Any]:
+    """RFC 8414 2."""
+    methods = ["client_secret_basic", "client_secret_post", "none"]
+    return {"token_endpoint_auth_methods_supported": methods}
+
+
+def issuer_identification_fragment() -> Mapping[str, Any]:
+    """RFC 9207 3."""
+    return {"authorization_response_iss_parameter_supported": True}
+
+
+def scopes_fragment(deployment: Deployment) -> Mapping[str, Any]:
+    """The scopes of every registered API."""
+    names = {name for resource in deployment.registry.resources().all for name in resource.descriptions}
+    return {"scopes_supported": sorted(names)}
+
+
+def openid_fragment(deployment: Deployment) -> Mapping[str, Any]:
+    """OpenID Connect Discovery 1.0, section 3."""
+    claims = sorted({name for names in SCOPE_CLAIMS.values() for name in names})
+    return {
+        "userinfo_endpoint": endpoint_url(deployment.issuer, "/userinfo"),
+        "scopes_supported": ["openid", *sorted(SUPPORTED_IDENTITY_SCOPES - {"openid"})],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["RS256", "ES256"],
+        "acr_values_supported": [deployment.acr_names.pwd],
+        "claim_types_supported": ["normal"],
+        "claims_supported": ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", *claims],
+        "claims_parameter_supported": False,
+        "request_parameter_supported": False,
+        "request_uri_parameter_supported": False,
+        "prompt_values_supported": ["none", "login", "consent", "select_account"],
+    }

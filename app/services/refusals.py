@@ -1,0 +1,34 @@
+"""Every refusal gets an incident code and leaves a trace for the operator; the caller learns the code only."""
+
+from app.services.deployment import Deployment
+from app.services.incidents import new_incident
+from app.services.record_event import Event
+from app.specs.protocol_error import ProtocolError
+
+
+def record_refusal(
+    deployment: Deployment, error: ProtocolError, *, where: str, address: str, client_id: str | None = None
+) -> str:
+    """The incident code under which the refusal can be found in the audit trail and the log."""
+    incident = new_incident()
+    deployment.recorder.refuse(
+        Event(
+            type="request.refused",
+            actor="anonymous",
+            client_id=client_id[:300] if client_id is not None else None,
+            incident=incident,
+            body={
+                "where": where,
+                "error": error.error,
+                "description": error.description,
+                "detail": error.detail[:2000],
+            },
+            personal={"address": address},
+        )
+    )
+    return incident
+
+
+def public_description(error: ProtocolError, incident: str) -> str:
+    """The `error_description` on the wire: the public text and the incident code at its end."""
+    return f"{error.description} [{incident}]" if error.description else f"[{incident}]"

@@ -1,0 +1,27 @@
+"""The log: one JSON object a line on standard error, so that no value can forge a line or a field."""
+
+import logging
+import sys
+from typing import Any
+
+import orjson
+import structlog
+
+_LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARNING": logging.WARNING, "ERROR": logging.ERROR}
+
+
+def configure_log(level: str) -> None:
+    """Configure structlog and the standard library's loggers."""
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso"), _to_json],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+        cache_logger_on_first_use=True,
+    )
+    # At DEBUG Authlib writes live tokens into its log, and drivers write the parameters of statements.
+    for name in ("authlib", "sqlalchemy", "urllib3", "psycopg", "alembic"):
+        logging.getLogger(name).setLevel(logging.INFO if name == "authlib" else logging.WARNING)
+
+
+def _to_json(_logger: Any, _name: str, event: Any) -> bytes:
+    return orjson.dumps(event, default=str)

@@ -1,0 +1,84 @@
+"""GET and POST /authorize, and the hop on our own origin from which a pending transaction goes on.
+
+A GET that arrives with the browser's cookie is decided at once, and a code may leave with this very answer. Everything
+else is stored as a transaction and goes on at `/authorize/resume`: a cross-site POST carries no SameSite=Lax cookie,
+so what it says about the session would be wrong.
+"""
+
+from flask import Flask, Response, request
+
+from app.services.advance_authorization import Code, Prompt, advance
+from app.services.authorization_request import AuthorizationRequest
+from app.services.log_in import current_sessions
+from app.services.transactions import Transaction, begin_transaction, resume_transaction
+from app.services.userinfo import userinfo_resource
+from app.services.validate_authorization_request import validate_authorization_request
+from app.specs.rfc6749_oauth import build_redirect
+from app.specs.strict_request import Parameters
+from app.web.site import Site, read_form, read_query
+
+
+def add_authorize(app: Flask, site: Site) -> None:
+    """Add the routes."""
+
+    @app.get("/authorize")
+    def authorize_get() -> Response:
+        authorization_request = _validate(site, read_query())
+        sessions = current_sessions(site.deployment, site.cookies.read_browser(request))
+        step = advance(site.deployment, authorization_request, sessions, None)
+        if isinstance(step, Code):
+            return send_code(site, step)
+        return _store(site, authorization_request, prompt=step.interaction.prompt)
+
+    @app.post("/authorize")
+    def authorize_post() -> Response:
+        # OpenID Connect Core 3.1.2.1 lets any site post here, so there is no CSRF token: nothing is decided yet.
+        return _store(site, _validate(site, read_form()), prompt=None)
+
+    @app.get("/authorize/resume")
+    def authorize_resume() -> Response:
+        transaction = current_transaction(site, read_query())
+        sessions = current_sessions(site.deployment, site.cookies.read_browser(request))
+        return go_on(site, transaction, advance(site.deployment, transaction.request, sessions, transaction))
+
+
+def current_transaction(site: Site, parameters: Parameters) -> Transaction:
+    """The transaction that the parameters name, if this browser began it. Raises `ProtocolError`."""
+    transaction_id = parameters.get("transaction") or ""
+    secret = site.cookies.read_transaction(request, transaction_id)
+    return resume_transaction(site.deployment, transaction_id, secret)
+
+
+def go_on(site: Site, transaction: Transaction, step: Code | Prompt) -> Response:
+    """The redirect to the client, or to the page that is due."""
+    if isinstance(step, Code):
+        return send_code(site, step)
+    return site.redirect(site.url(f"/{step.interaction.prompt}?transaction={transaction.transaction_id}"))
+
+
+def send_code(site: Site, step: Code) -> Response:
+    """The authorization response (RFC 6749 4.1.2) with `iss` (RFC 9207)."""
+    parameters = {"code": step.code}
+    if step.request.state is not None:
+        parameters["state"] = step.request.state
+    parameters["iss"] = site.deployment.issuer
+    return site.redirect(build_redirect(step.request.redirect_uri, parameters))
+
+
+def _validate(site: Site, parameters: Parameters) -> AuthorizationRequest:
+    site.deployment.notice_changes()
+    return validate_authorization_request(
+        parameters,
+        find_client=site.deployment.registry.find_client,
+        resources=site.deployment.registry.resources(),
+        profile=site.deployment.profile,
+        userinfo=userinfo_resource(site.deployment.issuer),
+    )
+
+
+def _store(site: Site, authorization_request: AuthorizationRequest, *, prompt: str | None) -> Response:
+    transaction, secret = begin_transaction(site.deployment, authorization_request)
+    path = "/authorize/resume" if prompt is None else f"/{prompt}"
+    response = site.redirect(site.url(f"{path}?transaction={transaction.transaction_id}"))
+    site.cookies.set_transaction(request, response, transaction.transaction_id, secret)
+    return response

@@ -1,0 +1,65 @@
+"""The cookies: which browser this is, on which device, and the secret of each pending transaction.
+
+`__Host-`, Secure, HttpOnly, SameSite=Lax. On http loopback the names are plain and end in the port, because cookies
+ignore ports and two servers on one machine would take each other's. Anything odd in a cookie is nobody.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from flask import Request, Response
+
+MAX_TRANSACTION_COOKIES = 10
+_BROWSER_MAX_AGE_S = 400 * 86_400
+_DEVICE_MAX_AGE_S = 180 * 86_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cookies:
+    """The names and attributes of one issuer's cookies."""
+
+    prefix: str
+    suffix: str
+    is_secure: bool
+
+    @classmethod
+    def of_issuer(cls, issuer: str) -> "Cookies":
+        """Cookie names carry a short hash of the issuer, so that two issuers on one host stay apart."""
+        short = hashlib.sha256(issuer.encode()).hexdigest()[:8]
+        if issuer.startswith("https://"):
+            return cls(prefix=f"__Host-th-{short}", suffix="", is_secure=True)
+        return cls(prefix=f"th-{short}", suffix=f"-{urlsplit(issuer).port or 80}", is_secure=False)
+
+    def read_browser(self, request: Request) -> str | None:
+        """The browser's secret, not yet looked up."""
+        return request.cookies.get(self._name("browser"))
+
+    def read_known_device(self, request: Request) -> str | None:
+        """The device's secret, not yet looked up."""
+        return request.cookies.get(self._name("device"))
+
+    def read_transaction(self, request: Request, transaction_id: str) -> str | None:
+        """The secret of one transaction, not yet compared."""
+        return request.cookies.get(self._name(f"tx-{transaction_id}"))
+
+    def set_login(self, response: Response, *, browser_secret: str, known_device_secret: str) -> None:
+        """After a login: both secrets are new."""
+        self._set(response, self._name("browser"), browser_secret, max_age_s=_BROWSER_MAX_AGE_S)
+        self._set(response, self._name("device"), known_device_secret, max_age_s=_DEVICE_MAX_AGE_S)
+
+    def set_transaction(self, request: Request, response: Response, transaction_id: str, secret: str) -> None:
+        """One cookie per transaction, at most ten: the eleventh pushes another out."""
+        prefix = f"{self.prefix}-tx-"
+        present = [name for name in request.cookies if name.startswith(prefix)]
+        for name in present[: max(0, len(present) - MAX_TRANSACTION_COOKIES + 1)]:
+            response.delete_cookie(name, path="/", secure=self.is_secure, httponly=True, samesite="Lax")
+        self._set(response, self._name(f"tx-{transaction_id}"), secret, max_age_s=None)
+
+    def _name(self, name: str) -> str:
+        return f"{self.prefix}-{name}{self.suffix}"
+
+    def _set(self, response: Response, name: str, value: str, *, max_age_s: int | None) -> None:
+        response.set_cookie(
+            name, value, max_age=max_age_s, path="/", secure=self.is_secure, httponly=True, samesite="Lax"
+        )

@@ -1,0 +1,102 @@
+"""Refusals for people: a redirect to the client where that is safe, else a page with a code and a way out."""
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+
+from app.services.client_registry import BrokenClient, Client
+from app.services.refusals import public_description, record_refusal
+from app.services.transactions import TransactionEnded
+from app.services.validate_authorization_request import RedirectedError
+from app.specs.protocol_error import InvalidRequest, MethodNotAllowed, ProtocolError
+from app.specs.rfc6749_oauth import build_redirect
+from app.web.pages import ErrorPage, render_error
+from app.web.site import Site, way_back
+
+
+class NotFound(InvalidRequest):
+    """There is no such page."""
+
+    status = 404
+
+
+def add_errors(app: Flask, site: Site) -> None:
+    """Add the handlers."""
+
+    @app.errorhandler(RedirectedError)
+    def redirected(refusal: RedirectedError) -> Response:
+        """RFC 6749 4.1.2.1, with `iss` (RFC 9207); for the client to handle, so it does not count against the peer."""
+        incident = record_refusal(
+            site.deployment,
+            refusal.error,
+            where=request.path,
+            address=_address(),
+            client_id=refusal.client_id,
+        )
+        parameters = {
+            "error": refusal.error.error,
+            "error_description": public_description(refusal.error, incident),
+        }
+        if refusal.state is not None:
+            parameters["state"] = refusal.state
+        parameters["iss"] = site.deployment.issuer
+        return site.redirect(build_redirect(refusal.redirect_uri, parameters))
+
+    @app.errorhandler(ProtocolError)
+    def refused(error: ProtocolError) -> Response:
+        return _page(site, error)
+
+    @app.errorhandler(HTTPException)
+    def not_routed(error: HTTPException) -> Response:
+        if error.code == 405:
+            response = _page(site, MethodNotAllowed("this page is not opened this way"))
+            response.headers["Allow"] = ", ".join(sorted(getattr(error, "valid_methods", None) or ["GET"]))
+            return response
+        if error.code == 404:
+            return _page(site, NotFound("there is no such page"))
+        return _page(site, InvalidRequest("the request cannot be read", detail=f"HTTP {error.code}"))
+
+    @app.before_request
+    def check_limit() -> Response | None:
+        retry_after_s = site.limits.retry_after_s(_address())
+        if retry_after_s is None:
+            return None
+        response = Response("Too many refused requests.", status=429, content_type="text/plain")
+        response.headers["Retry-After"] = str(retry_after_s)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+
+def _page(site: Site, error: ProtocolError) -> Response:
+    address = _address()
+    site.limits.count_refusal(address)
+    client_id = request.args.get("client_id") if request.path == "/authorize" else None
+    incident = record_refusal(site.deployment, error, where=request.path, address=address, client_id=client_id)
+    authorization_request = error.request if isinstance(error, TransactionEnded) else None
+    client = _find_client(site, authorization_request.client_id) if authorization_request is not None else None
+    back_uri = way_back(client, authorization_request)
+    html = render_error(
+        ErrorPage(
+            title="Authorization error",
+            error=error.error,
+            description=error.description,
+            incident=incident,
+            back_uri=back_uri,
+            back_label=f"Back to {client.name}" if client is not None and back_uri is not None else None,
+            client_name=client.name if client is not None else None,
+        )
+    )
+    response = site.page(html, status=error.status)
+    response.headers.update(dict(error.headers))
+    return response
+
+
+def _find_client(site: Site, client_id: str) -> Client | None:
+    try:
+        return site.deployment.registry.find_client(client_id)
+    except BrokenClient:
+        return None
+
+
+def _address() -> str:
+    address: str = request.environ.get("REMOTE_ADDR", "")
+    return address

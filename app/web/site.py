@@ -1,0 +1,98 @@
+"""What the views have in common: the strict reading of a request, the headers of a page, the way back to a client."""
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from flask import Response, request
+
+from app.services.authorization_request import AuthorizationRequest
+from app.services.client_registry import Client
+from app.services.deployment import Deployment
+from app.services.limit_requests import RequestLimits
+from app.specs.protocol_error import InvalidRequest
+from app.specs.rfc8252_redirects import display_host, redirect_kind
+from app.specs.strict_request import REPEATABLE, Parameters, check_form_content_type, parse_parameters, read_body
+from app.web.cookies import Cookies
+from app.web.pages import ClientCard
+from app.web.security_headers import page_headers
+
+
+class ForgedForm(InvalidRequest):
+    """The form does not come from our own page in this browser."""
+
+    status = 403
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What every view works with."""
+
+    deployment: Deployment
+    limits: RequestLimits
+    cookies: Cookies
+    base_path: str
+
+    def url(self, path: str) -> str:
+        """An absolute URL of ours, from the issuer and never from a header."""
+        return f"{self.deployment.issuer}{path}"
+
+    def page(self, html: str, *, status: int = 200, has_form: bool = False, leads_to_client: bool = False) -> Response:
+        """A page with its headers."""
+        response = Response(html, status=status, content_type="text/html; charset=utf-8")
+        response.headers.update(
+            page_headers(
+                has_form=has_form,
+                leads_to_client=leads_to_client,
+                issuer_is_https=self.deployment.settings.is_https,
+            )
+        )
+        return response
+
+    def redirect(self, location: str) -> Response:
+        """303: whatever the method was, the next one is GET (RFC 9700 4.12: a 307 would post the password on)."""
+        response = Response(b"", status=303)
+        response.headers["Location"] = location
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        return response
+
+    def client_card(self, client: Client, request_: AuthorizationRequest) -> ClientCard:
+        """Who asks, for the pages."""
+        metadata = client.metadata
+        return ClientCard(
+            client_id=client.client_id,
+            client_name=client.name,
+            redirect_host=display_host(request_.redirect_uri),
+            redirect_kind=redirect_kind(request_.redirect_uri),
+            logo_url=f"{self.base_path}/client-logo/{client.client_id}" if metadata.logo_uri else None,
+            client_uri=metadata.client_uri,
+            policy_uri=metadata.policy_uri,
+            tos_uri=metadata.tos_uri,
+        )
+
+    def check_own_form(self) -> None:
+        """Raises `ForgedForm` when a browser says that the form comes from elsewhere; the CSRF token is another check."""
+        origin = request.headers.get("Origin")
+        if origin is not None and origin != self.deployment.settings.origin:
+            raise ForgedForm("the form was not sent from our own page", detail=f"Origin {origin!r:.200}")
+
+
+def read_query() -> Parameters:
+    """The query's parameters, strictly. Raises `InvalidRequest`."""
+    return parse_parameters(request.environ.get("QUERY_STRING", "").encode("latin-1"))
+
+
+def read_form(*, repeatable: frozenset[str] = REPEATABLE) -> Parameters:
+    """The body's parameters, strictly, and only those. Raises `InvalidRequest`."""
+    check_form_content_type(request.environ.get("CONTENT_TYPE"))
+    return parse_parameters(read_body(request.environ["wsgi.input"]), repeatable=repeatable)
+
+
+def way_back(client: Client | None, request_: AuthorizationRequest | None) -> str | None:
+    """Where a person can go from a page of ours: the client's home page, else the origin of its redirect URI."""
+    if client is not None and client.metadata.client_uri is not None:
+        return client.metadata.client_uri
+    if request_ is not None and redirect_kind(request_.redirect_uri) != "custom":
+        parts = urlsplit(request_.redirect_uri)
+        return f"{parts.scheme}://{parts.netloc}/"
+    return None

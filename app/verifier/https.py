@@ -97,6 +97,8 @@ class DocumentClient:
                 raise FetchError(f"{response.url} is larger than {MAX_DOCUMENT_BYTES} bytes")
             if time.monotonic() > deadline:
                 raise Unreachable(f"{response.url} took longer than {self._timeout_s} s")
+        if response.length:  # read1 does not notice it
+            raise FetchError(f"{response.url} ended before its Content-Length")
         return b"".join(chunks)
 
 

@@ -124,9 +124,9 @@ class FetchedKeySet:
         if copy is not None and now < copy.renew_at:
             return copy.keys
         if copy is not None and (now < copy.old_at or (self._failures and now < copy.unusable_at)):
-            self._start(now)
+            self._start(now, seen=copy)
             return copy.keys
-        copy = self._wait_for_copy(now, wait=wait)
+        copy = self._wait_for_copy(now, seen=copy, wait=wait)
         if copy is None or self._monotonic() >= copy.unusable_at:
             retry_after_s = math.ceil(max(1.0, self._retry_at - self._monotonic()))
             raise TemporarilyUnavailable(
@@ -138,20 +138,17 @@ class FetchedKeySet:
         copy = self._copy
         if copy is not None and copy.keys is not than:
             return copy.keys  # somebody else's renewal came in between
+        flight = self._start(self._monotonic(), seen=copy, after_s=self._unknown_key_interval_s)
         # Nobody waits while the issuer is down: junk with invented key ids would hold every thread.
-        if self._failures:
-            return None
-        flight = self._start(self._monotonic(), after_s=self._unknown_key_interval_s)
-        if flight is None:
-            return None
-        if not wait:
-            raise KeysNotAtHand
-        self._join(flight)
+        if flight is not None and not self._failures:
+            if not wait:
+                raise KeysNotAtHand
+            self._join(flight)
         copy = self._copy
         return copy.keys if copy is not None and copy.keys is not than else None
 
-    def _wait_for_copy(self, now: float, *, wait: bool) -> _Copy | None:
-        flight = self._start(now)
+    def _wait_for_copy(self, now: float, *, seen: _Copy | None, wait: bool) -> _Copy | None:
+        flight = self._start(now, seen=seen)
         if flight is not None:
             if not wait:
                 raise KeysNotAtHand
@@ -162,9 +159,14 @@ class FetchedKeySet:
         # Counted from the fetch's start, so that an issuer that never finishes its answer holds callers only once.
         flight.join(max(0.0, min(self._wait_s, self._attempted_at + self._wait_s - self._monotonic())))
 
-    def _start(self, now: float, *, after_s: float = 0.0) -> threading.Thread | None:
-        """Returns the fetch that runs, begun now if it may; None where the last one is too recent or has failed."""
+    def _start(self, now: float, *, seen: _Copy | None, after_s: float = 0.0) -> threading.Thread | None:
+        """Returns the fetch that runs, begun now if it may; None where the last one is too recent or has failed.
+
+        None also where a fetch ended since the caller saw the copy that it is not content with: it looks again.
+        """
         with self._lock:
+            if self._copy is not seen:
+                return None
             # A thread does not survive a fork, and is_alive() says so: a worker process never waits for its parent's.
             if self._flight is not None and self._flight.is_alive():
                 return self._flight
@@ -186,14 +188,15 @@ class FetchedKeySet:
         except Exception as error:
             with self._lock:
                 self._failures += 1
-                delay_s = min(_LAST_RETRY_S, _FIRST_RETRY_S * 2 ** (self._failures - 1))
+                # The exponent is bounded too: an outage of a day has more than a thousand failures.
+                delay_s = min(_LAST_RETRY_S, _FIRST_RETRY_S * 2 ** min(self._failures - 1, 10))
                 self._retry_at = self._monotonic() + delay_s
             if not isinstance(error, FetchError):
                 raise
             logger.warning("the keys could not be fetched (attempt %d): %s", self._failures, error)
             return
         allowed_s = self._max_age_s if fetched.max_age_s is None else fetched.max_age_s
-        max_age_s = max(MIN_MAX_AGE_S, min(self._max_age_s, allowed_s))
+        max_age_s = min(self._max_age_s, max(MIN_MAX_AGE_S, allowed_s))
         with self._lock:
             self._failures = 0
             self._retry_at = float("-inf")

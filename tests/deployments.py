@@ -1,0 +1,89 @@
+"""Deployments for tests: a database, keys, people, clients and an API, made through the same services as the CLI's."""
+
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from app.services.clock import Clock, system_clock
+from app.services.deployment import Deployment, open_deployment
+from app.services.hash_password import Argon2Parameters
+from app.services.initialise import initialise
+from app.services.manage_clients import RegisteredClient, add_client
+from app.services.manage_resources import add_resource
+from app.services.manage_users import NewUser, User, add_user
+from app.settings import Settings, load_settings
+
+# The weakest hash that the server allows: tests log in often.
+CHEAP_HASH = Argon2Parameters()
+PASSWORD = "correct horse battery staple"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A person and their password."""
+
+    sub: str
+    username: str
+    password: str = field(default=PASSWORD, repr=False)
+
+
+def make_environment(*, issuer: str, database_url: str, directory: Path, **more: str) -> dict[str, str]:
+    """The `TOKENHOUSE_*` variables of a deployment under `directory`."""
+    return {
+        "TOKENHOUSE_ISSUER": issuer,
+        "TOKENHOUSE_DATABASE_URL": database_url,
+        "TOKENHOUSE_KEYS_DIR": str(directory / "keys"),
+        **{f"TOKENHOUSE_{name.upper()}": value for name, value in more.items()},
+    }
+
+
+def make_deployment(environment: dict[str, str], *, clock: Clock = system_clock) -> Settings:
+    """Initialise the deployment that the variables describe."""
+    settings = load_settings(environment)
+    initialise(settings, clock=clock, argon2=CHEAP_HASH)
+    return settings
+
+
+class Operator:
+    """Does in a test's process what the operator does with the CLI."""
+
+    def __init__(self, settings: Settings, *, clock: Clock = system_clock) -> None:
+        self.deployment: Deployment = open_deployment(settings, clock=clock, pool_size=4)
+
+    def close(self) -> None:
+        """Close the operator's own connections."""
+        self.deployment.close()
+
+    def add_user(self, **claims: Any) -> Account:
+        """A new person with a name of their own."""
+        name = f"user-{secrets.token_hex(4)}"
+        user: User = add_user(
+            self.deployment,
+            NewUser(username=name, email=f"{name}@example.com", password=PASSWORD, claims=claims),
+        )
+        return Account(sub=user.sub, username=name)
+
+    def add_resource(self, **metadata: Any) -> str:
+        """A new API with the scopes `photos.read` and `photos.write`, unless told otherwise; its identifier."""
+        resource = f"https://api-{secrets.token_hex(4)}.example"
+        document = {
+            "resource": resource,
+            "resource_name": "Photo library",
+            "scopes": [
+                {"name": "photos.read", "description": "See your photos"},
+                {"name": "photos.write", "description": "Add and delete photos"},
+            ],
+            **metadata,
+        }
+        add_resource(self.deployment, document)
+        return str(document["resource"])
+
+    def add_client(self, **metadata: Any) -> RegisteredClient:
+        """A new confidential client with an https redirect URI, unless told otherwise."""
+        document = {
+            "client_name": "Photo printing",
+            "redirect_uris": [f"https://app-{secrets.token_hex(4)}.example/callback"],
+            **metadata,
+        }
+        return add_client(self.deployment, document)

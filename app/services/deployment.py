@@ -115,14 +115,14 @@ class Deployment:
             self._read_keys()
         return done
 
-    def notice_changes(self) -> None:
-        """Drop what is remembered of what changed in the database, looking at most every 0.4 s.
+    def notice_changes(self, *, at_once: bool = False) -> None:
+        """Drop what is remembered of what changed in the database, looking at most every 0.4 s unless `at_once`.
 
         While the database does not answer, what is remembered stays in use: public keys and metadata are served on.
         """
-        if time.monotonic() - self._looked_at < _LOOK_FOR_CHANGES_EVERY_S:
+        if not at_once and time.monotonic() - self._looked_at < _LOOK_FOR_CHANGES_EVERY_S:
             return
-        if not self._refreshing.acquire(blocking=False):
+        if not self._refreshing.acquire(blocking=at_once):
             return
         try:
             with self.database.reading() as connection:

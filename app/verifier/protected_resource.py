@@ -24,9 +24,13 @@ class Refusal(Exception):
         self.error = error
         self.status = 401 if error is None else error.status
         self.body = b"" if error is None else _render_body(error)
-        self.headers: list[tuple[str, str]] = [("Cache-Control", "no-store"), ("Content-Length", str(len(self.body)))]
+        self.headers: list[tuple[str, str]] = [
+            ("Cache-Control", "no-store"),
+            # PEP 3333's validator wants one for an empty body too.
+            ("Content-Type", "text/plain; charset=utf-8" if error is None else "application/json"),
+            ("Content-Length", str(len(self.body))),
+        ]
         if error is not None:
-            self.headers.append(("Content-Type", "application/json"))
             self.headers.extend(error.headers.items())
         # RFC 6750 section 3: the scope of a challenge is "the required scope of the access token for accessing the
         # requested resource". The fault of a 503 is ours: a challenge would make clients throw good tokens away.

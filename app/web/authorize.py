@@ -12,7 +12,8 @@ from app.services.authorization_request import AuthorizationRequest
 from app.services.log_in import current_sessions
 from app.services.transactions import Transaction, begin_transaction, resume_transaction
 from app.services.userinfo import userinfo_resource
-from app.services.validate_authorization_request import validate_authorization_request
+from app.services.validate_authorization_request import RedirectedError, validate_authorization_request
+from app.specs.protocol_error import InvalidScope, InvalidTarget
 from app.specs.rfc6749_oauth import build_redirect
 from app.specs.strict_request import Parameters
 from app.web.site import Site, read_form, read_query
@@ -66,14 +67,29 @@ def send_code(site: Site, step: Code) -> Response:
 
 
 def _validate(site: Site, parameters: Parameters) -> AuthorizationRequest:
+    registry = site.deployment.registry
     site.deployment.notice_changes()
-    return validate_authorization_request(
-        parameters,
-        find_client=site.deployment.registry.find_client,
-        resources=site.deployment.registry.resources(),
-        profile=site.deployment.profile,
-        userinfo=userinfo_resource(site.deployment.issuer),
-    )
+
+    def validate() -> AuthorizationRequest:
+        return validate_authorization_request(
+            parameters,
+            find_client=registry.find_client,
+            resources=registry.resources(),
+            profile=site.deployment.profile,
+            userinfo=userinfo_resource(site.deployment.issuer),
+        )
+
+    generation = registry.generation
+    try:
+        return validate()
+    except RedirectedError as refusal:
+        if not isinstance(refusal.error, InvalidTarget | InvalidScope):
+            raise
+        # A resource or scope that is not known may have been added a moment ago: look before saying no.
+        site.deployment.notice_changes(at_once=True)
+        if registry.generation == generation:
+            raise
+        return validate()
 
 
 def _store(site: Site, authorization_request: AuthorizationRequest, *, prompt: str | None) -> Response:

@@ -52,9 +52,9 @@ class ForeignGenerator(JWTBearerTokenGenerator):  # type: ignore[misc]
     [
         (RSAKey.generate_key(2048, {"use": "sig"}, auto_kid=True), "RS256"),
         (ECKey.generate_key("P-256", auto_kid=True), "ES256"),
-        (RSAKey.generate_key(2048), "PS256"),
+        (RSAKey.generate_key(2048), "RS256"),
     ],
-    ids=["RS256", "ES256", "PS256 without kid"],
+    ids=["RS256", "ES256", "RS256 without kid"],
 )
 def test_tokens_of_authlibs_generator_verify(key: RSAKey | ECKey, alg: str) -> None:
     # An issuer with a trailing slash and only the OpenID Connect metadata, as widespread services have it.

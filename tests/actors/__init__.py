@@ -1,0 +1,1 @@
+"""The parties, as objects with verbs."""

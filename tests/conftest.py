@@ -1,0 +1,43 @@
+"""Fixtures that most tests use: a running server on each database, shared by the tests of one process."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.clock import MovableClock
+from tests.databases import BACKENDS, fresh_database_url
+from tests.deployments import Operator, make_deployment, make_environment
+from tests.server import ServerProcess, free_port
+from tests.world import World
+
+
+@pytest.fixture(scope="session", params=BACKENDS)
+def shared_world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One server per database and test process. Its rate limits are off: hundreds of tests misbehave at it."""
+    directory = tmp_path_factory.mktemp("world")
+    with fresh_database_url(request.param, directory) as database_url:
+        yield from run_world(directory, database_url, rate_limits="off")
+
+
+@pytest.fixture
+def world(shared_world: World) -> Iterator[World]:
+    """The shared server, with the clock set right afterwards."""
+    yield shared_world
+    shared_world.clock.reset()
+
+
+def run_world(directory: Path, database_url: str, *, failpoint: str = "", **settings: str) -> Iterator[World]:
+    """A server on a new deployment, ended afterwards."""
+    port = free_port()
+    issuer = f"http://127.0.0.1:{port}"
+    environment = make_environment(issuer=issuer, database_url=database_url, directory=directory, **settings)
+    clock = MovableClock(directory / "clock")
+    operator = Operator(make_deployment(environment), clock=clock)
+    server = ServerProcess(environment=environment, port=port, clock_path=clock.path, failpoint=failpoint)
+    try:
+        server.start()
+        yield World(issuer=issuer, server=server, operator=operator, clock=clock, environment=environment)
+    finally:
+        server.stop()
+        operator.close()

@@ -1,0 +1,60 @@
+"""A running server with everything around it: the operator, the clock, and the parties that come to it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from app.services.manage_clients import RegisteredClient
+from tests.actors.browser import Browser
+from tests.actors.http import Reply
+from tests.actors.relying_party import Pending, RelyingParty, Tokens
+from tests.clock import MovableClock
+from tests.deployments import Account, Operator
+from tests.server import ServerProcess
+
+
+@dataclass
+class World:
+    """One deployment and its running server. Tests share it, so each makes its own people, clients and APIs."""
+
+    issuer: str
+    server: ServerProcess
+    operator: Operator
+    clock: MovableClock
+    environment: dict[str, str]
+
+    @property
+    def url(self) -> str:
+        """The issuer, reached."""
+        return self.server.url
+
+    def browser(self) -> Browser:
+        """A fresh browser."""
+        return Browser(self.issuer, self.server.url)
+
+    def relying_party(self, client: RegisteredClient | None = None, **metadata: Any) -> RelyingParty:
+        """A registered application; a new confidential one unless given."""
+        client = client or self.operator.add_client(**metadata)
+        return RelyingParty(self.issuer, client, server_url=self.server.url)
+
+    def authorize(self, browser: Browser, pending: Pending, account: Account | None = None) -> Reply:
+        """Open the request, log in and consent as far as asked; the answer that leads back to the client."""
+        page = browser.get(pending.url)
+        if 'id="login-form"' in page.text:
+            assert account is not None, "a login is due, and nobody was named"
+            page = browser.log_in(page, account.username, account.password)
+        if 'id="consent-form"' in page.text:
+            page = browser.consent(page)
+        return page
+
+    def get_code(
+        self, party: RelyingParty, account: Account, *, browser: Browser | None = None, **parameters: Any
+    ) -> tuple[str, Pending]:
+        """A fresh code, and the request that it answers."""
+        pending = party.begin(**parameters)
+        reply = self.authorize(browser or self.browser(), pending, account)
+        return party.read_callback(reply, pending), pending
+
+    def get_tokens(self, party: RelyingParty, account: Account, **parameters: Any) -> Tokens:
+        """Fresh tokens, by the whole flow."""
+        code, pending = self.get_code(party, account, **parameters)
+        return party.exchange(code, pending)

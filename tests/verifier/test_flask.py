@@ -162,7 +162,12 @@ def test_a_decorator_without_parentheses_is_noticed_at_import() -> None:
 def test_one_application_can_serve_two_resources(key: SigningKey, make_verifier: MakeVerifier) -> None:
     app = make_app(make_verifier(ISSUER, keys=[key.public_jwk]))
     prints = make_verifier(ISSUER, audience="https://prints.example.com", keys=[key.public_jwk])
-    app.add_url_rule("/prints", view_func=require_token("prints.order", verifier=prints)(lambda: "printed"))
+
+    @app.get("/prints")
+    @require_token("prints.order", verifier=prints)
+    def order_prints() -> str:
+        return "printed"
+
     client = app.test_client()
     for_prints = key.sign(make_claims(ISSUER, aud="https://prints.example.com", scope="prints.order photos.read"))
     assert client.get("/prints", headers=bearer(for_prints)).text == "printed"

@@ -92,7 +92,7 @@ def test_an_id_token_of_the_same_issuer_and_key_is_no_access_token() -> None:
     key = RSAKey.generate_key(2048, auto_kid=True)
     now_s = int(time.time())
     id_token = {"iss": "https://other.example", "sub": "alice", "aud": API, "iat": now_s, "exp": now_s + 300}
-    token = jwt.encode(id_token, key.private_key, algorithm="RS256", headers={"kid": key.kid})
+    token = jwt.encode(id_token, key.as_pem(private=True), algorithm="RS256", headers={"kid": key.kid})
     verifier = AccessTokenVerifier(
         issuer="https://other.example", audience=API, keys=KeySet([key]).as_dict(private=False)
     )
@@ -105,7 +105,7 @@ def test_two_issuers_with_equal_key_ids_stay_apart(make_verifier: MakeVerifier, 
     verifier = make_verifier("https://ours.example", keys=KeySet([ours]).as_dict(private=False))
     token = jwt.encode(
         make_claims("https://ours.example", now_s=clock.now_s),
-        theirs.private_key,
+        theirs.as_pem(private=True),
         algorithm="RS256",
         headers={"typ": "at+jwt", "kid": "1"},
     )

@@ -28,8 +28,17 @@ def scope_rule(method: str, path: str) -> tuple[str, ...] | None:
 @pytest.fixture
 def client(key: SigningKey, make_verifier: MakeVerifier) -> Client:
     verifier = make_verifier(ISSUER, keys=[key.public_jwk])
-    # The validator of the standard library sees to it that the middleware is a good server and a good application.
-    return Client(validator(TokenMiddleware(validator(application), verifier, scope=scope_rule)))
+    return Client(TokenMiddleware(application, verifier, scope=scope_rule))
+
+
+@pytest.mark.parametrize(("path", "status"), [("/health", 200), ("/photos", 401), ("/photos?token", 200)])
+def test_the_middleware_keeps_the_rules_of_wsgi_towards_both_sides(
+    path: str, status: int, key: SigningKey, make_verifier: MakeVerifier
+) -> None:
+    middleware = TokenMiddleware(validator(application), make_verifier(ISSUER, keys=[key.public_jwk]), scope=scope_rule)
+    headers = {"Authorization": f"Bearer {key.sign(make_claims(ISSUER))}"} if "token" in path else {}
+    response = Client(validator(middleware)).get(path, headers=headers, buffered=True)
+    assert response.status_code == status
 
 
 def test_the_application_behind_sees_the_claims(client: Client, key: SigningKey) -> None:
@@ -49,7 +58,7 @@ def test_only_the_public_path_itself_is_public(path: str, client: Client) -> Non
 
 def test_without_a_token_the_answer_is_a_bare_challenge(client: Client) -> None:
     response = client.get("/photos")
-    assert response.status == "401 UNAUTHORIZED"
+    assert response.status == "401 Unauthorized"
     assert response.headers["WWW-Authenticate"] == f'Bearer realm="{API}", scope="photos.read"'
     assert response.data == b""
 

@@ -1,0 +1,77 @@
+"""`tokenhouse grants`."""
+
+from typing import Any
+
+import click
+
+from app.cli.display import details, moment, seconds, table
+from app.cli.opening import opened_deployment
+from app.cli.operator_command import Answer, OperatorGroup
+from app.services import manage_grants
+from app.services.manage_grants import GrantSummary
+
+
+@click.group("grants", cls=OperatorGroup)
+def command() -> None:
+    """What people granted to applications."""
+
+
+@command.command("list")
+@click.option("--user", metavar="NAME", help="Only those of one person (username or subject).")
+def list_(user: str | None) -> Answer:
+    """The grants that are alive, the newest first."""
+    with opened_deployment() as deployment:
+        grants = manage_grants.list_grants(deployment, user=user)
+    rows = [
+        (grant.grant_id, grant.sub, grant.client_id, grant.scope, moment(grant.created_at), moment(grant.expires_at))
+        for grant in grants
+    ]
+    human = table(("grant", "sub", "client_id", "scope", "created", "expires"), rows)
+    return Answer(document=[_document(grant) for grant in grants], human=human)
+
+
+@command.command("show")
+@click.argument("grant_id")
+def show(grant_id: str) -> Answer:
+    """One grant, alive or not."""
+    with opened_deployment() as deployment:
+        return _answer(manage_grants.show_grant(deployment, grant_id))
+
+
+@command.command("revoke")
+@click.argument("grant_id")
+def revoke(grant_id: str) -> Answer:
+    """End a grant and the tokens that hang on it."""
+    with opened_deployment() as deployment:
+        return _answer(manage_grants.revoke_grant(deployment, grant_id))
+
+
+def _document(grant: GrantSummary) -> dict[str, Any]:
+    return {
+        "grant_id": grant.grant_id,
+        "sub": grant.sub,
+        "client_id": grant.client_id,
+        "scope": grant.scope,
+        "resource": list(grant.resource),
+        "created_at": seconds(grant.created_at),
+        "expires_at": seconds(grant.expires_at),
+        "parent": grant.parent,
+    }
+
+
+def _answer(grant: GrantSummary) -> Answer:
+    human = details(
+        [
+            ("grant", grant.grant_id),
+            ("sub", grant.sub),
+            ("client_id", grant.client_id),
+            ("scope", grant.scope),
+            ("resource", grant.resource),
+            ("duration", grant.duration),
+            ("created", moment(grant.created_at)),
+            ("expires", moment(grant.expires_at)),
+            ("revoked", moment(grant.revoked_at) or "no"),
+            ("parent", grant.parent),
+        ]
+    )
+    return Answer(document={**_document(grant), "revoked_at": seconds(grant.revoked_at)}, human=human)

@@ -1,0 +1,113 @@
+"""`tokenhouse user`."""
+
+from typing import Any
+
+import click
+
+from app.cli.display import details, table
+from app.cli.opening import opened_deployment, read_claims, read_password
+from app.cli.operator_command import Answer, OperatorGroup
+from app.services import manage_users
+from app.services.manage_users import NewUser, User
+
+_CLAIMS_HELP = "OpenID Connect claims, as a JSON object in a file, or - for standard input."
+
+
+@click.group("user", cls=OperatorGroup)
+def command() -> None:
+    """The people who log in. NAME is a username or a subject."""
+
+
+@command.command("add")
+@click.argument("name")
+@click.option("--email", required=True, metavar="E")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@click.option("--claims", metavar="FILE", help=_CLAIMS_HELP)
+@click.option("--admin", is_flag=True, help="Make an administrator.")
+def add(name: str, email: str, password_stdin: bool, claims: str | None, admin: bool) -> Answer:
+    """Add a person."""
+    _check_stdin_is_read_once(password_stdin, claims)
+    user_claims = read_claims(claims) or {}
+    password = read_password(from_stdin=password_stdin, who=name)
+    with opened_deployment() as deployment:
+        new_user = NewUser(username=name, email=email, password=password, claims=user_claims, is_admin=admin)
+        return _answer(manage_users.add_user(deployment, new_user))
+
+
+@command.command("list")
+def list_() -> Answer:
+    """Everybody, by name."""
+    with opened_deployment() as deployment:
+        users = manage_users.list_users(deployment)
+    rows = [(user.username, user.email, user.disabled, user.admin, user.sub) for user in users]
+    human = table(("username", "e-mail", "disabled", "admin", "sub"), rows)
+    return Answer(document=[_document(user) for user in users], human=human)
+
+
+@command.command("show")
+@click.argument("name")
+def show(name: str) -> Answer:
+    """One person, with what is known of them."""
+    with opened_deployment() as deployment:
+        return _answer(manage_users.show_user(deployment, name))
+
+
+@command.command("disable")
+@click.argument("name")
+def disable(name: str) -> Answer:
+    """Lock a person out, and end their sessions and grants."""
+    with opened_deployment() as deployment:
+        return _answer(manage_users.disable_user(deployment, name))
+
+
+@command.command("enable")
+@click.argument("name")
+def enable(name: str) -> Answer:
+    """Let a person in again. What was ended stays ended."""
+    with opened_deployment() as deployment:
+        return _answer(manage_users.enable_user(deployment, name))
+
+
+@command.command("set-password")
+@click.argument("name")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+def set_password(name: str, password_stdin: bool) -> Answer:
+    """Replace a person's password, and end their sessions."""
+    password = read_password(from_stdin=password_stdin, who=name)
+    with opened_deployment() as deployment:
+        return _answer(manage_users.set_password(deployment, name, password))
+
+
+@command.command("set")
+@click.argument("name")
+@click.option("--email", metavar="E", help="A new e-mail address; unverified unless the claims say otherwise.")
+@click.option("--claims", metavar="FILE", help=_CLAIMS_HELP + " Replaces all claims.")
+@click.option("--admin/--no-admin", default=None, help="Make an administrator, or no longer.")
+def set_(name: str, email: str | None, claims: str | None, admin: bool | None) -> Answer:
+    """Change what is known of a person."""
+    if email is None and claims is None and admin is None:
+        raise click.UsageError("nothing to set: use --email, --claims, --admin or --no-admin")
+    user_claims = read_claims(claims)
+    with opened_deployment() as deployment:
+        user = manage_users.set_user(deployment, name, email=email, claims=user_claims, is_admin=admin)
+        return _answer(user)
+
+
+def _check_stdin_is_read_once(password_stdin: bool, claims: str | None) -> None:
+    if password_stdin and claims == "-":
+        raise click.UsageError("standard input cannot hold both the password and the claims")
+
+
+def _document(user: User) -> dict[str, Any]:
+    return {
+        "sub": user.sub,
+        "username": user.username,
+        "email": user.email,
+        "disabled": user.disabled,
+        "admin": user.admin,
+    }
+
+
+def _answer(user: User) -> Answer:
+    claims = [(f"claim {name}", value) for name, value in sorted(user.claims.items())]
+    return Answer(document=_document(user), human=details([*_document(user).items(), *claims]))

@@ -143,21 +143,25 @@ class UnverifiedHeader:
     members: Mapping[str, Any]
 
 
-_encode_json = json.JSONEncoder(separators=(",", ":")).encode
-
-
-def sign_jws(header: Mapping[str, Any], claims_bytes: bytes, key: PrivateKey, alg: str) -> str:
+def sign_jws(header: Mapping[str, str], claims_bytes: bytes, key: PrivateKey, alg: str) -> str:
     """Returns the compact JWS of these bytes. `alg` and `kid` are added to the header from the key.
 
     Raises ValueError if `alg` is not the key's own or the header has either already: the caller's mistake, no input.
     """
     if alg != key.alg:
         raise ValueError("the key is for another algorithm")
-    if "alg" in header or "kid" in header:
-        raise ValueError("alg and kid are taken from the key")
-    header_bytes = _encode_json({"alg": alg, "kid": key.kid, **header}).encode("ascii")
-    signing_input = encode_base64url(header_bytes) + "." + encode_base64url(claims_bytes)
+    header_segment = _encode_header(alg, key.kid, tuple(header.items()))
+    signing_input = header_segment + "." + encode_base64url(claims_bytes)
     return signing_input + "." + encode_base64url(_SIGN[alg](key.native, signing_input.encode("ascii")))
+
+
+# A key signs thousands of tokens under the same header.
+@lru_cache(maxsize=64)
+def _encode_header(alg: str, kid: str, members: tuple[tuple[str, str], ...]) -> str:
+    header = {"alg": alg, "kid": kid}
+    if not header.keys().isdisjoint(name for name, _ in members):
+        raise ValueError("alg and kid are taken from the key")
+    return encode_base64url(json.dumps({**header, **dict(members)}, separators=(",", ":")).encode("ascii"))
 
 
 def parse_unverified_header(token: str) -> UnverifiedHeader:

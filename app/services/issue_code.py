@@ -17,7 +17,7 @@ from app.specs.protocol_error import AccessDenied, InvalidRequest
 from app.storage.consents import ConsentRow, remember_consents
 from app.storage.database import Connection
 from app.storage.grants import GrantRow, insert_code, insert_grant, lock_live_session
-from app.storage.sessions import SessionRow, insert_session_client, touch_session
+from app.storage.sessions import SessionRow, find_or_insert_sid, touch_session
 from app.storage.single_use import redeem_once
 
 Duration = Literal["once", "day", "until_revoked"]
@@ -88,9 +88,9 @@ def issue_code(deployment: Deployment, approval: Approval) -> str:
         live = lock_live_session(connection, session_id=session.session_id, client_pk=approval.client.pk, now=now)
         if live is None:
             raise AccessDenied("the session has ended")
-        sid = live.sid or new_sid()
-        if live.sid is None:
-            insert_session_client(connection, session_id=session.session_id, client_pk=approval.client.pk, sid=sid)
+        sid = live.sid or find_or_insert_sid(
+            connection, session_id=session.session_id, client_pk=approval.client.pk, sid=new_sid()
+        )
         if now - session.last_used_at > _TOUCH_EVERY_MS:
             touch_session(connection, session.session_id, now=now)
         if approval.decision is not None:

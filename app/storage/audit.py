@@ -1,10 +1,11 @@
 """The audit trail: rows are only ever added, and leave only by their age."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
+from app.storage.prepared import Prepared
 from app.storage.tables import audit_events
 
 
@@ -24,12 +25,13 @@ class AuditRow:
     sealed_personal: bytes | None
 
 
-_INSERT = insert(audit_events)
+_INSERT = Prepared(insert(audit_events).values({column.name: bindparam(column.name) for column in audit_events.c}))
 
 
 def insert_audit_rows(connection: Connection, rows: Iterable[AuditRow]) -> None:
     """Append events."""
-    connection.execute(_INSERT, [asdict(row) for row in rows])
+    for row in rows:
+        _INSERT.run(connection, {name: getattr(row, name) for name in AuditRow.__slots__})
 
 
 def list_audit_rows(

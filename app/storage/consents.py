@@ -8,6 +8,7 @@ from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
+from app.storage.prepared import Prepared
 from app.storage.tables import consents
 
 Decision = Literal["allowed", "declined"]
@@ -24,18 +25,20 @@ class ConsentRow:
     expires_at: int | None
 
 
-_FIND = select(
-    consents.c.resource, consents.c.scope, consents.c.decision, consents.c.policy_version, consents.c.expires_at
-).where(
-    consents.c.user_id == bindparam("user_id"),
-    consents.c.client_pk == bindparam("client_pk"),
-    (consents.c.expires_at.is_(None)) | (consents.c.expires_at > bindparam("now")),
+_FIND = Prepared(
+    select(
+        consents.c.resource, consents.c.scope, consents.c.decision, consents.c.policy_version, consents.c.expires_at
+    ).where(
+        consents.c.user_id == bindparam("user_id"),
+        consents.c.client_pk == bindparam("client_pk"),
+        (consents.c.expires_at.is_(None)) | (consents.c.expires_at > bindparam("now")),
+    )
 )
 
 
 def find_consents(connection: Connection, *, user_id: int, client_pk: int, now: int) -> tuple[ConsentRow, ...]:
     """The decisions that still hold."""
-    rows = connection.execute(_FIND, {"user_id": user_id, "client_pk": client_pk, "now": now})
+    rows = _FIND.run(connection, {"user_id": user_id, "client_pk": client_pk, "now": now})
     return tuple(
         ConsentRow(resource=row[0], scope=row[1], decision=row[2], policy_version=row[3], expires_at=row[4])
         for row in rows

@@ -9,10 +9,11 @@ import random
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
+import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, PendingRollbackError, ResourceClosedError
@@ -41,7 +42,6 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         engine = _sqlite_engine(self.url, pool_size) if self.is_sqlite else _postgresql_engine(self.url, pool_size)
         self.engine: Engine = engine
-        self._writing_engine = engine.execution_options(writing=True) if self.is_sqlite else engine
         self._pause = threading.Event()
 
     def __repr__(self) -> str:
@@ -49,8 +49,12 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection for reads: one deferred transaction, so that several reads see one state."""
-        with _translated_errors(), self.engine.connect() as connection, connection.begin():
+        """A connection for reads. Never waits for a writer on SQLite.
+
+        What is read by one statement is one state. Several prepared statements on SQLite may see several: whatever
+        must not change in between is read again in the transaction that writes.
+        """
+        with _translated_errors(), self.engine.connect() as connection:
             yield connection
 
     def transact(self, work: Callable[[Connection], T]) -> T:
@@ -61,20 +65,34 @@ class Database:
         """
         for attempt in range(_RETRIES + 1):
             try:
-                with _translated_errors(), self._writing_engine.connect() as connection:
-                    with connection.begin():
-                        callbacks: list[Callable[[], None]] = []
-                        connection.info[_AFTER_COMMIT] = callbacks
-                        result = work(connection)
-                    for callback in callbacks:
-                        callback()
-                    return result
+                return self._transact_once(work)
             except _TransactionConflict as conflict:
                 if attempt == _RETRIES:
                     raise DatabaseUnavailable("the transaction kept losing against others") from conflict
                 # Jitter: the transactions that met once must not meet again.
                 self._pause.wait(random.uniform(0.005, 0.03) * (attempt + 1))  # noqa: S311 - not a secret
         raise AssertionError("unreachable")
+
+    def _transact_once(self, work: Callable[[Connection], T]) -> T:
+        callbacks: list[Callable[[], None]] = []
+        with _translated_errors(), self.engine.connect() as connection:
+            connection.info[_AFTER_COMMIT] = callbacks
+            driver = connection.connection
+            try:
+                if self.is_sqlite:
+                    # IMMEDIATE: a writer that began deferred fails at once, without waiting, when it upgrades its lock.
+                    driver.cursor().execute("BEGIN IMMEDIATE")
+                result = work(connection)
+                # Begun and ended on the driver: what SQLAlchemy would add costs more than the statements in between.
+                driver.commit()
+            except BaseException:
+                # A connection that cannot even roll back is thrown away by the pool when it comes home.
+                with suppress(sqlite3.Error, psycopg.Error):
+                    driver.rollback()
+                raise
+        for callback in callbacks:
+            callback()
+        return result
 
     def dispose(self) -> None:
         """Close every connection."""
@@ -94,16 +112,23 @@ class _TransactionConflict(Exception):
 def _translated_errors() -> Iterator[None]:
     try:
         yield
-    except IntegrityError:
+    except (IntegrityError, sqlite3.IntegrityError, psycopg.IntegrityError):
         raise
     except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) in _RETRIED_SQLSTATES:
-            raise _TransactionConflict from error
-        if isinstance(error.orig, sqlite3.ProgrammingError):
-            raise
-        raise DatabaseUnavailable(type(error.orig).__name__ if error.orig else "database error") from error
+        _raise_translated(error.orig, error)
+    except (sqlite3.Error, psycopg.Error) as error:
+        _raise_translated(error, error)
     except (PoolTimeoutError, PendingRollbackError, ResourceClosedError) as error:
         raise DatabaseUnavailable(type(error).__name__) from error
+
+
+def _raise_translated(driver_error: BaseException | None, error: Exception) -> NoReturn:
+    if getattr(driver_error, "sqlstate", None) in _RETRIED_SQLSTATES:
+        raise _TransactionConflict from error
+    if isinstance(driver_error, sqlite3.ProgrammingError | psycopg.ProgrammingError):
+        # A statement that is wrong is our bug, not the database's state.
+        raise error
+    raise DatabaseUnavailable(type(driver_error).__name__ if driver_error is not None else "unknown") from error
 
 
 def _engine_url(url: str) -> URL:
@@ -138,9 +163,9 @@ def _sqlite_engine(url: URL, pool_size: int) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        # IMMEDIATE: a writer that began deferred fails at once, without waiting, when it upgrades its lock.
-        writing = connection.get_execution_options().get("writing", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+        # Core statements begin by themselves; inside `transact` the transaction is there already.
+        if not connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
+            connection.exec_driver_sql("BEGIN")
 
     return engine
 

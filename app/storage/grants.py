@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from app.storage.prepared import Prepared
 from app.storage.tables import access_tokens, authorization_codes, clients, grants, session_clients, sessions, users
 
 
@@ -64,11 +65,15 @@ class TokenHolder:
     client_id: str
 
 
-_INSERT_GRANT = insert(grants)
-_INSERT_CODE = insert(authorization_codes)
-_INSERT_ACCESS_TOKEN = insert(access_tokens)
+_INSERT_GRANT = Prepared(insert(grants).values({column.name: bindparam(column.name) for column in grants.c}))
+_INSERT_CODE = Prepared(
+    insert(authorization_codes).values({column.name: bindparam(column.name) for column in authorization_codes.c})
+)
+_INSERT_ACCESS_TOKEN = Prepared(
+    insert(access_tokens).values({column.name: bindparam(column.name) for column in access_tokens.c})
+)
 
-_FIND_CODE = (
+_FIND_CODE = Prepared(
     select(
         authorization_codes.c.digest,
         authorization_codes.c.grant_id,
@@ -89,12 +94,12 @@ _FIND_CODE = (
             users, users.c.id == grants.c.user_id
         )
     )
-    .where(authorization_codes.c.digest.in_(bindparam("digests", expanding=True)))
+    .where(authorization_codes.c.digest == bindparam("code_digest"))
 )
 
 # Locked in this order by everybody: grant, session, user, client. FOR SHARE waits for a revocation that is under way
 # and, once it has committed, judges the changed row anew: a plain SELECT would issue against what was just revoked.
-_LOCK_LIVE_GRANT = (
+_LOCK_LIVE_GRANT = Prepared(
     select(grants.c.grant_id)
     .select_from(
         grants.join(sessions, sessions.c.id == grants.c.session_id)
@@ -114,7 +119,7 @@ _LOCK_LIVE_GRANT = (
     .with_for_update(read=True, of=[grants, sessions, users, clients])
 )
 
-_LOCK_LIVE_SESSION = (
+_LOCK_LIVE_SESSION = Prepared(
     select(sessions.c.expires_at, session_clients.c.sid)
     .select_from(
         sessions.join(users, users.c.id == sessions.c.user_id)
@@ -135,7 +140,7 @@ _LOCK_LIVE_SESSION = (
     .with_for_update(read=True, of=[sessions, users, clients])
 )
 
-_FIND_HOLDER = (
+_FIND_HOLDER = Prepared(
     select(users.c.sub, users.c.claims, clients.c.client_id)
     .select_from(
         access_tokens.join(grants, grants.c.grant_id == access_tokens.c.grant_id)
@@ -160,7 +165,7 @@ _FIND_HOLDER = (
 def insert_grant(connection: Connection, row: GrantRow) -> None:
     """Store a new grant."""
     values = {name: getattr(row, name) for name in row.__slots__}
-    connection.execute(_INSERT_GRANT, {**values, "snapshot": json.dumps(row.snapshot, separators=(",", ":"))})
+    _INSERT_GRANT.run(connection, {**values, "snapshot": json.dumps(row.snapshot, separators=(",", ":"))})
 
 
 def insert_code(
@@ -174,8 +179,8 @@ def insert_code(
     expires_at: int,
 ) -> None:
     """Store a new authorization code, by digest."""
-    connection.execute(
-        _INSERT_CODE,
+    _INSERT_CODE.run(
+        connection,
         {
             "digest": digest,
             "digest_key_id": digest_key_id,
@@ -190,7 +195,8 @@ def insert_code(
 
 def find_code(connection: Connection, digests: tuple[bytes, ...]) -> CodeRow | None:
     """The code, used and expired ones too."""
-    row = connection.execute(_FIND_CODE, {"digests": digests}).first()
+    found = (_FIND_CODE.first(connection, {"code_digest": digest}) for digest in digests)
+    row = next((row for row in found if row is not None), None)
     if row is None:
         return None
     return CodeRow(
@@ -212,7 +218,7 @@ def find_code(connection: Connection, digests: tuple[bytes, ...]) -> CodeRow | N
 
 def lock_live_grant(connection: Connection, grant_id: str, *, now: int) -> bool:
     """Hold grant, session, user and client until the transaction ends; whether all of them are alive."""
-    return connection.execute(_LOCK_LIVE_GRANT, {"grant_id": grant_id, "now": now}).first() is not None
+    return _LOCK_LIVE_GRANT.first(connection, {"grant_id": grant_id, "now": now}) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,19 +232,19 @@ class LiveSession:
 def lock_live_session(connection: Connection, *, session_id: int, client_pk: int, now: int) -> LiveSession | None:
     """Hold session, user and client until the transaction ends; None unless all of them are alive."""
     parameters = {"session_id": session_id, "client_pk": client_pk, "now": now}
-    row = connection.execute(_LOCK_LIVE_SESSION, parameters).first()
+    row = _LOCK_LIVE_SESSION.first(connection, parameters)
     return None if row is None else LiveSession(expires_at=row[0], sid=row[1])
 
 
 def insert_access_token(connection: Connection, *, jti: bytes, grant_id: str, expires_at: int) -> None:
     """Store which grant an access token hangs on."""
     parameters = {"jti": jti, "grant_id": grant_id, "expires_at": expires_at, "revoked_at": None}
-    connection.execute(_INSERT_ACCESS_TOKEN, parameters)
+    _INSERT_ACCESS_TOKEN.run(connection, parameters)
 
 
 def find_token_holder(connection: Connection, jti: bytes, *, now: int) -> TokenHolder | None:
     """Whom an access token speaks for; None once it, its grant, session, user or client has ended."""
-    row = connection.execute(_FIND_HOLDER, {"jti": jti, "now": now}).first()
+    row = _FIND_HOLDER.first(connection, {"jti": jti, "now": now})
     return None if row is None else TokenHolder(sub=row[0], user_claims=json.loads(row[1]), client_id=row[2])
 
 

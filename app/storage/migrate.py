@@ -102,7 +102,8 @@ def _downgrade_one_step(connection: Connection) -> str | None:
 
 
 def _is_busy(error: DatabaseUnavailable) -> bool:
-    original = getattr(error.__cause__, "orig", None)
+    # The driver's own error, or SQLAlchemy's around it.
+    original = getattr(error.__cause__, "orig", error.__cause__)
     return isinstance(original, sqlite3.OperationalError) and _primary_code(original) == sqlite3.SQLITE_BUSY
 
 

@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
+from app.storage.prepared import Prepared
 from app.storage.tables import (
     authentication_events,
     browsers,
@@ -39,7 +42,7 @@ class SessionRow:
     events: tuple[AuthenticationEventRow, ...]
 
 
-_LIVE_SESSIONS = (
+_LIVE_SESSIONS = Prepared(
     select(
         sessions.c.id,
         sessions.c.browser_id,
@@ -69,13 +72,32 @@ _LIVE_SESSIONS = (
 )
 
 
+_INSERT_SESSION_CLIENT = Prepared(
+    sqlite_insert(session_clients)
+    .values({name: bindparam(name) for name in ("session_id", "client_pk", "sid")})
+    .on_conflict_do_nothing(index_elements=["session_id", "client_pk"])
+    .returning(session_clients.c.sid),
+    per_dialect={
+        "postgresql": postgresql_insert(session_clients)
+        .values({name: bindparam(name) for name in ("session_id", "client_pk", "sid")})
+        .on_conflict_do_nothing(index_elements=["session_id", "client_pk"])
+        .returning(session_clients.c.sid)
+    },
+)
+_FIND_SESSION_CLIENT = Prepared(
+    select(session_clients.c.sid).where(
+        session_clients.c.session_id == bindparam("session_id"), session_clients.c.client_pk == bindparam("client_pk")
+    )
+)
+
+
 def find_live_sessions(
     connection: Connection, browser_digest: bytes, *, now: int, not_idle_since: int
 ) -> tuple[SessionRow, ...]:
     """The live sessions of a browser, the most recently authenticated first; people who are disabled have none."""
     found: dict[int, list[Any]] = {}
     parameters = {"browser_digest": browser_digest, "now": now, "not_idle_since": not_idle_since}
-    for row in connection.execute(_LIVE_SESSIONS, parameters):
+    for row in _LIVE_SESSIONS.run(connection, parameters):
         found.setdefault(row[0], []).append(row)
     return tuple(
         SessionRow(
@@ -146,9 +168,13 @@ def touch_session(connection: Connection, session_id: int, *, now: int, expires_
     connection.execute(update(sessions).where(sessions.c.id == session_id).values(**values))
 
 
-def insert_session_client(connection: Connection, *, session_id: int, client_pk: int, sid: str) -> None:
-    """The `sid` by which one client knows one session."""
-    connection.execute(insert(session_clients).values(session_id=session_id, client_pk=client_pk, sid=sid))
+def find_or_insert_sid(connection: Connection, *, session_id: int, client_pk: int, sid: str) -> str:
+    """The `sid` by which one client knows one session: `sid`, unless another request gave it one just now."""
+    keys = {"session_id": session_id, "client_pk": client_pk}
+    if _INSERT_SESSION_CLIENT.first(connection, {**keys, "sid": sid}) is not None:
+        return sid
+    row = _FIND_SESSION_CLIENT.first(connection, keys)
+    return str(row[0]) if row is not None else sid
 
 
 def revoke_user_sessions(connection: Connection, user_id: int, *, now: int) -> int:

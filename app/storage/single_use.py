@@ -3,17 +3,14 @@
 However many try at the same moment, in however many processes, exactly one sees its row returned.
 """
 
-from collections.abc import Sequence
-from typing import Any
-
 from sqlalchemy import Connection, Table, bindparam, update
-from sqlalchemy.sql.dml import ReturningUpdate
 
+from app.storage.prepared import Prepared
 from app.storage.tables import authorization_codes, authorization_transactions
 
 
-def _redemption(table: Table, key: str) -> ReturningUpdate[Any]:
-    return (
+def _redemption(table: Table, key: str) -> Prepared:
+    return Prepared(
         update(table)
         .where(
             table.c[key] == bindparam("spent_key"),
@@ -33,5 +30,4 @@ _REDEMPTIONS = {
 
 def redeem_once(connection: Connection, kind: str, key: bytes | str, *, now: int) -> bool:
     """Spend one thing; whether this call was the one that did. Does not say why it was not: used, expired, unknown."""
-    row: Sequence[Any] | None = connection.execute(_REDEMPTIONS[kind], {"spent_key": key, "spent_at": now}).first()
-    return row is not None
+    return _REDEMPTIONS[kind].first(connection, {"spent_key": key, "spent_at": now}) is not None

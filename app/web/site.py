@@ -71,7 +71,7 @@ class Site:
         )
 
     def check_own_form(self) -> None:
-        """Raises `ForgedForm` when a browser says that the form comes from elsewhere; the CSRF token is another check."""
+        """Raises `ForgedForm` when a browser says that the form is another site's; the CSRF token is another check."""
         origin = request.headers.get("Origin")
         if origin is not None and origin != self.deployment.settings.origin:
             raise ForgedForm("the form was not sent from our own page", detail=f"Origin {origin!r:.200}")

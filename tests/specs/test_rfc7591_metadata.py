@@ -98,7 +98,7 @@ FULL_CLIENT = {
         "access_token_lifetime_s": 180,
         "resources": ["https://api.example/photos"],
         "skip_consent": True,
-        "security_profile": "fapi2",
+        "security_profile": "openid",
     },
 }
 

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import time
 from typing import Any
 
 import orjson
@@ -13,7 +14,7 @@ _LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARNING": logging.WARN
 def configure_log(level: str) -> None:
     """Configure structlog and the standard library's loggers."""
     structlog.configure(
-        processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso"), _to_json],
+        processors=[_to_json],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
         cache_logger_on_first_use=True,
@@ -23,5 +24,6 @@ def configure_log(level: str) -> None:
         logging.getLogger(name).setLevel(logging.INFO if name == "authlib" else logging.WARNING)
 
 
-def _to_json(_logger: Any, _name: str, event: Any) -> bytes:
-    return orjson.dumps(event, default=str)
+def _to_json(_logger: Any, level: str, event: Any) -> bytes:
+    # One processor instead of three: it runs twice a request.
+    return orjson.dumps({"at": time.time_ns() // 1_000_000, "level": level, **event}, default=str)

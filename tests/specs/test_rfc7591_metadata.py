@@ -311,12 +311,11 @@ def test_any_json_object_is_a_client_or_a_readable_refusal(members: dict[str, An
 # ----- Resources -----
 
 
-def test_a_resource_has_short_lived_es256_jwts_by_default() -> None:
+def test_a_resource_has_es256_jwts_that_live_as_long_as_the_server_says_by_default() -> None:
     assert resource() == {
         "resource": "https://api.example/photos",
         "aliases": [],
         "scopes": [],
-        "access_token_lifetime_s": 300,
         "access_token_format": "jwt",
         "signing_alg": "ES256",
     }

@@ -5,6 +5,7 @@ local cluster, reached as the unix user `postgres`. Where there is none the test
 installs it; with CI=true nothing may be skipped, so it fails.
 """
 
+import atexit
 import functools
 import os
 import secrets
@@ -66,6 +67,7 @@ def _make_role_on_the_local_cluster() -> str:
     # One role per test process: workers that run side by side must not change each other's password.
     role, password = f"tokenhouse_test_{secrets.token_hex(6)}", secrets.token_hex(24)
     _ask_as_postgres(f"CREATE ROLE {role} LOGIN SUPERUSER PASSWORD '{password}' VALID UNTIL 'tomorrow'")
+    atexit.register(_ask_as_postgres, f"DROP ROLE {role}")
     return f"postgresql://{role}:{password}@127.0.0.1:{port}/postgres"
 
 

@@ -175,4 +175,13 @@ def _to_json(document: Mapping[str, Any]) -> str:
 
 
 def _read(row: RowMapping) -> ClientRow:
-    return ClientRow(**{**row, "metadata": json.loads(row["metadata"]), "policy": json.loads(row["policy"])})
+    return ClientRow(**{**row, "metadata": _from_json(row["metadata"]), "policy": _from_json(row["policy"])})
+
+
+def _from_json(text: str) -> dict[str, Any]:
+    try:
+        document = json.loads(text)
+    except ValueError:
+        document = None
+    # One damaged row must not hide the others; an empty policy would loosen its client, an unknown member is refused.
+    return document if isinstance(document, dict) else {"damaged": True}

@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TypeVar
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError, PendingRollbackError, ResourceClosedError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, PendingRollbackError, ResourceClosedError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 T = TypeVar("T")
@@ -132,7 +132,11 @@ def _raise_translated(driver_error: BaseException | None, error: Exception) -> N
 
 
 def _engine_url(url: str) -> URL:
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        # Not `from error`: it repeats the URL, and with it the password.
+        raise DatabaseUnavailable("TOKENHOUSE_DATABASE_URL cannot be read as a database URL") from None
     if parsed.drivername == "postgresql":
         return parsed.set(drivername="postgresql+psycopg")
     return parsed
@@ -140,7 +144,10 @@ def _engine_url(url: str) -> URL:
 
 def _sqlite_engine(url: URL, pool_size: int) -> Engine:
     if url.database and url.database != ":memory:":
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DatabaseUnavailable(f"{error.filename}: {error.strerror}") from error
     engine = create_engine(
         url,
         pool_size=pool_size,

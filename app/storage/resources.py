@@ -64,7 +64,7 @@ def list_resources(connection: Connection) -> tuple[ResourceRow, ...]:
             id=row.id,
             resource=row.resource,
             resource_name=row.resource_name,
-            metadata=json.loads(row.metadata),
+            metadata=_from_json(row.metadata),
             identifiers=_order(row.resource, identifiers.get(row.id, [])),
             created_at=row.created_at,
         )
@@ -82,6 +82,15 @@ def find_resource(connection: Connection, identifier: str) -> ResourceRow | None
     if found is None or found.identifier != identifier:
         return None
     return next((row for row in list_resources(connection) if row.id == found.resource_pk), None)
+
+
+def _from_json(text: str) -> dict[str, Any]:
+    try:
+        document = json.loads(text)
+    except ValueError:
+        document = None
+    # One damaged row must not hide the others: this parses as no resource.
+    return document if isinstance(document, dict) else {"damaged": True}
 
 
 def _order(resource: str, identifiers: list[str]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import click
 _COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("app.cli.init", "Make a new deployment: tables, keys, the first administrator."),
     "serve": ("app.cli.serve", "Run the server."),
+    "demo": ("app.cli.demo", "The server, an application and an API on this machine, to look at."),
     "doctor": ("app.cli.doctor", "Check the deployment, and how it is reached."),
     "db": ("app.cli.db", "The database's schema."),
     "user": ("app.cli.user", "The people who log in."),

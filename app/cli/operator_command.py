@@ -1,6 +1,7 @@
 """What every command shares: `--json`, one renderer for answers, one for refusals, and the exit status."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +36,8 @@ class Answer:
     exit_code: int = 0
     notes: tuple[str, ...] = field(default=())
     """Sentences for people, on standard error in either case."""
+    then: Callable[[], int] | None = None
+    """What goes on once the answer is out, for a command that stays; it returns the exit status."""
 
 
 class OperatorCommand(click.Command):
@@ -64,7 +67,7 @@ class OperatorCommand(click.Command):
                 print_human(answer.human)
             for note in answer.notes:
                 click.echo(note, err=True)
-            ctx.exit(answer.exit_code)
+            ctx.exit(answer.exit_code if answer.then is None else answer.then())
 
 
 class OperatorGroup(click.Group):

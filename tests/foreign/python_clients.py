@@ -30,10 +30,10 @@ def run_authlib_flow(config: ForeignConfig, drive: Drive) -> dict[str, Any]:
     application = _authlib_application(config)
     application.testing = True  # an exception of the client library reaches the test instead of a page
     browser = application.test_client()
-    with resolving_to_loopback(config.loopback_names):
+    with _reaching(config):
         authorization_url = browser.get("/login").headers["Location"]
     callback_url = drive(authorization_url)
-    with resolving_to_loopback(config.loopback_names):
+    with _reaching(config):
         answer = browser.get("/callback?" + callback_url.partition("?")[2])
     if answer.status_code != 200:
         raise ForeignRefusal(f"Authlib: {answer.get_data(as_text=True)[:1000]}")
@@ -46,15 +46,14 @@ def run_requests_oauthlib_flow(config: ForeignConfig, drive: Drive) -> dict[str,
     nonce = secrets.token_urlsafe(16)
     extra = {"resource": config.resource} if config.resource else {}
     openid = {"nonce": nonce} if "openid" in config.scope.split(" ") else {}
-    with resolving_to_loopback(config.loopback_names), _oauthlib_on_loopback(config):
+    with _reaching(config):
         metadata = _metadata(config)
         session = OAuth2Session(
             config.client_id, redirect_uri=config.redirect_uri, scope=config.scope.split(" "), pkce="S256"
         )
-        session.verify = config.ca_file or True
         authorization_url, _state = session.authorization_url(metadata["authorization_endpoint"], **openid, **extra)
     callback_url = drive(authorization_url)
-    with resolving_to_loopback(config.loopback_names), _oauthlib_on_loopback(config):
+    with _reaching(config):
         tokens = session.fetch_token(
             metadata["token_endpoint"],
             authorization_response=callback_url,
@@ -73,6 +72,7 @@ def run_requests_oauthlib_flow(config: ForeignConfig, drive: Drive) -> dict[str,
         "token_type": tokens["token_type"],
         "expires_in": tokens["expires_in"],
         "scope": " ".join(tokens["scope"]),
+        "id_token": tokens.get("id_token"),
         "id_token_claims": claims,
         "userinfo": userinfo,
     }
@@ -80,7 +80,7 @@ def run_requests_oauthlib_flow(config: ForeignConfig, drive: Drive) -> dict[str,
 
 def verify_with_pyjwt(access_token: str, config: ForeignConfig) -> dict[str, Any]:
     """The claims of an access token, verified with PyJWT and its `PyJWKClient` (the remote key set)."""
-    with resolving_to_loopback(config.loopback_names):
+    with _reaching(config):
         signing_key = _jwk_client(config, _metadata(config)).get_signing_key_from_jwt(access_token)
     claims: dict[str, Any] = jwt.decode(
         access_token,
@@ -108,7 +108,6 @@ def _authlib_application(config: ForeignConfig) -> Flask:
             "scope": config.scope,
             "code_challenge_method": "S256",
             "token_endpoint_auth_method": config.token_endpoint_auth_method,
-            "verify": config.ca_file or True,
             "timeout": REQUEST_TIMEOUT_S,
         },
     )
@@ -130,6 +129,7 @@ def _authlib_application(config: ForeignConfig) -> Flask:
             token_type=tokens["token_type"],
             expires_in=tokens["expires_in"],
             scope=tokens.get("scope"),
+            id_token=tokens.get("id_token"),
             id_token_claims=tokens.get("userinfo"),  # Authlib's name for the verified claims of the ID token
             userinfo=userinfo,
         )
@@ -138,11 +138,7 @@ def _authlib_application(config: ForeignConfig) -> Flask:
 
 
 def _metadata(config: ForeignConfig) -> dict[str, Any]:
-    answer = requests.get(
-        f"{config.issuer}/.well-known/openid-configuration",
-        timeout=REQUEST_TIMEOUT_S,
-        verify=config.ca_file or True,
-    )
+    answer = requests.get(f"{config.issuer}/.well-known/openid-configuration", timeout=REQUEST_TIMEOUT_S)
     answer.raise_for_status()
     document: dict[str, Any] = answer.json()
     return document
@@ -181,16 +177,25 @@ def _jwk_client(config: ForeignConfig, metadata: dict[str, Any]) -> jwt.PyJWKCli
 
 
 @contextlib.contextmanager
-def _oauthlib_on_loopback(config: ForeignConfig) -> Iterator[None]:
-    """Lets oauthlib talk http where the issuer itself is one; it refuses that otherwise, and so does this."""
-    name = "OAUTHLIB_INSECURE_TRANSPORT"
-    before = os.environ.get(name)
+def _reaching(config: ForeignConfig) -> Iterator[None]:
+    """The server's names and certificate, given to the libraries from outside: none of their own code is touched.
+
+    The certificate comes by the environment because `requests` lets that overrule a session's `verify`.
+    """
+    variables = {}
+    if config.ca_file is not None:
+        variables["REQUESTS_CA_BUNDLE"] = config.ca_file
     if config.issuer.startswith("http://127.0.0.1:"):
-        os.environ[name] = "1"
+        # oauthlib refuses to talk http otherwise.
+        variables["OAUTHLIB_INSECURE_TRANSPORT"] = "1"
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
-        yield
+        with resolving_to_loopback(config.loopback_names):
+            yield
     finally:
-        if before is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -71,7 +71,8 @@ await run(async () => {
     expires_in: tokens.expires_in,
     scope: tokens.scope,
     iss_parameter_promised: server.authorization_response_iss_parameter_supported === true,
-    id_token_claims: claims,
-    userinfo,
+    id_token: tokens.id_token ?? null,
+    id_token_claims: claims ?? null,
+    userinfo: userinfo ?? null,
   });
 });

@@ -61,7 +61,8 @@ await run(async () => {
     token_type: tokens.token_type,
     expires_in: tokens.expires_in,
     scope: tokens.scope,
-    id_token_claims: claims,
-    userinfo,
+    id_token: tokens.id_token ?? null,
+    id_token_claims: claims ?? null,
+    userinfo: userinfo ?? null,
   });
 });

@@ -1,0 +1,91 @@
+"""One server over TLS for the clients of others, on each database."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import pytest
+
+from tests.databases import BACKENDS, fresh_database_url
+from tests.deployments import Account, Operator, make_deployment, make_environment
+from tests.foreign.node_clients import FOLDER, ForeignConfig
+from tests.foreign.person import Person
+from tests.foreign.tls_server import HOST, make_certificate, serving_over_tls
+from tests.node_runtime import NodeUnavailable, node_project
+from tests.server import free_port
+
+NODE_IS_MISSING = "the clients written for Node cannot be installed here: npm's registry or PyPI is out of reach"
+REDIRECT_URI = "https://prints.example/callback"
+
+
+def require_node() -> None:
+    """Skips the test, or fails it with CI=true, where Node or the locked npm packages cannot be had."""
+    trouble = _find_trouble_with_node()
+    if trouble is not None:
+        assert os.environ.get("CI") != "true", f"{NODE_IS_MISSING}: {trouble}"
+        pytest.skip(f"{NODE_IS_MISSING}: {trouble}")
+
+
+@cache
+def _find_trouble_with_node() -> str | None:
+    try:
+        node_project(FOLDER)
+    except (NodeUnavailable, OSError, subprocess.SubprocessError) as error:
+        return str(error)
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """The running server, who operates it, and what a client is told about it."""
+
+    issuer: str
+    operator: Operator
+    ca_file: str
+
+    def add_account(self) -> Account:
+        """Somebody with a name and an address."""
+        return self.operator.add_user(name="Ada Lovelace")
+
+    def person(self, account: Account) -> Person:
+        """Them, at a fresh browser."""
+        return Person(account, issuer=self.issuer, ca_file=self.ca_file)
+
+    def config(
+        self, *, scope: str, resource: str | None = None, discovery: str = "oidc", **metadata: Any
+    ) -> ForeignConfig:
+        """A new client's configuration; `metadata` is its registration's."""
+        client = self.operator.add_client(redirect_uris=[REDIRECT_URI], **metadata)
+        return ForeignConfig(
+            issuer=self.issuer,
+            client_id=client.client_id,
+            client_secret=client.client_secret,
+            redirect_uri=REDIRECT_URI,
+            scope=scope,
+            resource=resource,
+            token_endpoint_auth_method=metadata.get("token_endpoint_auth_method", "client_secret_basic"),
+            id_token_signed_response_alg=metadata.get("id_token_signed_response_alg", "RS256"),
+            discovery=discovery,
+            ca_file=self.ca_file,
+            loopback_names=(HOST,),
+        )
+
+
+@pytest.fixture(scope="session", params=BACKENDS)
+def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """`tokenhouse serve` over TLS; tests share it, so each makes its own people, clients and APIs."""
+    folder = tmp_path_factory.mktemp("foreign")
+    certificate = make_certificate(folder)
+    port = free_port()
+    issuer = f"https://{HOST}:{port}"
+    with fresh_database_url(request.param, folder) as database_url:
+        environment = make_environment(issuer=issuer, database_url=database_url, directory=folder)
+        operator = Operator(make_deployment(environment))
+        try:
+            with serving_over_tls(environment, certificate, port=port, log_path=folder / "server.log"):
+                yield House(issuer=issuer, operator=operator, ca_file=str(certificate.chain))
+        finally:
+            operator.close()

@@ -1,0 +1,59 @@
+"""The person at the browser, for clients of others: logs in over TLS, allows, and is sent back to the client."""
+
+from urllib.parse import urljoin
+
+import requests
+
+from tests.actors.browser import find_form
+from tests.actors.http import Reply
+from tests.deployments import Account
+from tests.foreign.loopback_names import resolving_to_loopback
+from tests.foreign.tls_server import HOST
+
+_TIMEOUT_S = 20
+_MOST_PAGES = 12
+
+
+class Person:
+    """Somebody with an account and a browser that trusts the server's certificate. Call it with the URL to open."""
+
+    def __init__(self, account: Account, *, issuer: str, ca_file: str) -> None:
+        self._account = account
+        self._issuer = issuer
+        self._browser = requests.Session()
+        self._browser.verify = ca_file
+        # Neither proxies nor a .netrc of whoever runs the tests belong to this browser.
+        self._browser.trust_env = False
+
+    def __call__(self, authorization_url: str) -> str:
+        """The URL, with the authorization response, that the client is called back at."""
+        with resolving_to_loopback([HOST]):
+            answer = self._open("GET", authorization_url)
+            for _ in range(_MOST_PAGES):
+                if answer.is_redirect:
+                    url = urljoin(answer.url, answer.headers["Location"])
+                    if not url.startswith(self._issuer + "/"):
+                        return url
+                    answer = self._open("GET", url)
+                    continue
+                answer = self._fill_in(answer)
+        raise AssertionError(f"the pages go round in circles, the last is {answer.url}")
+
+    def _fill_in(self, page: requests.Response) -> requests.Response:
+        if 'id="login-form"' in page.text:
+            values = {"username": self._account.username, "password": self._account.password}
+            form = find_form(_reply(page), "login-form")
+        else:
+            values = {"decision": "allow"}
+            form = find_form(_reply(page), "consent-form")
+        return self._open("POST", urljoin(page.url, form.action), form.with_values(**values))
+
+    def _open(self, method: str, url: str, fields: list[tuple[str, str]] | None = None) -> requests.Response:
+        headers = {} if fields is None else {"Origin": self._issuer}
+        return self._browser.request(
+            method, url, data=fields, headers=headers, allow_redirects=False, timeout=_TIMEOUT_S
+        )
+
+
+def _reply(answer: requests.Response) -> Reply:
+    return Reply(answer.status_code, tuple(answer.headers.items()), answer.content)

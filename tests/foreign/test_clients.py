@@ -1,0 +1,117 @@
+"""OpenID and OAuth clients that others wrote complete the flow, unmodified, over TLS."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.foreign.conftest import House, require_node
+from tests.foreign.node_clients import Drive, ForeignConfig, run_node_flow
+from tests.foreign.python_clients import run_authlib_flow, run_requests_oauthlib_flow
+
+Flow = Callable[[ForeignConfig, Drive], dict[str, Any]]
+
+
+def openid_client(config: ForeignConfig, drive: Drive) -> dict[str, Any]:
+    require_node()
+    return run_node_flow("openid_client.js", config, drive)
+
+
+def oauth4webapi(config: ForeignConfig, drive: Drive) -> dict[str, Any]:
+    require_node()
+    return run_node_flow("oauth4webapi.js", config, drive)
+
+
+FLOWS = pytest.mark.parametrize(
+    "flow",
+    [
+        pytest.param(openid_client, id="openid-client"),
+        pytest.param(oauth4webapi, id="oauth4webapi"),
+        pytest.param(run_authlib_flow, id="Authlib"),
+        pytest.param(run_requests_oauthlib_flow, id="requests-oauthlib"),
+    ],
+)
+NODE_FLOWS = pytest.mark.parametrize(
+    "flow", [pytest.param(openid_client, id="openid-client"), pytest.param(oauth4webapi, id="oauth4webapi")]
+)
+
+
+@FLOWS
+def test_a_client_of_others_logs_a_person_in_and_reads_their_claims(house: House, flow: Flow) -> None:
+    account = house.add_account()
+    config = house.config(scope="openid profile email")
+
+    result = flow(config, house.person(account))
+
+    assert result["id_token_claims"]["sub"] == account.sub
+    assert result["id_token_claims"]["iss"] == house.issuer
+    assert result["userinfo"]["sub"] == account.sub
+    assert result["userinfo"]["name"] == "Ada Lovelace"
+    assert result["userinfo"]["email"] == f"{account.username}@example.com"
+
+
+@FLOWS
+def test_a_client_of_others_gets_a_token_for_an_api_without_openid(house: House, flow: Flow) -> None:
+    resource = house.operator.add_resource()
+    config = house.config(scope="photos.read", resource=resource)
+
+    result = flow(config, house.person(house.add_account()))
+
+    assert result["token_type"].lower() == "bearer"
+    assert result["expires_in"] == 300
+    assert result["scope"] == "photos.read"
+    assert result["id_token_claims"] is None
+
+
+@FLOWS
+def test_a_client_of_others_gets_an_id_token_and_a_token_for_an_api_at_once(house: House, flow: Flow) -> None:
+    resource = house.operator.add_resource()
+    account = house.add_account()
+    config = house.config(scope="openid photos.read", resource=resource)
+
+    result = flow(config, house.person(account))
+
+    assert result["id_token_claims"]["sub"] == account.sub
+    assert result["access_token"].count(".") == 2
+
+
+@NODE_FLOWS
+@pytest.mark.parametrize("method", ["client_secret_post", "none"])
+def test_a_client_of_others_authenticates_in_another_way(house: House, flow: Flow, method: str) -> None:
+    account = house.add_account()
+    config = house.config(scope="openid", token_endpoint_auth_method=method)
+
+    result = flow(config, house.person(account))
+
+    assert result["id_token_claims"]["sub"] == account.sub
+
+
+@NODE_FLOWS
+def test_a_client_of_others_gets_the_id_token_algorithm_that_it_registered(house: House, flow: Flow) -> None:
+    account = house.add_account()
+    config = house.config(scope="openid", id_token_signed_response_alg="ES256")
+
+    # Both libraries refuse an ID token whose `alg` is not the expected one.
+    result = flow(config, house.person(account))
+
+    assert result["id_token_claims"]["sub"] == account.sub
+
+
+@NODE_FLOWS
+@pytest.mark.requirement(
+    "RFC 8414", "3", "the metadata is found at the well-known path of OAuth 2.0 authorization servers"
+)
+def test_a_client_of_others_finds_the_server_by_its_oauth_metadata(house: House, flow: Flow) -> None:
+    account = house.add_account()
+    config = house.config(scope="openid", discovery="oauth2")
+
+    result = flow(config, house.person(account))
+
+    assert result["id_token_claims"]["sub"] == account.sub
+
+
+@pytest.mark.requirement("RFC 9207", "2.4", "a client that supports iss checks it where the metadata promises it")
+def test_oauth4webapi_is_promised_an_issuer_in_the_response_and_finds_it(house: House) -> None:
+    result = oauth4webapi(house.config(scope="openid"), house.person(house.add_account()))
+
+    assert result["iss_parameter_promised"] is True

@@ -1,0 +1,95 @@
+"""`tokenhouse demo` as a process of its own, in a directory of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.actors.http import send
+from tests.server import free_port
+
+TOKENHOUSE = Path(sys.executable).with_name("tokenhouse")
+
+
+@dataclass
+class Demo:
+    """One run of the command: what it printed as JSON, and its processes."""
+
+    process: subprocess.Popen[str]
+    document: dict[str, Any]
+
+    @property
+    def app_url(self) -> str:
+        """The address that people are told to open."""
+        return str(self.document["app_url"])
+
+    @property
+    def issuer(self) -> str:
+        """The authorization server's."""
+        return str(self.document["issuer"])
+
+    def processes(self) -> list[psutil.Process]:
+        """Itself and everything that it started."""
+        itself = psutil.Process(self.process.pid)
+        return [itself, *itself.children(recursive=True)]
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> int:
+        """Ctrl-C, or another signal; the exit status."""
+        self.process.send_signal(number)
+        self.process.communicate(timeout=40)
+        return self.process.returncode
+
+
+def begin_demo(directory: Path, *options: str) -> subprocess.Popen[str]:
+    """The command, just started. The settings of another deployment are around, and must not matter."""
+    return subprocess.Popen(
+        [str(TOKENHOUSE), "demo", *options],
+        cwd=directory,
+        env={**os.environ, "TOKENHOUSE_ISSUER": "https://another.deployment.example"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def start_demo(directory: Path, *options: str) -> Demo:
+    """The command, once it has said where everything is."""
+    process = begin_demo(directory, "--json", *options)
+    assert process.stdout is not None
+    lines: list[str] = []
+    while not lines or lines[-1] != "}\n":
+        line = process.stdout.readline()
+        assert line, f"the demo ended at its start: {process.communicate()}"
+        lines.append(line)
+    return Demo(process=process, document=json.loads("".join(lines)))
+
+
+def find_free_ports() -> int:
+    """The first of three ports in a row that nobody listens on."""
+    for _ in range(100):
+        port = free_port()
+        if port < 65_000 and not is_taken(port + 1) and not is_taken(port + 2):
+            return port
+    raise AssertionError("no three free ports in a row")
+
+
+def is_taken(port: int) -> bool:
+    """Whether somebody listens there."""
+    try:
+        send(f"http://127.0.0.1:{port}/", timeout_s=1)
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+def check_gone(processes: list[psutil.Process], *, within_s: float) -> None:
+    """Fails with their command lines where some of them live on."""
+    _, alive = psutil.wait_procs(processes, timeout=within_s)
+    assert not alive, [process.cmdline() for process in alive]

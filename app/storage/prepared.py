@@ -19,14 +19,15 @@ class Prepared:
     def __init__(self, statement: ClauseElement, *, per_dialect: Mapping[str, ClauseElement] | None = None) -> None:
         self._statement = statement
         self._per_dialect = per_dialect or {}
-        self._compiled: dict[str, tuple[str, tuple[str, ...] | None]] = {}
+        self._compiled: dict[str, tuple[str, tuple[str, ...] | None, Mapping[str, Any]]] = {}
 
     def run(self, connection: Connection, parameters: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
         """Every row of the result; empty for a statement that returns none."""
-        sql, names = self._compile(connection.dialect)
+        sql, names, constants = self._compile(connection.dialect)
+        values = {**constants, **parameters} if constants else parameters
         cursor = connection.connection.cursor()
         try:
-            cursor.execute(sql, parameters if names is None else [parameters[name] for name in names])
+            cursor.execute(sql, values if names is None else [values[name] for name in names])
             return [] if cursor.description is None else cursor.fetchall()
         finally:
             cursor.close()
@@ -36,12 +37,14 @@ class Prepared:
         rows = self.run(connection, parameters)
         return rows[0] if rows else None
 
-    def _compile(self, dialect: Dialect) -> tuple[str, tuple[str, ...] | None]:
+    def _compile(self, dialect: Dialect) -> tuple[str, tuple[str, ...] | None, Mapping[str, Any]]:
         ready = self._compiled.get(dialect.name)
         if ready is None:
             compiled: Any = self._per_dialect.get(dialect.name, self._statement).compile(dialect=dialect)
             # SQLite's parameters are positional, psycopg's are named.
             positions = compiled.positiontup
-            ready = (str(compiled), None if positions is None else tuple(positions))
+            # Literals of the statement are parameters too; those that the caller owes stay missing until given.
+            constants = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
+            ready = (str(compiled), None if positions is None else tuple(positions), constants)
             self._compiled[dialect.name] = ready
         return ready

@@ -27,14 +27,25 @@ def world(shared_world: World) -> Iterator[World]:
     shared_world.clock.reset()
 
 
-def run_world(directory: Path, database_url: str, *, failpoint: str = "", **settings: str) -> Iterator[World]:
-    """A server on a new deployment, ended afterwards."""
+def run_world(
+    directory: Path,
+    database_url: str,
+    *,
+    failpoint: str = "",
+    origin: str | None = None,
+    issuer_path: str = "",
+    threads: int = 8,
+    **settings: str,
+) -> Iterator[World]:
+    """A server on a new deployment, ended afterwards. `origin`: the issuer's name where it is not the socket's."""
     port = free_port()
-    issuer = f"http://127.0.0.1:{port}"
+    issuer = (origin or f"http://127.0.0.1:{port}") + issuer_path
     environment = make_environment(issuer=issuer, database_url=database_url, directory=directory, **settings)
     clock = MovableClock(directory / "clock")
     operator = Operator(make_deployment(environment), clock=clock)
-    server = ServerProcess(environment=environment, port=port, clock_path=clock.path, failpoint=failpoint)
+    server = ServerProcess(
+        environment=environment, port=port, clock_path=clock.path, failpoint=failpoint, threads=threads
+    )
     try:
         server.start()
         yield World(issuer=issuer, server=server, operator=operator, clock=clock, environment=environment)

@@ -41,7 +41,11 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]
 
     def authenticate_client(self, request: TokenRequest, methods: object, endpoint: str = "token") -> Client:  # noqa: ARG002
         """One rule for every grant and endpoint, whatever methods Authlib would let each choose."""
-        return authenticate_client(self.deployment, authorization=request.authorization, parameters=request.parameters)
+        authenticated = authenticate_client(
+            self.deployment, authorization=request.authorization, parameters=request.parameters
+        )
+        request.authenticated = authenticated
+        return authenticated.client
 
     def send_signal(self, name: str, *args: object, **kwargs: object) -> None:
         """Nobody listens: what happened is told by `record_event`, in the transaction that did it."""

@@ -37,5 +37,6 @@ class TokenRequest(OAuth2Request):  # type: ignore[misc]
         self.payload = TokenPayload(request.parameters)
         self.parameters = request.parameters
         self.client: Any = None
+        self.authenticated: Any = None
         self._scope = None
         self._body = None

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from app.services.client_registry import BrokenClient, Client
 from app.services.deployment import Deployment
-from app.specs.protocol_error import InvalidClient, InvalidRequest
+from app.specs.protocol_error import InvalidClient, InvalidRequest, UnauthorizedClient
 from app.specs.rfc6749_oauth import parse_basic_credentials
 from app.specs.strict_request import Parameters
+from app.storage.clients import SecretRow
 
 MAX_SECRET_CHARACTERS = 512
 _BASIC_CHALLENGE = {"WWW-Authenticate": 'Basic realm="token", charset="UTF-8"'}
@@ -28,11 +29,23 @@ class PresentedCredentials:
         return f"PresentedCredentials(method={self.method!r})"
 
 
-def authenticate_client(deployment: Deployment, *, authorization: str | None, parameters: Parameters) -> Client:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthenticatedClient:
+    """The client, and by what it was known; `secret_created_at` tells a rotated secret from its successor."""
+
+    client: Client
+    method: str
+    secret_created_at: int | None
+
+
+def authenticate_client(
+    deployment: Deployment, *, authorization: str | None, parameters: Parameters
+) -> AuthenticatedClient:
     """The client that the request proves to come from; for a public client, the one that it names.
 
     Raises `InvalidRequest` for two methods at once (RFC 6749 2.3: "The client MUST NOT use more than one
-    authentication method in each request"), else `InvalidClient`, which never says what was wrong.
+    authentication method in each request"), `UnauthorizedClient` for a disabled client that proved who it is, else
+    `InvalidClient`, which never says what was wrong.
     """
     presented = read_credentials(authorization, parameters)
     try:
@@ -41,14 +54,16 @@ def authenticate_client(deployment: Deployment, *, authorization: str | None, pa
         raise _refusal(presented, str(error)) from error
     if client is None:
         raise _refusal(presented, f"unknown client_id {presented.client_id!r:.300}")
-    if client.is_disabled:
-        raise _refusal(presented, "the client is disabled")
     registered = client.metadata.token_endpoint_auth_method
     if presented.method != registered:
         raise _refusal(presented, f"registered for {registered}, presented {presented.method}")
-    if presented.unverified_secret is not None:
-        _check_secret(deployment, client, presented)
-    return client
+    secret = _verify_secret(deployment, client, presented) if presented.unverified_secret is not None else None
+    # Last: only who has proven to be the client hears that it was disabled.
+    if client.is_disabled:
+        raise UnauthorizedClient("the client may not do this at present", detail="the client is disabled")
+    return AuthenticatedClient(
+        client=client, method=presented.method, secret_created_at=secret.created_at if secret is not None else None
+    )
 
 
 def read_credentials(authorization: str | None, parameters: Parameters) -> PresentedCredentials:
@@ -76,7 +91,7 @@ def read_credentials(authorization: str | None, parameters: Parameters) -> Prese
     return PresentedCredentials(method="none", client_id=client_id, unverified_secret=None)
 
 
-def _check_secret(deployment: Deployment, client: Client, presented: PresentedCredentials) -> None:
+def _verify_secret(deployment: Deployment, client: Client, presented: PresentedCredentials) -> SecretRow:
     secret = presented.unverified_secret or ""
     now = deployment.clock()
     if len(secret) <= MAX_SECRET_CHARACTERS:
@@ -85,7 +100,7 @@ def _check_secret(deployment: Deployment, client: Client, presented: PresentedCr
             if stored.expires_at is not None and stored.expires_at <= now:
                 continue
             if any(hmac.compare_digest(digest, stored.digest) for digest in digests):
-                return
+                return stored
     raise _refusal(presented, "no live secret matches")
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.features import effective_profile
+from app.services.authenticate_client import AuthenticatedClient
 from app.services.client_registry import Client, Resource
 from app.services.deployment import Deployment
 from app.services.issue_tokens import AlreadySpent, IdTokenIssuance, Issuance, IssuedTokens, Spend, issue_tokens
@@ -18,22 +19,31 @@ from app.services.userinfo import userinfo_resource
 from app.specs.oidc_core import select_claims
 from app.specs.protocol_error import InvalidGrant, InvalidTarget, UnauthorizedClient
 from app.specs.rfc7636_pkce import check_code_verifier
+from app.specs.rfc8252_redirects import matches_redirect_uri
 from app.specs.rfc8707_resources import parse_resource
 from app.storage.database import Connection
 from app.storage.grants import CodeRow, find_code, revoke_grant
 from app.storage.single_use import redeem_once
+
+# Nodes whose clocks differ by this much still redeem each other's codes.
+NODES_MAY_DIFFER_BY_MS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeExchange:
     """A token request with `grant_type=authorization_code`; the client has been authenticated."""
 
-    client: Client
+    authenticated: AuthenticatedClient
     code: str
     redirect_uri: str | None
     code_verifier: str | None
     resources: tuple[str, ...]
     access_token_lifetime_s: int | None
+
+    @property
+    def client(self) -> Client:
+        """Whose request it is."""
+        return self.authenticated.client
 
     def __repr__(self) -> str:
         return f"CodeExchange(client_id={self.client.client_id!r})"
@@ -75,22 +85,32 @@ def find_own_code(deployment: Deployment, exchange: CodeExchange) -> CodeRow:
 
 
 def check_redirect_uri(exchange: CodeExchange, row: CodeRow) -> None:
-    """RFC 6749 4.1.3: required and identical, if the authorization request had one."""
+    """RFC 6749 4.1.3: required and identical, if the authorization request had one; and registered still."""
     expected = row.request["redirect_uri"]
-    if exchange.redirect_uri == expected:
+    registered = exchange.client.metadata.redirect_uris
+    if expected is None and exchange.redirect_uri in (None, *registered):
         return
-    if expected is None and exchange.redirect_uri in exchange.client.metadata.redirect_uris:
-        return
+    if expected is not None and exchange.redirect_uri == expected:
+        if any(matches_redirect_uri(expected, candidate) for candidate in registered):
+            return
+        raise InvalidGrant("the code is not valid", detail="its redirect_uri was deregistered meanwhile")
     detail = f"sent {exchange.redirect_uri!r:.500}, expected {expected!r:.500}"
     raise InvalidGrant("redirect_uri does not match the authorization request", detail=detail)
 
 
 def check_is_unused(deployment: Deployment, exchange: CodeExchange, row: CodeRow, *, now: int) -> None:
-    """A used code ends the tokens that it gave; an expired one is only refused."""
+    """A used code ends the tokens that it gave. One that is not of this time is ended too, not only refused:
+
+    otherwise a clock that is set back would bring it to life again, or let it live until that clock has caught up.
+    """
     if row.used_at is not None:
         raise _end_replayed(deployment, exchange, row, now=now)
     if row.expires_at <= now:
+        _end_grant(deployment, exchange, row, event_type="code.expired", now=now)
         raise InvalidGrant("the code is not valid", detail="the code has expired")
+    if row.created_at > now + NODES_MAY_DIFFER_BY_MS:
+        _end_grant(deployment, exchange, row, event_type="code.expired", now=now)
+        raise InvalidGrant("the code is not valid", detail="the code is from the future: some clock is wrong")
     if row.grant_revoked_at is not None or row.grant_expires_at <= now:
         raise InvalidGrant("the grant has ended", detail="the grant was revoked or has expired")
 
@@ -145,6 +165,7 @@ def build_issuance(
     return Issuance(
         grant_type="authorization_code",
         client_id=client.client_id,
+        client_authentication=_authentication_for_audit(exchange.authenticated),
         subject=row.sub,
         grant_id=row.grant_id,
         audience=audience,
@@ -155,7 +176,13 @@ def build_issuance(
         auth_time_s=row.request["auth_time_s"],
         acr=row.request["acr"],
         amr=tuple(row.request["amr"]),
-        id_token=_id_token(client, row, identity_scope, access_token_is_for_userinfo=audience == userinfo),
+        id_token=_id_token(
+            client,
+            row,
+            identity_scope,
+            lifetime_s=min(deployment.settings.id_token_lifetime_s, _until_grant_ends_s(row, now=now)),
+            access_token_is_for_userinfo=audience == userinfo,
+        ),
         spends=Spend(kind="authorization_codes", key=row.digest),
     )
 
@@ -173,15 +200,25 @@ def choose_lifetime_s(
         default=deployment.settings.access_token_lifetime_s,
     )
     asked = [row.request["access_token_lifetime_s"], exchange.access_token_lifetime_s]
-    until_grant_ends = (row.grant_expires_at - now) // 1000
-    lifetime_s = min([allowed, until_grant_ends, *(lifetime for lifetime in asked if lifetime is not None)])
+    lifetime_s = min(
+        [allowed, _until_grant_ends_s(row, now=now), *(lifetime for lifetime in asked if lifetime is not None)]
+    )
     if lifetime_s < 1:
         raise InvalidGrant("the grant has ended", detail="less than a second of the grant is left")
     return int(lifetime_s)
 
 
+def _until_grant_ends_s(row: CodeRow, *, now: int) -> int:
+    return (row.grant_expires_at - now) // 1000
+
+
+def _authentication_for_audit(authenticated: AuthenticatedClient) -> dict[str, Any]:
+    # During the overlap of a rotation two secrets are right: the trail names which one was used, and never either.
+    return {"method": authenticated.method, "secret_created_at": authenticated.secret_created_at}
+
+
 def _id_token(
-    client: Client, row: CodeRow, identity_scope: list[str], *, access_token_is_for_userinfo: bool
+    client: Client, row: CodeRow, identity_scope: list[str], *, lifetime_s: int, access_token_is_for_userinfo: bool
 ) -> IdTokenIssuance | None:
     if "openid" not in identity_scope:
         return None
@@ -190,6 +227,7 @@ def _id_token(
     claims = {} if access_token_is_for_userinfo else select_claims(row.user_claims, identity_scope)
     return IdTokenIssuance(
         signing_alg=client.metadata.id_token_signed_response_alg,
+        lifetime_s=lifetime_s,
         nonce=request["nonce"],
         sid=request["sid"],
         claims=claims,
@@ -219,10 +257,15 @@ def _end_replayed(deployment: Deployment, exchange: CodeExchange, row: CodeRow, 
     and SHOULD revoke (when possible) all tokens previously issued based on that authorization code."
     """
 
+    _end_grant(deployment, exchange, row, event_type="code.replayed", now=now)
+    return InvalidGrant("the code is not valid", detail="the code has been used before; its grant has been ended")
+
+
+def _end_grant(deployment: Deployment, exchange: CodeExchange, row: CodeRow, *, event_type: str, now: int) -> None:
     def write(connection: Connection) -> None:
         if revoke_grant(connection, row.grant_id, now=now):
             event = Event(
-                type="code.replayed",
+                type=event_type,
                 actor="client",
                 sub=row.sub,
                 client_id=exchange.client.client_id,
@@ -231,4 +274,3 @@ def _end_replayed(deployment: Deployment, exchange: CodeExchange, row: CodeRow, 
             deployment.recorder.record(connection, event)
 
     deployment.database.transact(write)
-    return InvalidGrant("the code is not valid", detail="the code has been used before; its grant has been ended")

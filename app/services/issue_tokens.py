@@ -37,6 +37,7 @@ class IdTokenIssuance:
     """The ID token beside an access token."""
 
     signing_alg: str
+    lifetime_s: int
     nonce: str | None
     sid: str
     claims: Mapping[str, Any]
@@ -48,6 +49,7 @@ class Issuance:
 
     grant_type: str
     client_id: str
+    client_authentication: Mapping[str, Any]
     subject: str
     grant_id: str
     audience: str
@@ -110,6 +112,7 @@ def issue_tokens(deployment: Deployment, issuance: Issuance, *, now: int) -> Iss
                 grant_id=issuance.grant_id,
                 body={
                     "grant_type": issuance.grant_type,
+                    "client_authentication": issuance.client_authentication,
                     "aud": issuance.audience,
                     "scope": " ".join(issuance.scope),
                     "expires_at": expires_at_s,
@@ -158,7 +161,7 @@ def _sign_id_token(deployment: Deployment, issuance: Issuance, access_token: str
         subject=issuance.subject,
         client_id=issuance.client_id,
         issued_at_s=issued_at_s,
-        lifetime_s=deployment.settings.id_token_lifetime_s,
+        lifetime_s=wanted.lifetime_s,
         auth_time_s=issuance.auth_time_s,
         nonce=wanted.nonce,
         acr=issuance.acr,

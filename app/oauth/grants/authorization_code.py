@@ -23,7 +23,7 @@ class AuthorizationCodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[mis
         if code is None:
             raise InvalidRequest("code is missing")
         self.exchange = CodeExchange(
-            client=self.request.client,
+            authenticated=self.request.authenticated,
             code=code,
             redirect_uri=parameters.get("redirect_uri"),
             code_verifier=parameters.get("code_verifier"),

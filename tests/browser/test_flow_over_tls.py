@@ -1,0 +1,221 @@
+"""The whole flow in real Chromium, over TLS, between three sites of which none is localhost."""
+
+import html
+from collections.abc import Iterator
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.actors.relying_party import challenge_of
+from tests.browser.tls_stage import CLIENT_ID, LOGIN_HOST, OTHER_HOST, Stage, tls_stage
+from tests.deployments import Account
+
+PHOTOS = 6
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with tls_stage(tmp_path_factory.mktemp("stage")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: Browser, stage: Stage) -> Iterator[Browser]:
+    launched = stage.launch(chromium)
+    yield launched
+    launched.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    opened = browser.new_context()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    return context.new_page()
+
+
+@pytest.fixture
+def person(stage: Stage) -> Account:
+    return stage.operator.add_user(name="Grace Hopper")
+
+
+def log_in(page: Page, person: Account) -> None:
+    page.locator("#login-form input[name=username]").fill(person.username)
+    page.locator("#login-form input[name=password]").fill(person.password)
+    page.locator("#login-submit").click()
+
+
+def sign_in(page: Page, stage: Stage, person: Account) -> None:
+    page.goto(stage.app_url)
+    page.locator("#sign-in").click()
+    log_in(page, person)
+    page.locator("#consent-allow").click()
+    expect(page.locator("#who")).to_have_text("Grace Hopper")
+
+
+def open_foreign_page(page: Page, body: str) -> None:
+    """A page of another site, which can do what any page can."""
+    page.route(
+        f"https://{OTHER_HOST}/**",
+        lambda route: route.fulfill(content_type="text/html", body=f"<!doctype html><title>Another site</title>{body}"),
+    )
+    page.goto(f"https://{OTHER_HOST}/")
+
+
+def form_to(action: str, fields: dict[str, str]) -> str:
+    inputs = "".join(
+        f'<input type="hidden" name="{html.escape(name)}" value="{html.escape(value)}">'
+        for name, value in fields.items()
+    )
+    return f'<form id="f" method="post" action="{html.escape(action)}">{inputs}<button id="go">go</button></form>'
+
+
+def authorization_parameters(stage: Stage, **changes: str) -> dict[str, str]:
+    return {
+        "response_type": "code",
+        "client_id": CLIENT_ID,
+        "redirect_uri": f"{stage.app_url}/callback",
+        "scope": "openid profile photos.read photos.dates",
+        "resource": stage.api_url,
+        "state": "state-of-another-site",
+        "nonce": "nonce",
+        "code_challenge": challenge_of("v" * 43),
+        "code_challenge_method": "S256",
+        **changes,
+    }
+
+
+def test_an_app_on_another_site_gets_the_photos_after_login_and_consent(
+    stage: Stage, person: Account, page: Page
+) -> None:
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(stage.app_url)
+    page.locator("#sign-in").click()
+    page.wait_for_url(f"{stage.issuer}/login?**")
+    expect(page.get_by_text("Afterwards you return to www.paper-and-light.test")).to_be_visible()
+    log_in(page, person)
+    page.wait_for_url(f"{stage.issuer}/consent?**")
+    page.locator("#consent-allow").click()
+    page.wait_for_url(f"{stage.app_url}/")
+    expect(page.locator("#photos img")).to_have_count(PHOTOS)
+    assert complaints == []
+
+
+def test_the_second_visit_from_another_site_asks_nothing(stage: Stage, person: Account, page: Page) -> None:
+    sign_in(page, stage, person)
+    page.locator("#sign-out").click()
+    seen: list[str] = []
+    page.on("framenavigated", lambda frame: seen.append(frame.url))
+    page.get_by_role("link", name="Sign in again").click()
+    expect(page.locator("#photos img")).to_have_count(PHOTOS)
+    assert seen == [f"{stage.app_url}/"]
+
+
+def test_every_cookie_of_the_server_is_bound_to_its_host(
+    stage: Stage, person: Account, page: Page, context: BrowserContext
+) -> None:
+    sign_in(page, stage, person)
+    cookies = [cookie for cookie in context.cookies() if cookie["domain"].lstrip(".") == LOGIN_HOST]
+    assert cookies
+    for cookie in cookies:
+        assert cookie["name"].startswith("__Host-"), cookie["name"]
+        assert cookie["domain"] == LOGIN_HOST  # without a dot: no subdomain gets it, and none can set it
+        assert (cookie["secure"], cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, True, "Lax", "/")
+
+
+def test_the_pages_tell_the_browser_to_come_by_tls_only_and_to_run_nothing(stage: Stage, page: Page) -> None:
+    page.goto(f"{stage.app_url}/sign-in")
+    response = page.reload()
+    assert response is not None
+    headers = response.headers
+    assert "max-age=" in headers["strict-transport-security"]
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+
+
+def test_a_login_posted_by_another_site_is_refused(stage: Stage, person: Account, context: BrowserContext) -> None:
+    page = context.new_page()
+    page.goto(f"{stage.app_url}/sign-in")
+    transaction = page.locator("#login-form input[name=transaction]").input_value()
+    csrf_token = page.locator("#login-form input[name=csrf_token]").input_value()
+    fields = {
+        "transaction": transaction,
+        "csrf_token": csrf_token,
+        "username": person.username,
+        "password": person.password,
+    }
+    # Even with the values of the real form: what is missing is that our own page sends them.
+    foreign = context.new_page()
+    open_foreign_page(foreign, form_to(f"{stage.issuer}/login", fields))
+    foreign.locator("#go").click()
+    expect(foreign.locator("#error-page")).to_be_visible()
+    log_in(page, person)
+    expect(page.locator("#consent-form")).to_be_visible()
+
+
+def test_a_consent_posted_by_another_site_is_refused(stage: Stage, person: Account, context: BrowserContext) -> None:
+    page = context.new_page()
+    page.goto(f"{stage.app_url}/sign-in")
+    log_in(page, person)
+    fields = {
+        "transaction": page.locator("#consent-form input[name=transaction]").input_value(),
+        "csrf_token": page.locator("#consent-form input[name=csrf_token]").input_value(),
+        "decision": "allow",
+        "scope": "photos.read",
+    }
+    foreign = context.new_page()
+    open_foreign_page(foreign, form_to(f"{stage.issuer}/consent", fields))
+    foreign.locator("#go").click()
+    expect(foreign.locator("#error-page")).to_be_visible()
+    assert urlsplit(foreign.url).netloc == LOGIN_HOST
+
+
+def test_no_page_of_ours_can_be_framed(stage: Stage, page: Page) -> None:
+    with page.expect_event("requestfailed") as failed:
+        open_foreign_page(page, f'<iframe src="{stage.issuer}/"></iframe>')
+    assert failed.value.url == f"{stage.issuer}/"
+    assert "BLOCKED_BY_RESPONSE" in (failed.value.failure or "")
+
+
+@pytest.mark.requirement("OpenID Connect Core 1.0", "3.1.2.1", "the request may be sent by POST")
+def test_a_request_that_another_site_posts_still_finds_the_session(stage: Stage, person: Account, page: Page) -> None:
+    sign_in(page, stage, person)
+    parameters = authorization_parameters(stage, prompt="none")
+    open_foreign_page(page, form_to(f"{stage.issuer}/authorize", parameters))
+    # The state is not one that the app has sent, so the app refuses; what matters is what came back.
+    with page.expect_request(f"{stage.app_url}/callback?**") as answered:
+        page.locator("#go").click()
+    answer = parse_qs(urlsplit(answered.value.url).query)
+    assert "code" in answer, answer
+    assert answer["iss"] == [stage.issuer]
+
+
+def test_going_back_to_the_consent_page_leads_out_of_it_again(stage: Stage, person: Account, page: Page) -> None:
+    page.goto(f"{stage.app_url}/sign-in")
+    log_in(page, person)
+    consent_url = page.url
+    page.locator("#consent-allow").click()
+    expect(page.locator("#who")).to_be_visible()
+    page.goto(consent_url)
+    expect(page.locator("#error-page")).to_be_visible()
+    expect(page.locator("#login-form")).to_have_count(0)
+    page.locator("#error-page a").first.click()
+    page.wait_for_url(f"{stage.app_url}/")
+    expect(page.locator("#who")).to_be_visible()
+
+
+def test_an_unknown_redirect_uri_ends_on_a_page_of_ours(stage: Stage, page: Page) -> None:
+    parameters = authorization_parameters(stage, redirect_uri=f"https://{OTHER_HOST}/callback")
+    query = "&".join(f"{name}={value.replace(' ', '+')}" for name, value in parameters.items())
+    page.goto(f"{stage.issuer}/authorize?{query}")
+    expect(page.locator("#error-page")).to_have_attribute("data-error", "invalid_request")
+    assert urlsplit(page.url).netloc == LOGIN_HOST

@@ -27,7 +27,6 @@ from tests.services.other_host import (
     OtherHost,
     answer,
     names,
-    watch_network,
 )
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\x00\x00\x00\rIHDR and more"
@@ -68,24 +67,12 @@ def host() -> Iterator[OtherHost]:
         yield host
 
 
-@pytest.fixture
-def network() -> Iterator[Network]:
-    with watch_network() as network:
-        yield network
-
-
 # ----- What counts as a logo -----
 
 
 @pytest.mark.parametrize(
     ("body", "content_type"),
-    [
-        (PNG, "image/png"),
-        (JPEG, "image/jpeg"),
-        (GIF_87, "image/gif"),
-        (GIF_89, "image/gif"),
-        (WEBP, "image/webp"),
-    ],
+    [(PNG, "image/png"), (JPEG, "image/jpeg"), (GIF_87, "image/gif"), (GIF_89, "image/gif"), (WEBP, "image/webp")],
 )
 @pytest.mark.parametrize("claimed", ["image/png", "text/html", "image/svg+xml"])
 def test_an_image_is_what_its_first_bytes_say(
@@ -143,8 +130,7 @@ def test_the_clients_host_learns_nothing_of_the_person(logos: ClientLogos, host:
     assert CLIENT.encode() not in host.requests[0]
 
 
-def test_a_logo_comes_over_tls(tmp_path_factory: pytest.TempPathFactory, clock: Clock) -> None:
-    authority = CertificateAuthority(tmp_path_factory.mktemp("authority"))
+def test_a_logo_comes_over_tls(authority: CertificateAuthority, clock: Clock) -> None:
     fetcher = DocumentFetcher(allowed_networks=[LOOPBACK], ca_bundle=authority.bundle, resolve=names("127.0.0.1"))
     with OtherHost(answer(body=PNG), tls=authority.serve("rp.example")) as host:
         logos = ClientLogos(fetcher, clock)

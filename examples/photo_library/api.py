@@ -38,7 +38,6 @@ class Photo:
 
     photo_id: str
     owner: str
-    taken_on: str
     scene: Scene
 
     def to_document(self, *, scope: Collection[str]) -> dict[str, str]:
@@ -49,17 +48,14 @@ class Photo:
             "description": self.scene.description,
             "image": f"/photos/{self.photo_id}/image",
         }
-        return {**document, "taken_on": self.taken_on} if "photos.dates" in scope else document
+        return {**document, "taken_on": self.scene.taken_on} if "photos.dates" in scope else document
 
 
 def photos_of(owner: str) -> dict[str, Photo]:
     """A person's pictures, by their id. `owner` is the subject of a verified token, never a request's parameter."""
-    photos = {}
-    for number, scene in enumerate(SCENES, start=1):
-        photo_id = f"photo-{number}"
-        taken_on = f"2026-{2 * number:02}-{3 + 4 * number:02}"
-        photos[photo_id] = Photo(photo_id=photo_id, owner=owner, taken_on=taken_on, scene=scene)
-    return photos
+    numbered = enumerate(SCENES, start=1)
+    photos = (Photo(photo_id=f"photo-{number}", owner=owner, scene=scene) for number, scene in numbered)
+    return {photo.photo_id: photo for photo in photos}
 
 
 def create_app(verifier: AccessTokenVerifier) -> Flask:

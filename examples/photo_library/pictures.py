@@ -13,9 +13,10 @@ WIDTH, HEIGHT = 800, 600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """What a picture shows: a title, a sentence for those who cannot see it, and the colours from sky to ground."""
+    """What a picture shows: title, day, a sentence for those who cannot see it, the colours from sky to ground."""
 
     title: str
+    taken_on: str
     description: str
     sky: tuple[str, str]
     light: str
@@ -28,6 +29,7 @@ class Scene:
 SCENES = (
     Scene(
         title="First light",
+        taken_on="2025-03-09",
         description="A pale morning sun stands over four ranges of violet hills.",
         sky=("#f7d9c4", "#f2a488"),
         light="#fff3df",
@@ -35,6 +37,7 @@ SCENES = (
     ),
     Scene(
         title="The lake at noon",
+        taken_on="2025-07-12",
         description="A pale sun stands over green hills and their lake.",
         sky=("#d8eef3", "#9fd3dc"),
         light="#fffbe8",
@@ -43,6 +46,7 @@ SCENES = (
     ),
     Scene(
         title="Pine wood in winter",
+        taken_on="2025-01-18",
         description="Dark pines stand in front of white hills.",
         sky=("#eef1f6", "#c9d4e3"),
         light="#fdfdf6",
@@ -51,6 +55,7 @@ SCENES = (
     ),
     Scene(
         title="Night over the bay",
+        taken_on="2025-08-23",
         description="The moon and many stars hang over black hills and still water.",
         sky=("#0d1736", "#2a3f70"),
         light="#f4efd9",
@@ -60,6 +65,7 @@ SCENES = (
     ),
     Scene(
         title="Dunes",
+        taken_on="2025-05-30",
         description="A pale sun stands over four ridges of sand.",
         sky=("#fde6c1", "#f5b66f"),
         light="#fff1c9",
@@ -67,6 +73,7 @@ SCENES = (
     ),
     Scene(
         title="Evening in the valley",
+        taken_on="2025-10-04",
         description="Dusk falls over violet hills and a row of pines.",
         sky=("#564787", "#e58a8f"),
         light="#ffd7a8",

@@ -9,6 +9,7 @@ where this application is reached.
 
 import argparse
 import hmac
+import logging
 import os
 import secrets
 import time
@@ -197,6 +198,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A photo printing service.")
     parser.add_argument("--port", type=int, default=8401)
     port = parser.parse_args().port
+    # Its access log would hold the callback's query, and so the codes.
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     app_from_settings(os.environ).run(host="127.0.0.1", port=port, threaded=True)
 
 

@@ -99,7 +99,7 @@ def test_an_app_on_another_site_gets_the_photos_after_login_and_consent(
     page.goto(stage.app_url)
     page.locator("#sign-in").click()
     page.wait_for_url(f"{stage.issuer}/login?**")
-    expect(page.get_by_text("Afterwards you return to www.paper-and-light.test")).to_be_visible()
+    expect(page.get_by_text("Afterwards you return to www.paperandlight.test")).to_be_visible()
     log_in(page, person)
     page.wait_for_url(f"{stage.issuer}/consent?**")
     page.locator("#consent-allow").click()

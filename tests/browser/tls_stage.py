@@ -36,7 +36,7 @@ from app.verifier import AccessTokenVerifier
 from tests.deployments import Operator, make_deployment, make_environment
 from tests.server import ROOT, free_port
 
-LOGIN_HOST, APP_HOST, API_HOST = "login.tokenhouse.test", "www.paper-and-light.test", "api.photo-library.test"
+LOGIN_HOST, APP_HOST, API_HOST = "login.tokenhouse.test", "www.paperandlight.test", "api.photolibrary.test"
 OTHER_HOST = "evil.example.test"
 CLIENT_ID = "photo-printing"
 _TOKENHOUSE = Path(sys.executable).with_name("tokenhouse")

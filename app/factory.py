@@ -55,6 +55,8 @@ def create_app(
     app.deployment = deployment
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
+    # An OPTIONS answer of Flask's own making would carry none of our headers; nobody asks a page for one.
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     prepare_templates(app, base_path=settings.issuer_path, server_name=settings.server_name)
     add_pages(app, deployment, limits)
     endpoints = list_endpoints(deployment)
@@ -94,16 +96,16 @@ def list_endpoints(deployment: Deployment) -> list[Endpoint]:
             has_cors=True,
         ),
         Endpoint(path="/userinfo", methods=GET | POST, handler=userinfo, reads_form=True, has_cors=True),
-        Endpoint(path="/jwks", methods=GET, handler=jwks_endpoint(deployment), has_cors=True),
+        Endpoint(path="/jwks", methods=GET, handler=jwks_endpoint(deployment), has_cors=True, is_limited=False),
         *(
-            Endpoint(path=path, methods=GET, handler=metadata, has_cors=True)
+            Endpoint(path=path, methods=GET, handler=metadata, has_cors=True, is_limited=False)
             for path in {
                 *well_known_paths(deployment.issuer),
                 "/.well-known/openid-configuration",
                 "/.well-known/oauth-authorization-server",
             }
         ),
-        Endpoint(path="/livez", methods=GET, handler=livez),
-        Endpoint(path="/readyz", methods=GET, handler=readyz_endpoint(deployment)),
-        Endpoint(path="/metrics", methods=GET, handler=metrics_endpoint(deployment)),
+        Endpoint(path="/livez", methods=GET, handler=livez, is_limited=False),
+        Endpoint(path="/readyz", methods=GET, handler=readyz_endpoint(deployment), is_limited=False),
+        Endpoint(path="/metrics", methods=GET, handler=metrics_endpoint(deployment), is_limited=False),
     ]

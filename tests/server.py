@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from granian import Granian
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 
 from app.factory import create_app
 from app.services.clock import system_clock
@@ -145,13 +146,17 @@ class ServerProcess:
 def main() -> None:
     """Serve until told to stop."""
     Granian(
-        "tests.server:build_app",
+        os.environ.get("TEST_APP", "tests.server:build_app"),
         factory=True,
         address="127.0.0.1",
         port=int(sys.argv[1]),
         interface=Interfaces.WSGI,
         workers=1,
         blocking_threads=int(os.environ.get("TEST_THREADS", "8")),
+        # As `tokenhouse serve` has it.
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(max_buffer_size=65_536),
+        websockets=False,
         log_access=False,
         log_enabled=True,
     ).serve()

@@ -27,6 +27,8 @@ WsgiApp = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 MAX_BODY_BYTES = 64 * 1024
 MAX_QUERY_BYTES = 64 * 1024
 RETRY_AFTER_S = 2
+# RFC 7239 6.2 calls it so. It is no address, so it is within no network.
+UNKNOWN_ADDRESS = "unknown"
 
 REQUESTS = Counter("tokenhouse_requests_total", "Requests by route, method and status.", ["route", "method", "status"])
 DURATION = Histogram(
@@ -104,11 +106,16 @@ class Edge:
 
     def _check(self, environ: dict[str, Any]) -> Answer | None:
         if environ["REQUEST_METHOD"] not in _KNOWN_METHODS:
-            return _refusal(501, "the method is not known")
+            # Not 501: what a stranger makes up must never look like a failure of ours.
+            return _refusal(405, "the method is not known", (("Allow", "GET, HEAD, POST"),))
         if len(environ.get("QUERY_STRING", "")) > MAX_QUERY_BYTES:
             return _refusal(414, "the query is too long")
-        if environ.get("HTTP_CONTENT_ENCODING", "identity") not in ("", "identity"):
+        if environ.get("HTTP_CONTENT_ENCODING", "identity").lower() not in ("", "identity"):
             return _refusal(415, "encoded bodies are not read")
+        # RFC 9112 6.3: a server "MAY reject a request that contains a message body but not a Content-Length". The host
+        # takes a Content-Length that came beside it away, so that whoever smuggles cannot be told from who streams.
+        if "HTTP_TRANSFER_ENCODING" in environ:
+            return _refusal(400, "the body must have a Content-Length, and no Transfer-Encoding")
         try:
             length = int(environ.get("CONTENT_LENGTH") or 0)
         except ValueError:
@@ -142,18 +149,21 @@ class Edge:
 
 
 def find_client_address(peer: str, forwarded_for: str, trusted: tuple[Network, ...]) -> str:
-    """The last address before our own proxies. What cannot be parsed is not believed: then it is the peer's.
+    """The last address before our own proxies, or `unknown` where one of them names something else than an address.
 
-    Read from the right, because only what our proxies appended is true; at most 50 entries are looked at.
+    Not the proxy's own address then: that may be one that a rule trusts. Read from the right, because only what our
+    proxies appended is true; at most 50 entries are looked at.
     """
+    if not forwarded_for:
+        return peer
     for entry in reversed(forwarded_for.split(",")[-50:]):
         candidate = entry.strip()
         try:
             address = ipaddress.ip_address(candidate)
         except ValueError:
-            return peer
+            return UNKNOWN_ADDRESS
         if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
-            return peer
+            return UNKNOWN_ADDRESS
         if not _is_within(candidate, trusted):
             return str(address)
     return peer
@@ -169,8 +179,8 @@ def _is_within(address: str, networks: tuple[Network, ...]) -> bool:
     return any(parsed.version == network.version and parsed in network for network in networks)
 
 
-def _refusal(status: int, description: str) -> Answer:
-    return json_answer(status, {"error": "invalid_request", "error_description": description})
+def _refusal(status: int, description: str, headers: Iterable[tuple[str, str]] = ()) -> Answer:
+    return json_answer(status, {"error": "invalid_request", "error_description": description}, headers)
 
 
 def _our_fault(

@@ -33,6 +33,12 @@ class PayloadTooLarge(InvalidRequest):
     status = 413
 
 
+class HeadersTooLarge(InvalidRequest):
+    """`invalid_request` for headers that nobody who means well sends."""
+
+    status = 431
+
+
 class UnsupportedMediaType(InvalidRequest):
     """`invalid_request` for a content encoding that is not read."""
 

@@ -5,15 +5,16 @@ JSON bodies and other charsets are **not** read. The sizes of headers and bodies
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 from urllib.parse import unquote_to_bytes
 
-from .protocol_error import InvalidRequest, PayloadTooLarge
+from .protocol_error import HeadersTooLarge, InvalidRequest, PayloadTooLarge
 
 MAX_BYTES: Final = 65536
 MAX_PARAMETERS: Final = 100
+MAX_HEADER_CHARACTERS: Final = 32768
 REPEATABLE: Final = frozenset({"resource"})
 
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -139,6 +140,12 @@ def _decode(raw: bytes) -> str:
     return text
 
 
+def check_header_size(values: Iterable[str]) -> None:
+    """Raises HeadersTooLarge where the values of all headers together are too long."""
+    if sum(map(len, values)) > MAX_HEADER_CHARACTERS:
+        raise HeadersTooLarge("the headers are too long")
+
+
 def check_form_content_type(content_type: str | None) -> None:
     """Raises InvalidRequest unless the body is declared as `application/x-www-form-urlencoded` in UTF-8."""
     if content_type == "application/x-www-form-urlencoded":
@@ -147,12 +154,15 @@ def check_form_content_type(content_type: str | None) -> None:
         raise InvalidRequest("the content type must be application/x-www-form-urlencoded")
 
 
-def read_body(stream: BinaryIO, *, max_bytes: int = MAX_BYTES) -> bytes:
-    """The whole body of a request. Raises PayloadTooLarge.
+def read_body(stream: BinaryIO, *, content_length: str | None = None, max_bytes: int = MAX_BYTES) -> bytes:
+    """The whole body of a request. Raises PayloadTooLarge, or InvalidRequest where less came than was declared.
 
     One byte more than the limit is asked for, so that a body that comes without a length has a limit too.
     """
     body = stream.read(max_bytes + 1)
     if len(body) > max_bytes:
         raise PayloadTooLarge("the body is too large")
+    # Half a request is none: what narrows it may be in the other half.
+    if content_length and content_length.isdecimal() and len(body) < int(content_length):
+        raise InvalidRequest("the body broke off")
     return body

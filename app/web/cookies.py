@@ -5,6 +5,7 @@ ignore ports and two servers on one machine would take each other's. Anything od
 """
 
 import hashlib
+import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -33,15 +34,15 @@ class Cookies:
 
     def read_browser(self, request: Request) -> str | None:
         """The browser's secret, not yet looked up."""
-        return request.cookies.get(self._name("browser"))
+        return _read_once(request, self._name("browser"))
 
     def read_known_device(self, request: Request) -> str | None:
         """The device's secret, not yet looked up."""
-        return request.cookies.get(self._name("device"))
+        return _read_once(request, self._name("device"))
 
     def read_transaction(self, request: Request, transaction_id: str) -> str | None:
         """The secret of one transaction, not yet compared."""
-        return request.cookies.get(self._name(f"tx-{transaction_id}"))
+        return _read_once(request, self._name(f"tx-{transaction_id}"))
 
     def set_login(self, response: Response, *, browser_secret: str, known_device_secret: str) -> None:
         """After a login: both secrets are new."""
@@ -50,8 +51,9 @@ class Cookies:
 
     def set_transaction(self, request: Request, response: Response, transaction_id: str, secret: str) -> None:
         """One cookie per transaction, at most ten: the eleventh pushes another out."""
-        prefix = f"{self.prefix}-tx-"
-        present = [name for name in request.cookies if name.startswith(prefix)]
+        # Only names that we can have given: a neighbour's subdomain can plant any other, to be echoed in a header.
+        own_name = re.compile(re.escape(f"{self.prefix}-tx-") + "[0-9a-f]{24}" + re.escape(self.suffix))
+        present = [name for name in request.cookies if own_name.fullmatch(name)]
         for name in present[: max(0, len(present) - MAX_TRANSACTION_COOKIES + 1)]:
             response.delete_cookie(name, path="/", secure=self.is_secure, httponly=True, samesite="Lax")
         self._set(response, self._name(f"tx-{transaction_id}"), secret, max_age_s=None)
@@ -63,3 +65,9 @@ class Cookies:
         response.set_cookie(
             name, value, max_age=max_age_s, path="/", secure=self.is_secure, httponly=True, samesite="Lax"
         )
+
+
+def _read_once(request: Request, name: str) -> str | None:
+    """The cookie's value; None too where it came twice: one of the two is somebody else's, and we cannot tell which."""
+    values = request.cookies.getlist(name)
+    return values[0] if len(values) == 1 else None

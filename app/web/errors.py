@@ -9,8 +9,9 @@ from app.services.transactions import TransactionEnded
 from app.services.validate_authorization_request import RedirectedError
 from app.specs.protocol_error import InvalidRequest, MethodNotAllowed, ProtocolError
 from app.specs.rfc6749_oauth import build_redirect
+from app.specs.strict_request import check_header_size
 from app.web.pages import ErrorPage, render_error
-from app.web.site import Site, way_back
+from app.web.site import Site, read_query, way_back
 
 
 class NotFound(InvalidRequest):
@@ -56,6 +57,10 @@ def add_errors(app: Flask, site: Site) -> None:
         return _page(site, InvalidRequest("the request cannot be read", detail=f"HTTP {error.code}"))
 
     @app.before_request
+    def check_headers() -> None:
+        check_header_size(value for name, value in request.environ.items() if name.startswith("HTTP_"))
+
+    @app.before_request
     def check_limit() -> Response | None:
         retry_after_s = site.limits.retry_after_s(_address())
         if retry_after_s is None:
@@ -69,7 +74,7 @@ def add_errors(app: Flask, site: Site) -> None:
 def _page(site: Site, error: ProtocolError) -> Response:
     address = _address()
     site.limits.count_refusal(address)
-    client_id = request.args.get("client_id") if request.path == "/authorize" else None
+    client_id = _named_client() if request.path == "/authorize" else None
     incident = record_refusal(site.deployment, error, where=request.path, address=address, client_id=client_id)
     authorization_request = error.request if isinstance(error, TransactionEnded) else None
     client = _find_client(site, authorization_request.client_id) if authorization_request is not None else None
@@ -94,6 +99,14 @@ def _find_client(site: Site, client_id: str) -> Client | None:
     try:
         return site.deployment.registry.find_client(client_id)
     except BrokenClient:
+        return None
+
+
+def _named_client() -> str | None:
+    """Whom the query names, believed for the audit trail only; nobody where it cannot be read."""
+    try:
+        return read_query().get("client_id")
+    except InvalidRequest:
         return None
 
 

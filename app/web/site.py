@@ -85,7 +85,8 @@ def read_query() -> Parameters:
 def read_form(*, repeatable: frozenset[str] = REPEATABLE) -> Parameters:
     """The body's parameters, strictly, and only those. Raises `InvalidRequest`."""
     check_form_content_type(request.environ.get("CONTENT_TYPE"))
-    return parse_parameters(read_body(request.environ["wsgi.input"]), repeatable=repeatable)
+    body = read_body(request.environ["wsgi.input"], content_length=request.environ.get("CONTENT_LENGTH"))
+    return parse_parameters(body, repeatable=repeatable)
 
 
 def way_back(client: Client | None, request_: AuthorizationRequest | None) -> str | None:

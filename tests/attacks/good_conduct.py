@@ -38,7 +38,8 @@ def nothing_changes(world: World) -> Iterator[None]:
     """NC: no row is written, spent or ended in here."""
     before = read_rows(world)
     yield
-    assert not read_rows(world) - before
+    changed = read_rows(world) - before
+    assert not changed, changed
 
 
 @pytest.fixture

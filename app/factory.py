@@ -9,9 +9,11 @@ from app.endpoints.router import Endpoint, Endpoints
 from app.endpoints.token import token_endpoint
 from app.endpoints.userinfo import userinfo_endpoint
 from app.oauth.authorization_server import TokenServer
+from app.services.client_logo import ClientLogos
 from app.services.clock import Clock, system_clock
-from app.services.deployment import Deployment, open_deployment
+from app.services.deployment import Deployment, DeploymentError, open_deployment
 from app.services.failpoints import Failpoint, no_failpoint
+from app.services.fetch_document import DocumentFetcher
 from app.services.housekeeping import Housekeeper
 from app.services.limit_requests import RequestLimits
 from app.services.write_log import configure_log
@@ -73,6 +75,7 @@ def add_pages(app: Flask, deployment: Deployment, limits: RequestLimits) -> None
     site = Site(
         deployment=deployment,
         limits=limits,
+        logos=ClientLogos(open_fetcher(deployment.settings), deployment.clock),
         cookies=Cookies.of_issuer(deployment.issuer),
         base_path=deployment.settings.issuer_path,
     )
@@ -81,6 +84,16 @@ def add_pages(app: Flask, deployment: Deployment, limits: RequestLimits) -> None
     add_authorize(app, site)
     add_login(app, site)
     add_consent(app, site)
+
+
+def open_fetcher(settings: Settings) -> DocumentFetcher:
+    """The only way out to URLs that others chose. Raises `DeploymentError` for a CA bundle that is none."""
+    try:
+        return DocumentFetcher(
+            allowed_networks=settings.outbound_allowed_networks, ca_bundle=settings.outbound_ca_bundle
+        )
+    except ValueError as error:
+        raise DeploymentError(f"TOKENHOUSE_OUTBOUND_CA_BUNDLE: {error}") from error
 
 
 def list_endpoints(deployment: Deployment) -> list[Endpoint]:

@@ -2,11 +2,21 @@
 
 from flask import Flask, Response
 
+from app.services.client_registry import BrokenClient
 from app.specs.rfc8414_metadata import endpoint_url
 from app.web.errors import NotFound
 from app.web.pages import HomePage, render_home
 from app.web.site import Site
 from app.web.static_files import find_static_file
+
+# The bytes are somebody else's: shown as an image and nothing more, whatever they turn out to be.
+_LOGO_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Disposition": "inline",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
 
 
 def add_home(app: Flask, site: Site) -> None:
@@ -20,6 +30,23 @@ def add_home(app: Flask, site: Site) -> None:
             metadata_uri=endpoint_url(site.deployment.issuer, "/.well-known/openid-configuration"),
         )
         return site.page(render_home(page))
+
+    @app.get("/client-logo/<path:client_id>")
+    def client_logo(client_id: str) -> Response:
+        """The logo that a client registered, from our own origin: no browser of a person meets the client's host."""
+        try:
+            client = site.deployment.registry.find_client(client_id)
+        except BrokenClient:
+            client = None
+        logo = None
+        if client is not None and not client.is_disabled:
+            logo = site.logos.find_client_logo(client.client_id, client.metadata.logo_uri)
+        if logo is None:
+            return Response(b"", status=404, content_type="image/png", headers={"Cache-Control": "no-store"})
+        response = Response(logo.body, content_type=logo.content_type)
+        response.headers.update(_LOGO_HEADERS)
+        response.headers["Cache-Control"] = "public, max-age=3600"
+        return response
 
     @app.get("/static/<name>")
     def static_file(name: str) -> Response:

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from flask import Response, request
 
 from app.services.authorization_request import AuthorizationRequest
+from app.services.client_logo import ClientLogos
 from app.services.client_registry import Client
 from app.services.deployment import Deployment
 from app.services.limit_requests import RequestLimits
@@ -29,6 +30,7 @@ class Site:
 
     deployment: Deployment
     limits: RequestLimits
+    logos: ClientLogos
     cookies: Cookies
     base_path: str
 

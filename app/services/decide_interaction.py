@@ -88,12 +88,16 @@ def consent_was_asked(situation: Situation) -> str | None:
 
 def client_cannot_be_remembered(situation: Situation) -> str | None:
     """RFC 8252 8.6: a loopback or custom-scheme redirect can be anybody's on the device, so the person is asked."""
-    kind = redirect_kind(situation.request.redirect_uri)
-    if kind == "loopback" and situation.client.is_confidential:
-        return None
-    if kind != "https":
-        return f"a {kind} redirect does not prove which application asks"
+    redirect_uri = situation.request.redirect_uri
+    if not can_be_remembered(situation.client, redirect_uri):
+        return f"a {redirect_kind(redirect_uri)} redirect does not prove which application asks"
     return None
+
+
+def can_be_remembered(client: Client, redirect_uri: str) -> bool:
+    """Whether an answer to this client may stand for the next time: its web host, or its secret, proves who asks."""
+    kind = redirect_kind(redirect_uri)
+    return kind == "https" or (kind == "loopback" and client.is_confidential)
 
 
 def consent_is_missing(situation: Situation) -> str | None:

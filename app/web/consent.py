@@ -13,7 +13,7 @@ from app.services.advance_authorization import (
     required_pairs,
 )
 from app.services.client_registry import Client
-from app.services.decide_interaction import asked_pairs
+from app.services.decide_interaction import asked_pairs, can_be_remembered
 from app.services.issue_code import Duration
 from app.services.log_in import current_sessions
 from app.services.transactions import Transaction, is_csrf_token_of
@@ -78,6 +78,7 @@ def _show(site: Site, transaction: Transaction, prompt: Prompt) -> Response:
             if resource == userinfo_resource(site.deployment.issuer)
         ),
         changed=bool(prompt.consents),
+        can_be_remembered=can_be_remembered(prompt.client, transaction.request.redirect_uri),
     )
     return site.page(render_consent(page), has_form=True, leads_to_client=True)
 

@@ -44,6 +44,13 @@ def one_line(text: str, limit: int = 300) -> str:
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
+def sentence(text: str) -> str:
+    """Return `text` with a capital at its beginning and a stop at its end; programs get it without either."""
+    if not text:
+        return ""
+    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?…" else ".")
+
+
 def monogram(name: str) -> str:
     """Return the letter that stands in for a missing logo, or an empty string where the name has no letter."""
     return next((character.upper()[0] for character in name if character.isalnum()), "")

@@ -76,7 +76,10 @@ class ConsentResource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsentPage:
-    """The question what a client may do; `changed` where it asks for more than this person allowed before."""
+    """The question what a client may do; `changed` where it asks for more than this person allowed before.
+
+    `can_be_remembered` is false where nothing proves which program asks, so that the person is asked each time.
+    """
 
     client: ClientCard
     transaction: str = field(repr=False)
@@ -87,6 +90,7 @@ class ConsentPage:
     identity_scopes: tuple[ConsentScope, ...]
     duration: ConsentDuration = "until_revoked"
     changed: bool = False
+    can_be_remembered: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +126,7 @@ def prepare_templates(flask_app: Flask, *, base_path: str, server_name: str) -> 
     environment.trim_blocks = True
     environment.lstrip_blocks = True
     environment.filters["one_line"] = display_text.one_line
+    environment.filters["sentence"] = display_text.sentence
     environment.filters["monogram"] = display_text.monogram
     environment.filters["safe_link"] = display_text.safe_link
     environment.filters["own_path"] = display_text.own_path

@@ -122,6 +122,7 @@ CONSENT = ConsentPage(
     username="anna",
     resources=(PHOTOS,),
     identity_scopes=IDENTITY,
+    can_be_remembered=True,
 )
 ERROR = ErrorPage(
     title="Authorization error",
@@ -158,8 +159,11 @@ SAMPLES: dict[str, tuple[Callable[..., str], object]] = {
             changed=True,
         ),
     ),
-    "consent-loopback": (pages.render_consent, replace(CONSENT, client=LOOPBACK, identity_scopes=())),
-    "consent-custom": (pages.render_consent, replace(CONSENT, client=CUSTOM, duration="once")),
+    "consent-loopback": (
+        pages.render_consent,
+        replace(CONSENT, client=LOOPBACK, identity_scopes=(), can_be_remembered=False),
+    ),
+    "consent-custom": (pages.render_consent, replace(CONSENT, client=CUSTOM, duration="once", can_be_remembered=False)),
     "consent-nothing": (pages.render_consent, replace(CONSENT, resources=(), identity_scopes=())),
     "consent-nasty": (
         pages.render_consent,

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from app.web.display_text import monogram, one_line, own_path, safe_link
+from app.web.display_text import monogram, one_line, own_path, safe_link, sentence
 
 
 @pytest.mark.parametrize(
@@ -66,3 +66,11 @@ def test_what_leads_to_another_origin_is_not_a_path_of_ours(path: str) -> None:
 
 def test_a_path_of_ours_passes_unchanged() -> None:
     assert own_path("/auth/client-logo/a%20b?v=1") == "/auth/client-logo/a%20b?v=1"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("the code is gone", "The code is gone."), ("Ask again?", "Ask again?"), ("cut off…", "Cut off…"), ("", "")],
+)
+def test_a_description_for_programs_becomes_a_sentence_for_people(text: str, shown: str) -> None:
+    assert sentence(text) == shown

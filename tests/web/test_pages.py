@@ -307,13 +307,20 @@ def test_only_clients_on_the_device_come_with_a_warning_that_they_cannot_be_know
     assert "your own device" not in Elements(render("consent")).text
 
 
-def test_only_clients_with_an_https_redirect_are_told_to_be_remembered() -> None:
+def test_only_clients_that_can_be_remembered_are_told_to_be() -> None:
     promise = "You are asked again only if more is wanted"
-    assert promise in Elements(render("consent")).text
+    for client in (PHOTO_PRINTS, LOOPBACK):
+        assert promise in Elements(pages.render_consent(replace(CONSENT, client=client))).text
     for client in (LOOPBACK, CUSTOM):
-        text = Elements(pages.render_consent(replace(CONSENT, client=client))).text
+        text = Elements(pages.render_consent(replace(CONSENT, client=client, can_be_remembered=False))).text
         assert promise not in text
         assert "You are still asked each time" in text
+
+
+def test_a_program_on_the_device_that_has_a_secret_comes_without_the_warning() -> None:
+    text = Elements(pages.render_consent(replace(CONSENT, client=LOOPBACK))).text
+    assert "a program on this device" in text
+    assert "cannot tell which program" not in text
 
 
 def test_asking_for_more_than_last_time_is_said() -> None:

@@ -1,7 +1,7 @@
 """The only maker of tokens. Grants approve, they do not issue: each ends in one `Issuance`.
 
 Signing comes before the write lock, because nothing leaves before the commit and signing is the slow part. Redeeming,
-storing and auditing are one transaction, which holds grant, session, user and client, in that order, while it writes.
+storing and auditing are one transaction, which holds user, client, session and grant, in that order, while it writes.
 """
 
 import base64

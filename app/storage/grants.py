@@ -97,8 +97,9 @@ _FIND_CODE = Prepared(
     .where(authorization_codes.c.digest == bindparam("code_digest"))
 )
 
-# Locked in this order by everybody: grant, session, user, client. FOR SHARE waits for a revocation that is under way
-# and, once it has committed, judges the changed row anew: a plain SELECT would issue against what was just revoked.
+# FOR SHARE waits for a revocation that is under way and, once it has committed, judges the changed row anew: a plain
+# SELECT would issue against what was just revoked. Locked in the order of `of`, by everybody: user, client, session,
+# grant. Revocation goes the same way, from the root to what hangs on it; the other way round they would deadlock.
 _LOCK_LIVE_GRANT = Prepared(
     select(grants.c.grant_id)
     .select_from(
@@ -116,7 +117,7 @@ _LOCK_LIVE_GRANT = Prepared(
         clients.c.disabled_at.is_(None),
         clients.c.removed_at.is_(None),
     )
-    .with_for_update(read=True, of=[grants, sessions, users, clients])
+    .with_for_update(read=True, of=[users, clients, sessions, grants])
 )
 
 _LOCK_LIVE_SESSION = Prepared(
@@ -137,7 +138,7 @@ _LOCK_LIVE_SESSION = Prepared(
         clients.c.disabled_at.is_(None),
         clients.c.removed_at.is_(None),
     )
-    .with_for_update(read=True, of=[sessions, users, clients])
+    .with_for_update(read=True, of=[users, clients, sessions])
 )
 
 _FIND_HOLDER = Prepared(

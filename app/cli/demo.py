@@ -75,6 +75,8 @@ class Demonstration:
             "TOKENHOUSE_ISSUER": self.issuer,
             "TOKENHOUSE_DATABASE_URL": f"sqlite:///{STATE}/tokenhouse.db",
             "TOKENHOUSE_KEYS_DIR": str(STATE / "keys"),
+            # The application's logo is fetched from this machine, which is refused by default.
+            "TOKENHOUSE_OUTBOUND_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",
         }
 
 
@@ -227,6 +229,7 @@ def _ensure_client(deployment: Deployment, demonstration: Demonstration) -> None
             "client_secret": demonstration.client_secret,
             "client_name": "Paper & Light",
             "client_uri": f"{demonstration.app_url}/",
+            "logo_uri": f"{demonstration.app_url}/static/logo.png",
             "redirect_uris": [f"{demonstration.app_url}/callback"],
             "scope": "openid profile photos.read photos.dates",
             "policy": {"resources": [demonstration.api_url]},

@@ -68,7 +68,9 @@ def start_demo(directory: Path, *options: str) -> Demo:
         line = process.stdout.readline()
         assert line, f"the demo ended at its start: {process.communicate()}"
         lines.append(line)
-    return Demo(process=process, document=json.loads("".join(lines)))
+    document = json.loads("".join(lines))
+    assert "error" not in document, document
+    return Demo(process=process, document=document)
 
 
 def find_free_ports() -> int:

@@ -89,6 +89,8 @@ def test_opening_the_app_leads_through_login_and_consent_to_the_photos(demo: Dem
     page.locator("#sign-in").click()
     page.wait_for_url(f"{demo.issuer}/login?**")
     expect(page.locator(".client-name")).to_have_text("Paper & Light")
+    page.evaluate("Promise.all([...document.images].map(image => image.decode()))")
+    assert page.locator(".client-logo img").evaluate("image => image.naturalWidth") == 128
     log_in(page, person.username, person.password)
     page.wait_for_url(f"{demo.issuer}/consent?**")
     expect(page.get_by_text("See your photos")).to_be_visible()

@@ -58,6 +58,7 @@ class Browser:
         self.origin = "{0.scheme}://{0.netloc}".format(urlsplit(issuer))
         self.server_url = server_url or self.origin
         self.cookies: dict[str, str] = {}
+        self.headers: dict[str, str] = {}
         self.url = ""
 
     def get(self, url: str, *, headers: Mapping[str, str] | None = None) -> Reply:
@@ -105,7 +106,7 @@ class Browser:
     ) -> Reply:
         self.url = url
         assert url.startswith(self.origin), f"{url} is not on {self.origin}"
-        sent = dict(headers or {})
+        sent = {**self.headers, **(headers or {})}
         if self.cookies:
             sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         reply = send(

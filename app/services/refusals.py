@@ -15,7 +15,8 @@ def record_refusal(
         Event(
             type="request.refused",
             actor="anonymous",
-            client_id=client_id[:300] if client_id is not None else None,
+            # PostgreSQL stores no NUL, and a row that cannot be written would hold up every later refusal.
+            client_id=client_id[:300].replace("\0", "\ufffd") if client_id is not None else None,
             incident=incident,
             body={
                 "where": where,

@@ -1,3 +1,4 @@
-"""What the attacks need beside the shared world: a server of one's own, on each database."""
+"""What the attacks need beside the shared world: a server of one's own, and what must hold after each attack."""
 
+from tests.attacks.good_conduct import standing as standing
 from tests.databases import database_url as database_url

@@ -8,12 +8,11 @@ from sqlalchemy import text
 
 from tests.actors.http import send
 from tests.actors.relying_party import basic
-from tests.attacks.good_conduct import (  # noqa: F401 - `standing` is a fixture
+from tests.attacks.good_conduct import (
     assert_json_error,
     assert_page,
     nothing_changes,
     post,
-    standing,
 )
 from tests.attacks.raw_http import post_form, send_raw
 from tests.world import World

@@ -6,7 +6,7 @@ import gzip
 import pytest
 
 from tests.actors.http import send
-from tests.attacks.good_conduct import assert_json_error, assert_no_store, nothing_changes, post, standing  # noqa: F401
+from tests.attacks.good_conduct import assert_json_error, assert_no_store, nothing_changes, post
 from tests.attacks.raw_http import post_form, send_raw
 from tests.world import World
 

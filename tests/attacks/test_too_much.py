@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.actors.http import send
-from tests.attacks.good_conduct import assert_json_error, nothing_changes, post, standing  # noqa: F401
+from tests.attacks.good_conduct import assert_json_error, nothing_changes, post
 from tests.attacks.raw_http import post_form, send_raw
 from tests.world import World
 

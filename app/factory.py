@@ -16,7 +16,7 @@ from app.services.failpoints import Failpoint, no_failpoint
 from app.services.fetch_document import DocumentFetcher
 from app.services.housekeeping import Housekeeper
 from app.services.limit_requests import RequestLimits
-from app.services.write_log import configure_log
+from app.services.write_log import AccessLog, configure_log
 from app.settings import Settings, load_settings
 from app.specs.rfc8414_metadata import well_known_paths
 from app.web.authorize import add_authorize
@@ -64,8 +64,10 @@ def create_app(
     endpoints = list_endpoints(deployment)
     programs = Endpoints(app.wsgi_app, deployment, limits, endpoints)
     routes = [*(endpoint.path for endpoint in endpoints), *(str(rule) for rule in app.url_map.iter_rules())]
-    app.wsgi_app = Edge(programs, settings, known_routes=routes)  # type: ignore[method-assign]
-    app.housekeeper = Housekeeper(deployment)
+    access_log = AccessLog(settings.log_level)
+    edge = Edge(programs, settings, known_routes=routes, access_log=access_log)
+    app.wsgi_app = edge  # type: ignore[method-assign]
+    app.housekeeper = Housekeeper(deployment, access_log)
     app.housekeeper.start()
     return app
 

@@ -6,6 +6,7 @@ whatever raises becomes a 503 (our own fault, come back) or a 500 with a code, n
 """
 
 import ipaddress
+import itertools
 import secrets
 import time
 import traceback
@@ -18,6 +19,7 @@ from prometheus_client import Counter, Histogram
 
 from app.endpoints.answers import Answer, json_answer
 from app.services.incidents import new_incident
+from app.services.write_log import AccessLog
 from app.settings import Network, Settings
 from app.storage.database import DatabaseUnavailable
 
@@ -61,18 +63,23 @@ _log = structlog.get_logger("tokenhouse.access")
 class Edge:
     """The outermost WSGI callable."""
 
-    def __init__(self, app: WsgiApp, settings: Settings, *, known_routes: Sequence[str]) -> None:
+    def __init__(self, app: WsgiApp, settings: Settings, *, known_routes: Sequence[str], access_log: AccessLog) -> None:
         self._app = app
+        self._access_log = access_log
         self._trusted: tuple[Network, ...] = settings.trusted_proxies
         self._prefix = settings.issuer_path
         parts = urlsplit(settings.issuer)
         self._host, self._scheme = parts.netloc, parts.scheme
         # Labels of metrics are a closed set: a scanner must not be able to grow it.
         self._routes = frozenset(known_routes)
+        self._counters: dict[tuple[str, str, int], Counter] = {}
+        self._durations = {route: DURATION.labels(route) for route in (*self._routes, "other")}
+        # Unique, not secret: a random number for every request would cost a system call each.
+        self._process_id, self._numbers = secrets.token_hex(5), itertools.count(1)
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         started = time.perf_counter()
-        request_id = secrets.token_hex(8)
+        request_id = f"{self._process_id}{next(self._numbers):06x}"
         environ["tokenhouse.request_id"] = request_id
         self._establish_peer(environ)
         sent: dict[str, Any] = {"status": 500}
@@ -134,17 +141,23 @@ class Edge:
     def _tell(self, environ: dict[str, Any], status: int, seconds: float) -> None:
         path, method = environ.get("PATH_INFO", ""), environ["REQUEST_METHOD"]
         route = path if path in self._routes else "other"
-        REQUESTS.labels(route, method if method in _KNOWN_METHODS else "other", status).inc()
-        DURATION.labels(route).observe(seconds)
+        labels = (route, method if method in _KNOWN_METHODS else "other", status)
+        counter = self._counters.get(labels)
+        if counter is None:
+            counter = self._counters[labels] = REQUESTS.labels(*labels)
+        counter.inc()
+        self._durations[route].observe(seconds)
         # The query is left out: it may hold a code, a state, or a secret that somebody put there by mistake.
-        _log.info(
-            "request",
-            method=method[:20],
-            path=path[:300],
-            status=status,
-            duration_ms=round(seconds * 1000, 2),
-            peer=environ.get("REMOTE_ADDR", ""),
-            request_id=environ["tokenhouse.request_id"],
+        self._access_log.write(
+            {
+                "event": "request",
+                "method": method[:20],
+                "path": path[:300],
+                "status": status,
+                "duration_ms": round(seconds * 1000, 2),
+                "peer": environ.get("REMOTE_ADDR", ""),
+                "request_id": environ["tokenhouse.request_id"],
+            }
         )
 
 

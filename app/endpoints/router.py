@@ -1,6 +1,6 @@
 """The door of programs: a table of paths, the strict reading of a request, and the one renderer of errors in JSON."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,13 +118,31 @@ class Endpoints:
         return render_error(error, incident)
 
 
+class RequestHeaders(Mapping[str, str]):
+    """The request's headers by lower-case name, read from WSGI's environment when somebody asks."""
+
+    __slots__ = ("_environ",)
+
+    def __init__(self, environ: Mapping[str, Any]) -> None:
+        self._environ = environ
+
+    def __getitem__(self, name: str) -> str:
+        value: str = self._environ["HTTP_" + name.upper().replace("-", "_")]
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return (name[5:].replace("_", "-").lower() for name in self._environ if name.startswith("HTTP_"))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 def read_request(environ: Mapping[str, Any], *, reads_form: bool) -> ProtocolRequest:
     """The frozen request. With `reads_form` the body is the only source of parameters, else there are none.
 
     A credential in the query is not honoured, because the query is not read (RFC 6749 2.3.1). Raises `ProtocolError`.
     """
-    headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")}
-    check_header_size(headers.values())
+    check_header_size(value for name, value in environ.items() if name.startswith("HTTP_"))
     parameters = Parameters()
     if reads_form:
         body = read_body(environ["wsgi.input"], content_length=environ.get("CONTENT_LENGTH"))
@@ -137,7 +155,7 @@ def read_request(environ: Mapping[str, Any], *, reads_form: bool) -> ProtocolReq
         path=environ["PATH_INFO"],
         parameters=parameters,
         authorization=environ.get("HTTP_AUTHORIZATION"),
-        headers=headers,
+        headers=RequestHeaders(environ),
         remote_address=environ.get("REMOTE_ADDR", ""),
         request_id=environ["tokenhouse.request_id"],
     )

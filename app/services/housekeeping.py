@@ -8,6 +8,7 @@ import threading
 import structlog
 
 from app.services.deployment import Deployment
+from app.services.write_log import AccessLog
 from app.storage.database import Connection, DatabaseUnavailable
 from app.storage.purge import purge_expired
 
@@ -20,8 +21,9 @@ _log = structlog.get_logger("tokenhouse.housekeeping")
 class Housekeeper:
     """A daemon thread with a beat of half a second."""
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: Deployment, access_log: AccessLog) -> None:
         self._deployment = deployment
+        self._access_log = access_log
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
 
@@ -33,14 +35,16 @@ class Housekeeper:
         """End after the current piece of work."""
         self._stopped.set()
         self._thread.join(timeout=5)
+        self._access_log.flush()
 
     def _run(self) -> None:
         beat = 0
         while not self._stopped.wait(FLUSH_EVERY_S):
             beat += 1
+            self._access_log.flush()
             try:
                 self._deployment.recorder.flush_refusals()
-                self._deployment.notice_changes()
+                self._deployment.notice_changes(at_once=True)
                 if beat % ROTATE_EVERY == 0:
                     self._deployment.rotate_keys_if_due()
                 if beat % PURGE_EVERY == 0:

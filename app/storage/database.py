@@ -19,13 +19,15 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, PendingRollbackError, ResourceClosedError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from app.storage.bounded_connection import BoundedConnection
+from app.storage.group_commit import AFTER_COMMIT, GroupCommit, WriterBusy
+
 T = TypeVar("T")
 
 __all__ = ["Connection", "Database", "DatabaseUnavailable", "after_commit"]
 
 _RETRIES = 3
 _RETRIED_SQLSTATES = frozenset({"40001", "40P01"})
-_AFTER_COMMIT = "tokenhouse.after_commit"
 _LOCK_WAIT_S = 3
 _STATEMENT_TIMEOUT_S = 4
 
@@ -42,6 +44,7 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         engine = _sqlite_engine(self.url, pool_size) if self.is_sqlite else _postgresql_engine(self.url, pool_size)
         self.engine: Engine = engine
+        self._group_commit = GroupCommit(engine, wait_s=_LOCK_WAIT_S) if self.is_sqlite else None
         self._pause = threading.Event()
 
     def __repr__(self) -> str:
@@ -74,20 +77,20 @@ class Database:
         raise AssertionError("unreachable")
 
     def _transact_once(self, work: Callable[[Connection], T]) -> T:
+        if self._group_commit is not None:
+            with _translated_errors():
+                return self._group_commit.run(work)
         callbacks: list[Callable[[], None]] = []
         with _translated_errors(), self.engine.connect() as connection:
-            connection.info[_AFTER_COMMIT] = callbacks
+            connection.info[AFTER_COMMIT] = callbacks
             driver = connection.connection
             try:
-                if self.is_sqlite:
-                    # IMMEDIATE: a writer that began deferred fails at once, without waiting, when it upgrades its lock.
-                    driver.cursor().execute("BEGIN IMMEDIATE")
                 result = work(connection)
                 # Begun and ended on the driver: what SQLAlchemy would add costs more than the statements in between.
                 driver.commit()
             except BaseException:
                 # A connection that cannot even roll back is thrown away by the pool when it comes home.
-                with suppress(sqlite3.Error, psycopg.Error):
+                with suppress(psycopg.Error):
                     driver.rollback()
                 raise
         for callback in callbacks:
@@ -101,7 +104,7 @@ class Database:
 
 def after_commit(connection: Connection, callback: Callable[[], None]) -> None:
     """Call `callback` once this transaction has committed, and never if it does not."""
-    connection.info[_AFTER_COMMIT].append(callback)
+    connection.info[AFTER_COMMIT].append(callback)
 
 
 class _TransactionConflict(Exception):
@@ -118,7 +121,7 @@ def _translated_errors() -> Iterator[None]:
         _raise_translated(error.orig, error)
     except (sqlite3.Error, psycopg.Error) as error:
         _raise_translated(error, error)
-    except (PoolTimeoutError, PendingRollbackError, ResourceClosedError) as error:
+    except (WriterBusy, PoolTimeoutError, PendingRollbackError, ResourceClosedError) as error:
         raise DatabaseUnavailable(type(error).__name__) from error
 
 
@@ -182,7 +185,7 @@ def _postgresql_engine(url: URL, pool_size: int) -> Engine:
         f"-c statement_timeout={_STATEMENT_TIMEOUT_S * 1000} -c lock_timeout={_LOCK_WAIT_S * 1000} "
         f"-c idle_in_transaction_session_timeout=15000"
     )
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
@@ -197,3 +200,9 @@ def _postgresql_engine(url: URL, pool_size: int) -> Engine:
             "tcp_user_timeout": (_STATEMENT_TIMEOUT_S + 1) * 1000,
         },
     )
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(_dialect: Any, _record: Any, arguments: Any, parameters: Any) -> BoundedConnection:
+        return BoundedConnection.connect(*arguments, **parameters)
+
+    return engine

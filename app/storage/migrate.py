@@ -18,6 +18,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 import migrations
+from app.storage.bounded_connection import waiting_as_long_as_it_takes
 from app.storage.database import Database, DatabaseUnavailable
 from app.storage.schema import SchemaError, find_revision, judge_revision
 from app.storage.tables import metadata
@@ -60,8 +61,9 @@ def _locked_step(database: Database, step: Callable[[Connection], str | None]) -
     deadline = time.monotonic() + _WAIT_FOR_OTHERS_S
 
     def work(connection: Connection) -> str | None:
-        _take_migrator_lock(connection)
-        return step(connection)
+        with waiting_as_long_as_it_takes(connection):
+            _take_migrator_lock(connection)
+            return step(connection)
 
     while True:
         try:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, case, delete
+from sqlalchemy import Connection, case, delete, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -40,3 +40,12 @@ def count_attempt(connection: Connection, key: bytes, *, now: int, window_ms: in
 def forget_attempts(connection: Connection, key: bytes) -> None:
     """The count starts anew: the attempt was the right person's."""
     connection.execute(delete(login_throttle).where(login_throttle.c.key == key))
+
+
+def forgive_attempt(connection: Connection, key: bytes) -> None:
+    """One attempt less: it was right. A window that has ended meanwhile has nothing to forgive."""
+    connection.execute(
+        update(login_throttle)
+        .where(login_throttle.c.key == key, login_throttle.c.failures > 0)
+        .values(failures=login_throttle.c.failures - 1)
+    )

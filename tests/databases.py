@@ -21,6 +21,7 @@ from psycopg import sql
 from sqlalchemy.engine import make_url
 
 BACKENDS = ("sqlite", "postgresql")
+on_both_databases = pytest.mark.parametrize("backend", BACKENDS)
 NO_POSTGRESQL = "no PostgreSQL to test on: run `make services` as root, or set TOKENHOUSE_TEST_POSTGRESQL_URL"
 
 

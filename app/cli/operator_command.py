@@ -82,16 +82,16 @@ def print_json(document: Any) -> None:
 
 
 def explain(error: BaseException) -> str:
-    """The error's sentence; where a database driver stands behind it, its first line too."""
-    sentence = str(error)
-    cause: BaseException | None = error
-    while cause is not None:
-        original = getattr(cause, "orig", None)
-        if isinstance(original, BaseException):
-            first_line = (str(original).strip().splitlines() or [""])[0]
-            return f"{sentence}: {first_line}" if first_line and first_line not in sentence else sentence
+    """The error's sentence; where a database driver stands behind it, the first line of what that said, too."""
+    sentence, cause = str(error), error
+    while cause.__cause__ is not None:
         cause = cause.__cause__
-    return sentence
+    # SQLAlchemy wraps the driver's error and adds the statement with its values, which nobody should read here.
+    reason = getattr(cause, "orig", cause)
+    if not type(reason).__module__.startswith(("sqlite3", "psycopg")):
+        return sentence
+    first_line = (str(reason).strip().splitlines() or [""])[0]
+    return f"{sentence}: {first_line}" if first_line and first_line not in sentence else sentence
 
 
 def _refuse(ctx: click.Context, error: str, description: str, *, as_json: bool) -> None:

@@ -68,7 +68,7 @@ def _examine_keys_dir(settings: Settings) -> Iterator[Finding]:
     else:
         yield ok("keys directory", f"{directory} is the server's alone")
     if stat.S_IMODE(file_mode) & 0o077:
-        yield error("key-encryption key", f"{file} can be read by others: run `chmod 400 {file}`")
+        yield error("key file", f"{file} can be read by others: run `chmod 400 {file}`")
 
 
 # ----- The database -----
@@ -170,5 +170,5 @@ def _read_kek(settings: Settings, row: DeploymentRow) -> Kek | Finding:
 
 def _first_line(problem: DatabaseUnavailable) -> str:
     # What the driver said; its class name alone helps nobody.
-    original = getattr(problem.__cause__, "orig", None)
-    return (str(original or problem).strip().splitlines() or [""])[0]
+    cause = getattr(problem.__cause__, "orig", problem.__cause__)
+    return (str(cause or problem).strip().splitlines() or [""])[0]

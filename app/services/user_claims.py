@@ -31,7 +31,7 @@ _LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,7}")
 _BIRTHDATE = re.compile(r"[0-9]{4}(?:-[0-9]{2}-[0-9]{2})?")
 _URL = re.compile(r"https?://[\x21-\x7e]{1,2000}")
 _EMAIL = re.compile(r"[^\s@\x00-\x1f\x7f]{1,64}@[^\s@\x00-\x1f\x7f]{1,255}")
-_PHONE_NUMBER = re.compile(r"\+?[0-9 ().;=/a-z-]{1,64}")
+_PHONE_NUMBER = re.compile(r"\+?[0-9(][0-9 ().;=/a-z-]{0,63}")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 

@@ -1,18 +1,30 @@
-"""A deployment and the command line over it."""
+"""A deployment and the command line over it.
 
+Each command is a process of its own, so most tests run on SQLite alone: what differs between the databases is below the
+services, which have tests of their own on both. `on_both_databases` marks the commands' main paths.
+"""
+
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cli.processes import CommandLine
-from tests.databases import database_url as database_url
+from tests.databases import fresh_database_url
 from tests.deployments import make_deployment, make_environment
 
 
 @pytest.fixture
-def environment(database_url: str, tmp_path: Path) -> dict[str, str]:
+def backend() -> str:
+    """The database to test on, unless `on_both_databases` says otherwise."""
+    return "sqlite"
+
+
+@pytest.fixture
+def environment(backend: str, tmp_path: Path) -> Iterator[dict[str, str]]:
     """The settings of a deployment that is not initialised yet."""
-    return make_environment(issuer="http://localhost:8400", database_url=database_url, directory=tmp_path)
+    with fresh_database_url(backend, tmp_path) as database_url:
+        yield make_environment(issuer="http://localhost:8400", database_url=database_url, directory=tmp_path)
 
 
 @pytest.fixture

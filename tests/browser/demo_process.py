@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -11,8 +12,7 @@ from typing import Any
 
 import psutil
 
-from tests.actors.http import send
-from tests.server import free_port
+from app.cli.side_by_side import is_free
 
 TOKENHOUSE = Path(sys.executable).with_name("tokenhouse")
 
@@ -74,21 +74,12 @@ def start_demo(directory: Path, *options: str) -> Demo:
 
 
 def find_free_ports() -> int:
-    """The first of three ports in a row that nobody listens on."""
-    for _ in range(100):
-        port = free_port()
-        if port < 65_000 and not is_taken(port + 1) and not is_taken(port + 2):
+    """The first of three ports in a row that nobody uses; below the range that the kernel gives to outgoing calls."""
+    for _ in range(1000):
+        port = 10_000 + secrets.randbelow(22_000)
+        if all(is_free(each) for each in (port, port + 1, port + 2)):
             return port
     raise AssertionError("no three free ports in a row")
-
-
-def is_taken(port: int) -> bool:
-    """Whether somebody listens there."""
-    try:
-        send(f"http://127.0.0.1:{port}/", timeout_s=1)
-    except ConnectionRefusedError:
-        return False
-    return True
 
 
 def check_gone(processes: list[psutil.Process], *, within_s: float) -> None:

@@ -65,7 +65,16 @@ def advance(
             if client.metadata.policy.skip_consent
             else allowed_pairs(request, situation.consents, userinfo=situation.userinfo)
         )
-        return _issue(deployment, request, client, session, allowed, decision=None, transaction=transaction)
+        return _issue(
+            deployment,
+            request,
+            client,
+            session,
+            allowed,
+            decision=None,
+            remembered_until=_end_of_memory(situation.consents, allowed),
+            transaction=transaction,
+        )
     if interaction is None:
         raise AssertionError("nobody is logged in, and no prompt is due")
     if "none" in request.prompt:
@@ -118,7 +127,16 @@ def decide_consent(
         raise _redirected(request, error) from error
     declined = frozenset(asked_pairs(request, userinfo=situation.userinfo)) - set(allowed)
     decision = Decision(declined=declined, duration=duration)
-    return _issue(deployment, request, client, session, allowed, decision=decision, transaction=transaction)
+    return _issue(
+        deployment,
+        request,
+        client,
+        session,
+        allowed,
+        decision=decision,
+        remembered_until=None,
+        transaction=transaction,
+    )
 
 
 def deny_consent(deployment: Deployment, transaction: Transaction, sessions: tuple[SessionRow, ...]) -> RedirectedError:
@@ -206,6 +224,7 @@ def _issue(
     allowed: tuple[tuple[str, str], ...],
     *,
     decision: Decision | None,
+    remembered_until: int | None,
     transaction: Transaction | None,
 ) -> Code:
     approval = Approval(
@@ -214,10 +233,16 @@ def _issue(
         session=session,
         allowed=allowed,
         decision=decision,
+        remembered_until=remembered_until,
         transaction_id=transaction.transaction_id if transaction is not None else None,
         userinfo=userinfo_resource(deployment.issuer),
     )
     return Code(code=issue_code(deployment, approval), request=request)
+
+
+def _end_of_memory(consents: tuple[ConsentRow, ...], allowed: tuple[tuple[str, str], ...]) -> int | None:
+    ends = (row.expires_at for row in consents if (row.resource, row.scope) in allowed)
+    return min((end for end in ends if end is not None), default=None)
 
 
 def _owns_redirect_uri(client: Client, request: AuthorizationRequest) -> bool:

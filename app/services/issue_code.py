@@ -35,13 +35,17 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """Who approved what. `decision` is None where nothing was asked; `allowed` then comes from memory."""
+    """Who approved what. `decision` is None where nothing was asked; `allowed` then comes from memory.
+
+    `remembered_until`: when the first of the remembered decisions that it rests on ends; None for never.
+    """
 
     request: AuthorizationRequest
     client: Client
     session: SessionRow
     allowed: tuple[tuple[str, str], ...]
     decision: Decision | None
+    remembered_until: int | None
     transaction_id: str | None
     userinfo: str
 
@@ -77,7 +81,7 @@ def issue_code(deployment: Deployment, approval: Approval) -> str:
     digest, digest_key_id = deployment.seals.digest("ac", code)
     grant_id = "g" + secrets.token_hex(12)
     request, session = approval.request, approval.session
-    duration: Duration = approval.decision.duration if approval.decision is not None else "until_revoked"
+    duration = _duration(approval)
 
     def write(connection: Connection) -> None:
         deployment.failpoint("authorize.before_redeem")
@@ -107,7 +111,7 @@ def issue_code(deployment: Deployment, approval: Approval) -> str:
                 duration=duration,
                 policy_version=approval.client.policy_version,
                 created_at=now,
-                expires_at=_grant_expiry(deployment, duration, session_expires_at=live.expires_at, now=now),
+                expires_at=_grant_expiry(deployment, approval, session_expires_at=live.expires_at, now=now),
                 revoked_at=None,
             ),
         )
@@ -187,12 +191,21 @@ def _snapshot(approval: Approval) -> dict[str, Any]:
     return {"scope": scope}
 
 
-def _grant_expiry(deployment: Deployment, duration: Duration, *, session_expires_at: int, now: int) -> int:
+def _duration(approval: Approval) -> Duration:
+    if approval.decision is not None:
+        return approval.decision.duration
+    return "until_revoked" if approval.remembered_until is None else "day"
+
+
+def _grant_expiry(deployment: Deployment, approval: Approval, *, session_expires_at: int, now: int) -> int:
     # Nothing hangs on a grant for longer than its code and its last access token live.
     longest = now + deployment.settings.authorization_code_lifetime_s * 1000 + LONGEST_TOKEN_LIFETIME_MS
-    if duration == "once":
+    if approval.decision is None:
+        # What was allowed for a day ends with that day, also where this answer came from memory at its very end.
+        return min(longest, approval.remembered_until or longest)
+    if approval.decision.duration == "once":
         return min(longest, session_expires_at)
-    return min(longest, now + DAY_MS) if duration == "day" else longest
+    return min(longest, now + DAY_MS) if approval.decision.duration == "day" else longest
 
 
 def _code_request(deployment: Deployment, approval: Approval, sid: str) -> dict[str, Any]:

@@ -104,14 +104,9 @@ def _downgrade_one_step(connection: Connection) -> str | None:
 
 
 def _is_busy(error: DatabaseUnavailable) -> bool:
-    # The driver's own error, or SQLAlchemy's around it.
-    original = getattr(error.__cause__, "orig", error.__cause__)
-    return isinstance(original, sqlite3.OperationalError) and _primary_code(original) == sqlite3.SQLITE_BUSY
-
-
-def _primary_code(error: sqlite3.OperationalError) -> int:
+    cause = getattr(error.__cause__, "orig", error.__cause__)
     # The low byte; the rest tells why exactly.
-    return error.sqlite_errorcode & 0xFF
+    return isinstance(cause, sqlite3.OperationalError) and (cause.sqlite_errorcode & 0xFF) == sqlite3.SQLITE_BUSY
 
 
 def _config(connection: Connection | None = None) -> Config:

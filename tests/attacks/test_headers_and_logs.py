@@ -287,7 +287,7 @@ def test_markup_is_text_on_every_page(world: World) -> None:
     for page in (login, typed, consent):
         assert "<script" not in page.text.lower()
         assert "onerror=alert(1)>" not in page.text
-        assert "49" not in page.text.replace(MARKUP, "").partition("<main")[2].partition("csrf_token")[0]
+        assert "{{7*7}}" in page.text
     reply = browser.consent(consent)
     assert party.read_answer(reply)["state"] == MARKUP
     assert reply.body == b""

@@ -10,9 +10,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.services.deployment import Deployment
+from app.services.hash_password import PasswordPoolBusy
 from app.services.mint_secret import is_well_formed, mint_secret
 from app.services.record_event import Event
-from app.services.throttle_logins import Attempt, TooManyAttempts, count_login_attempt, forgive_login_attempt
+from app.services.throttle_logins import (
+    Attempt,
+    TooManyAttempts,
+    count_login_attempt,
+    forgive_login_attempt,
+    uncount_login_attempt,
+)
 from app.storage.database import Connection
 from app.storage.sessions import (
     AuthenticationEventRow,
@@ -116,7 +123,11 @@ def log_in(deployment: Deployment, attempt: LoginAttempt) -> LoggedIn:
         _refuse(deployment, attempt, user, reason=f"throttled:{counted.what}")
         raise counted
     password_hash = user.password_hash if user is not None else None
-    is_right = deployment.passwords.verify(password_hash, attempt.password[: MAX_PASSWORD_CHARACTERS + 1])
+    try:
+        is_right = deployment.passwords.verify(password_hash, attempt.password[: MAX_PASSWORD_CHARACTERS + 1])
+    except PasswordPoolBusy:
+        deployment.database.transact(lambda connection: uncount_login_attempt(connection, counted))
+        raise
     if user is None or not is_right or user.disabled_at is not None:
         _refuse(deployment, attempt, user, reason=_why(user, is_right=is_right))
         raise LoginFailed

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from app.services.seals import Seals
 from app.storage.database import Connection
-from app.storage.throttle import count_attempt, forget_attempts
+from app.storage.throttle import count_attempt, forget_attempts, forgive_attempt
 
 WINDOW_MS = 15 * 60_000
 ATTEMPTS_PER_ACCOUNT = 10
@@ -33,9 +33,10 @@ class TooManyAttempts(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """A counted attempt, to be forgiven if it succeeds."""
+    """A counted attempt, to be forgiven if it succeeds: `reset` start anew, `uncounted` lose this one attempt."""
 
-    keys: tuple[bytes, ...]
+    reset: tuple[bytes, ...]
+    uncounted: tuple[bytes, ...]
 
 
 def count_login_attempt(
@@ -56,13 +57,28 @@ def count_login_attempt(
         count = count_attempt(connection, key, now=now, window_ms=WINDOW_MS)
         if count.attempts > limit:
             return TooManyAttempts(max(1, (count.window_ends_at - now + 999) // 1000), what=what)
-    return Attempt(keys=tuple(key for what, key, _ in limits if what != "address"))
+    return Attempt(
+        reset=tuple(key for what, key, _ in limits if what != "address"),
+        uncounted=tuple(key for what, key, _ in limits if what == "address"),
+    )
 
 
 def forgive_login_attempt(connection: Connection, attempt: Attempt) -> None:
-    """The password was right: the account's counter starts anew, the address keeps its own."""
-    for key in attempt.keys:
+    """The password was right: the account's counter starts anew, the address keeps its other failures.
+
+    An address is often a whole office: who gets in must not use up the attempts of those who come after, and an
+    attacker's own good login must not wash their guesses away.
+    """
+    for key in attempt.reset:
         forget_attempts(connection, key)
+    for key in attempt.uncounted:
+        forgive_attempt(connection, key)
+
+
+def uncount_login_attempt(connection: Connection, attempt: Attempt) -> None:
+    """No password was looked at: nothing was guessed, and a server that is busy must not lock people out."""
+    for key in (*attempt.reset, *attempt.uncounted):
+        forgive_attempt(connection, key)
 
 
 def network_of(address: str) -> str:

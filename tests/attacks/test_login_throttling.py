@@ -1,0 +1,301 @@
+"""Guessing passwords (cases 106 to 109): what it costs, how often it may be tried, and whom it must not hurt."""
+
+import secrets
+import statistics
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from app.services.list_audit import list_audit
+from app.services.throttle_logins import ATTEMPTS_PER_ACCOUNT, ATTEMPTS_PER_ADDRESS, ATTEMPTS_PER_KNOWN_DEVICE
+from tests.actors.browser import Browser, find_form
+from tests.actors.http import Reply, send
+from tests.conftest import run_world
+from tests.databases import BACKENDS, fresh_database_url
+from tests.deployments import Account
+from tests.patience import wait_until
+from tests.world import World
+
+WRONG_PASSWORD = "not this one, certainly"
+WINDOW_S = 15 * 60
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def proxied(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A server behind a proxy, so that a test can come from any address."""
+    directory = tmp_path_factory.mktemp("proxied")
+    with fresh_database_url(request.param, directory) as database_url:
+        yield from run_world(directory, database_url, rate_limits="off", trusted_proxies="127.0.0.0/8", threads=24)
+
+
+@pytest.fixture
+def guarded(proxied: World) -> Iterator[World]:
+    yield proxied
+    proxied.clock.reset()
+
+
+def any_address() -> str:
+    """An address that nobody else in these tests comes from."""
+    return ".".join(["10", *(str(secrets.randbelow(254) + 1) for _ in range(3))])
+
+
+class Guesser:
+    """Somebody at a login page, who tries passwords from wherever they like."""
+
+    def __init__(self, world: World, browser: Browser | None = None) -> None:
+        self.browser = browser or world.browser()
+        self.page = self.browser.get(world.relying_party().begin(prompt="login").url)
+        self.form = find_form(self.page, "login-form")
+        self.url = f"{world.issuer}/login"
+
+    def guess(self, username: str, password: str = WRONG_PASSWORD, *, address: str | None = None) -> Reply:
+        fields = self.form.with_values(username=username, password=password)
+        headers = {"X-Forwarded-For": address or any_address(), "Origin": self.browser.origin}
+        return self.browser.send_once(self.url, fields=fields, headers=headers)
+
+    def forget_device(self) -> None:
+        """Come as from a device that nobody has logged in on."""
+        self.browser.cookies = {name: value for name, value in self.browser.cookies.items() if "-device" not in name}
+
+
+def assert_throttled(reply: Reply) -> None:
+    assert reply.status == 429, (reply.status, reply.text[:300])
+    assert 0 < int(reply.headers["retry-after"]) <= WINDOW_S
+    assert "Too many attempts" in reply.text
+
+
+# ----- Case 107: how often -----
+
+
+def test_107_after_so_many_failures_even_the_right_password_waits(guarded: World) -> None:
+    account, guesser = guarded.operator.add_user(), Guesser(guarded)
+    for _ in range(ATTEMPTS_PER_ACCOUNT):
+        assert guesser.guess(account.username).status == 200
+    assert_throttled(guesser.guess(account.username))
+    assert_throttled(guesser.guess(account.username, account.password))
+    guarded.clock.move(seconds=WINDOW_S + 1)
+    assert Guesser(guarded).guess(account.username, account.password).status == 303
+
+
+def test_107_a_name_that_nobody_has_is_throttled_like_one_that_somebody_has(guarded: World) -> None:
+    guesser, name = Guesser(guarded), f"user-{secrets.token_hex(4)}"
+    statuses = [guesser.guess(name).status for _ in range(ATTEMPTS_PER_ACCOUNT + 1)]
+    assert statuses == [200] * ATTEMPTS_PER_ACCOUNT + [429]
+
+
+def test_107_spellings_of_one_name_share_one_count(guarded: World) -> None:
+    account, guesser = guarded.operator.add_user(), Guesser(guarded)
+    spellings = [account.username, account.username.upper(), f" {account.username}", account.username.title()]
+    for number in range(ATTEMPTS_PER_ACCOUNT):
+        assert guesser.guess(spellings[number % len(spellings)]).status == 200
+    assert_throttled(guesser.guess(account.username))
+
+
+def test_107_a_hundred_parallel_guesses_are_not_more_guesses(guarded: World) -> None:
+    account, guesser = guarded.operator.add_user(), Guesser(guarded)
+    with ThreadPoolExecutor(20) as pool:
+        replies = list(pool.map(lambda _: guesser.guess(account.username), range(100)))
+    statuses = [reply.status for reply in replies]
+    # 503: the password pool was full, so nothing was guessed and nothing is counted.
+    assert set(statuses) <= {200, 429, 503}
+    assert 0 < statuses.count(200) <= ATTEMPTS_PER_ACCOUNT
+    assert 429 in statuses
+    for _ in range(ATTEMPTS_PER_ACCOUNT - statuses.count(200)):
+        assert guesser.guess(account.username).status == 200
+    assert_throttled(guesser.guess(account.username, account.password))
+
+
+def test_107_a_success_resets_the_accounts_count(guarded: World) -> None:
+    account = guarded.operator.add_user()
+    for _ in range(2):
+        guesser = Guesser(guarded)
+        for _ in range(ATTEMPTS_PER_ACCOUNT - 1):
+            assert guesser.guess(account.username).status == 200
+        assert guesser.guess(account.username, account.password).status == 303
+
+
+def test_107_one_address_cannot_try_many_names(guarded: World) -> None:
+    guesser, address, account = Guesser(guarded), any_address(), guarded.operator.add_user()
+    for _ in range(ATTEMPTS_PER_ADDRESS):
+        assert guesser.guess(f"user-{secrets.token_hex(4)}", address=address).status == 200
+    assert_throttled(guesser.guess(account.username, account.password, address=address))
+    assert guesser.guess(account.username, account.password).status == 303, "the account itself is not locked"
+
+
+def test_107_an_ipv6_network_is_one_address(guarded: World) -> None:
+    guesser, network = Guesser(guarded), f"2001:db8:{secrets.token_hex(2)}:{secrets.token_hex(2)}"
+    for number in range(ATTEMPTS_PER_ADDRESS):
+        name = f"user-{secrets.token_hex(4)}"
+        assert guesser.guess(name, address=f"{network}::{number + 1:x}").status == 200
+    assert_throttled(guesser.guess("anybody", address=f"{network}:ffff::1"))
+
+
+def test_107_a_good_login_of_the_attackers_own_does_not_wash_their_guesses_away(guarded: World) -> None:
+    own, address = guarded.operator.add_user(), any_address()
+    guesser = Guesser(guarded)
+    for number in range(ATTEMPTS_PER_ADDRESS):
+        if number % 10 == 5:
+            assert guesser.guess(own.username, own.password, address=address).status == 303
+            guesser.forget_device()
+        assert guesser.guess(f"user-{secrets.token_hex(4)}", address=address).status == 200
+    assert_throttled(guesser.guess(f"user-{secrets.token_hex(4)}", address=address))
+
+
+def test_an_office_behind_one_address_is_not_throttled_for_logging_in(guarded: World) -> None:
+    guesser, address, account = Guesser(guarded), any_address(), guarded.operator.add_user()
+    for _ in range(ATTEMPTS_PER_ADDRESS + 5):
+        assert guesser.guess(account.username, account.password, address=address).status == 303
+        guesser.forget_device()
+
+
+def test_every_refused_login_is_in_the_audit_trail_with_its_reason(guarded: World) -> None:
+    account, guesser = guarded.operator.add_user(), Guesser(guarded)
+    for _ in range(ATTEMPTS_PER_ACCOUNT + 1):
+        guesser.guess(account.username, address="192.0.2.77")
+    deployment = guarded.operator.deployment
+
+    def reasons() -> list[str]:
+        events = list_audit(deployment, event_type="login.refused", sub=account.sub, with_personal=True)
+        assert all(event.personal["address"] == "192.0.2.77" for event in events)
+        return sorted(event.body["reason"] for event in events)
+
+    wait_until(lambda: reasons() == ["password"] * ATTEMPTS_PER_ACCOUNT + ["throttled:account"])
+
+
+# ----- Case 108: whom it must not hurt -----
+
+
+def _lock(world: World, account: Account) -> Guesser:
+    guesser = Guesser(world)
+    for _ in range(ATTEMPTS_PER_ACCOUNT + 1):
+        reply = guesser.guess(account.username)
+    assert_throttled(reply)
+    return guesser
+
+
+def _own_browser(world: World, account: Account) -> Browser:
+    browser = world.browser()
+    world.get_code(world.relying_party(), account, browser=browser)
+    return browser
+
+
+def test_108_the_owner_on_a_device_of_theirs_is_not_locked_out_by_others(guarded: World) -> None:
+    account = guarded.operator.add_user()
+    browser = _own_browser(guarded, account)
+    stranger = _lock(guarded, account)
+    assert_throttled(stranger.guess(account.username, account.password))
+    assert Guesser(guarded, browser).guess(account.username, account.password).status == 303
+
+
+def test_108_a_device_that_only_another_person_used_is_no_key(guarded: World) -> None:
+    account, other = guarded.operator.add_user(), guarded.operator.add_user()
+    others_browser = _own_browser(guarded, other)
+    _lock(guarded, account)
+    assert_throttled(Guesser(guarded, others_browser).guess(account.username, account.password))
+
+
+def test_108_a_known_device_has_a_limit_of_its_own(guarded: World) -> None:
+    account = guarded.operator.add_user()
+    guesser = Guesser(guarded, _own_browser(guarded, account))
+    for _ in range(ATTEMPTS_PER_KNOWN_DEVICE):
+        assert guesser.guess(account.username).status == 200
+    assert_throttled(guesser.guess(account.username, account.password))
+    # Its failures are its own: from anywhere else the account can be used.
+    assert Guesser(guarded).guess(account.username, account.password).status == 303
+
+
+def test_108_a_made_up_device_is_not_known(guarded: World) -> None:
+    account = guarded.operator.add_user()
+    browser = _own_browser(guarded, account)
+    (name,) = (name for name in browser.cookies if "-device" in name)
+    _lock(guarded, account)
+    browser.cookies[name] = browser.cookies[name][:-1] + ("A" if browser.cookies[name][-1] != "A" else "B")
+    assert_throttled(Guesser(guarded, browser).guess(account.username, account.password))
+
+
+# ----- Case 106: what it costs -----
+
+
+def test_106_known_and_unknown_and_disabled_users_cost_the_same(guarded: World) -> None:
+    """The bound is wide because machines are busy; without the dummy hash an unknown name costs a tenth."""
+    known = [guarded.operator.add_user().username for _ in range(5)]
+    unknown = [f"user-{secrets.token_hex(4)}" for _ in range(5)]
+    guesser = Guesser(guarded)
+    durations: dict[str, list[float]] = {"known": [], "unknown": []}
+    for number in range(40):
+        # One after the other, so that whatever slows the machine down slows both.
+        for kind, names in (("known", known), ("unknown", unknown)):
+            began = time.perf_counter()
+            assert guesser.guess(names[number % 5]).status == 200
+            durations[kind].append(time.perf_counter() - began)
+    medians = {kind: statistics.median(values) for kind, values in durations.items()}
+    assert 0.6 < medians["unknown"] / medians["known"] < 1.6, medians
+    page = [_time_of(lambda: guesser.browser.send_once(f"{guarded.issuer}/")) for _ in range(9)]
+    assert min(medians.values()) > 2 * statistics.median(page), "a hash is the greater part of a login's time"
+
+
+def _time_of(work: object) -> float:
+    began = time.perf_counter()
+    work()  # type: ignore[operator]
+    return time.perf_counter() - began
+
+
+# ----- Case 109: many at once -----
+
+
+@pytest.fixture
+def small_pool_world(database_url: str, tmp_path: Path) -> Iterator[World]:
+    """One password at a time, two may wait; many more threads than that."""
+    yield from run_world(
+        tmp_path,
+        database_url,
+        rate_limits="off",
+        trusted_proxies="127.0.0.0/8",
+        password_hash_workers="1",
+        password_hash_queue="2",
+        threads=24,
+    )
+
+
+def test_109_two_hundred_parallel_logins_get_in_line_or_are_told_to_come_back(small_pool_world: World) -> None:
+    world = small_pool_world
+    accounts = [world.operator.add_user() for _ in range(4)]
+    guessers = [Guesser(world) for _ in range(4)]
+    lookups: list[float] = []
+
+    def log_in(number: int) -> Reply:
+        which = number % 4
+        if number % 10 == 0:
+            # Meanwhile programs are served as ever.
+            began = time.monotonic()
+            assert send(f"{world.url}/jwks").status == 200
+            lookups.append(time.monotonic() - began)
+        return guessers[which].guess(accounts[which].username, accounts[which].password)
+
+    with ThreadPoolExecutor(40) as pool:
+        replies = list(pool.map(log_in, range(200)))
+    statuses = [reply.status for reply in replies]
+    # 429: those that wait in line are counted until they turn out to be right.
+    assert set(statuses) <= {303, 503, 429}, statuses
+    assert 303 in statuses
+    assert 503 in statuses
+    for reply in replies:
+        if reply.status != 303:
+            assert int(reply.headers["retry-after"]) >= 1
+            assert "set-cookie" not in reply.headers
+    assert statistics.median(lookups) < 1
+    # What the server could not look at was not held against anybody.
+    assert Guesser(world).guess(accounts[0].username, accounts[0].password).status == 303
+
+
+def test_109_one_address_cannot_fill_the_line(guarded: World) -> None:
+    address, guesser = any_address(), Guesser(guarded)
+    names = [f"user-{secrets.token_hex(4)}" for _ in range(30)]
+    with ThreadPoolExecutor(30) as pool:
+        replies = list(pool.map(lambda name: guesser.guess(name, address=address), names))
+    statuses = [reply.status for reply in replies]
+    assert set(statuses) == {200, 429}, statuses
+    assert guesser.guess(names[0]).status == 200, "from elsewhere there is a place at once"

@@ -16,7 +16,7 @@ from app.services.failpoints import Failpoint, no_failpoint
 from app.services.fetch_document import DocumentFetcher
 from app.services.housekeeping import Housekeeper
 from app.services.limit_requests import RequestLimits
-from app.services.write_log import AccessLog, configure_log
+from app.services.write_log import configure_log
 from app.settings import Settings, load_settings
 from app.specs.rfc8414_metadata import well_known_paths
 from app.web.authorize import add_authorize
@@ -59,15 +59,17 @@ def create_app(
     app.url_map.merge_slashes = False
     # An OPTIONS answer of Flask's own making would carry none of our headers; nobody asks a page for one.
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    # What a view did not expect goes on to the edge, which says that it is our fault; Flask would hand it to our
+    # handler of refusals as an HTTP exception among others.
+    app.config["PROPAGATE_EXCEPTIONS"] = True
     prepare_templates(app, base_path=settings.issuer_path, server_name=settings.server_name)
     add_pages(app, deployment, limits)
     endpoints = list_endpoints(deployment)
     programs = Endpoints(app.wsgi_app, deployment, limits, endpoints)
     routes = [*(endpoint.path for endpoint in endpoints), *(str(rule) for rule in app.url_map.iter_rules())]
-    access_log = AccessLog(settings.log_level)
-    edge = Edge(programs, settings, known_routes=routes, access_log=access_log)
+    edge = Edge(programs, settings, known_routes=routes, access_log=deployment.log)
     app.wsgi_app = edge  # type: ignore[method-assign]
-    app.housekeeper = Housekeeper(deployment, access_log)
+    app.housekeeper = Housekeeper(deployment)
     app.housekeeper.start()
     return app
 

@@ -19,7 +19,7 @@ from prometheus_client import Counter, Histogram
 
 from app.endpoints.answers import Answer, json_answer
 from app.services.incidents import new_incident
-from app.services.write_log import AccessLog
+from app.services.write_log import LogLines
 from app.settings import Network, Settings
 from app.storage.database import DatabaseUnavailable
 
@@ -57,13 +57,22 @@ _FORWARDED_HEADERS = (
     "HTTP_CLIENT_CERT_CHAIN",
 )
 _KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
+# What a person sees when everything that makes pages has failed.
+_LAST_PAGE = """<!doctype html><html lang="en"><title>Authorization error</title>
+<main id="error-page" data-error="{error}" data-incident="{incident}"><p>{description}. Code: {incident}</p></main>
+"""
+_LAST_PAGE_HEADERS = (
+    ("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "no-referrer"),
+)
 _log = structlog.get_logger("tokenhouse.access")
 
 
 class Edge:
     """The outermost WSGI callable."""
 
-    def __init__(self, app: WsgiApp, settings: Settings, *, known_routes: Sequence[str], access_log: AccessLog) -> None:
+    def __init__(self, app: WsgiApp, settings: Settings, *, known_routes: Sequence[str], access_log: LogLines) -> None:
         self._app = app
         self._access_log = access_log
         self._trusted: tuple[Network, ...] = settings.trusted_proxies
@@ -213,6 +222,7 @@ def _our_fault(
     if status == 503:
         answer.headers.append(("Retry-After", str(RETRY_AFTER_S)))
     if "text/html" in environ.get("HTTP_ACCEPT", ""):
-        page = f"<!doctype html><title>{description}</title><p>{description.capitalize()}. Code: {incident}</p>"
-        answer = Answer(status, [*answer.headers[1:], ("Content-Type", "text/html; charset=utf-8")], page.encode())
+        page = _LAST_PAGE.format(error=error, incident=incident, description=description.capitalize())
+        headers = [("Content-Type", "text/html; charset=utf-8"), *_LAST_PAGE_HEADERS, *answer.headers[1:]]
+        answer = Answer(status, headers, page.encode())
     return answer.respond(environ, start)

@@ -1,12 +1,13 @@
 """GET /jwks and the metadata: public, served from memory, with ETag and max-age."""
 
-import threading
+from contextlib import suppress
 
 from app.endpoints.answers import JSON, Answer
 from app.endpoints.router import Handler
 from app.services.deployment import Deployment
 from app.services.publish_metadata import Document, publish_metadata
 from app.specs.strict_request import ProtocolRequest
+from app.storage.database import DatabaseUnavailable
 
 
 def jwks_endpoint(deployment: Deployment) -> Handler:
@@ -21,19 +22,17 @@ def jwks_endpoint(deployment: Deployment) -> Handler:
 
 
 def metadata_endpoint(deployment: Deployment) -> Handler:
-    """RFC 8414 3.2. The document is made anew when the registered resources change."""
-    lock = threading.Lock()
-    made: dict[int, Document] = {}
+    """RFC 8414 3.2. Made at the start and anew when the registered resources change; the last one outlives outages."""
+    made: tuple[int, Document] = (deployment.registry.generation, publish_metadata(deployment))
 
     def answer(request: ProtocolRequest) -> Answer:
+        nonlocal made
         deployment.notice_changes()
-        generation = deployment.registry.generation
-        document = made.get(generation)
-        if document is None:
-            document = publish_metadata(deployment)
-            with lock:
-                made.clear()
-                made[generation] = document
+        generation, document = deployment.registry.generation, made[1]
+        if generation != made[0] and not deployment.is_cut_off:
+            with suppress(DatabaseUnavailable):
+                document = publish_metadata(deployment)
+                made = (generation, document)
         return _serve(request, document.body, document.etag, "public, max-age=300")
 
     return answer

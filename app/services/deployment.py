@@ -6,6 +6,7 @@ has another schema, or whose key-encryption key is not at hand. Nothing here mak
 
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.features import Profile
@@ -16,7 +17,8 @@ from app.services.hash_password import Argon2Parameters, PasswordPool
 from app.services.record_event import Event, EventRecorder
 from app.services.rotate_keys import KeyChange, RotationPolicy, rotate_due
 from app.services.seals import Kek, KekError, SealError, Seals, read_kek
-from app.services.signing_keys import NoSigningKey, SigningKeys, open_signing_keys
+from app.services.signing_keys import ActiveKey, NoSigningKey, SigningKeys, open_signing_keys
+from app.services.write_log import LogLines
 from app.settings import Settings
 from app.specs.rfc7517_jwk import PrivateKey
 from app.storage import schema
@@ -27,6 +29,7 @@ from app.storage.sealed_keys import list_sealed_keys
 from app.storage.signing_keys import list_signing_keys
 
 _LOOK_FOR_CHANGES_EVERY_S = 0.4
+_LOOK_WHILE_CUT_OFF_EVERY_S = 5.0
 
 
 class DeploymentError(Exception):
@@ -54,6 +57,7 @@ class Deployment:
         kek: Kek,
         seals: Seals,
         keys: SigningKeys,
+        versions: Mapping[str, int],
         clock: Clock,
         failpoint: Failpoint,
     ) -> None:
@@ -66,7 +70,8 @@ class Deployment:
         self.profile: Profile = settings.profile
         self.acr_names = AcrNames(pwd=row.acr_pwd, mfa=row.acr_mfa, phr=row.acr_phr)
         self.registry = ClientRegistry(database, clock)
-        self.recorder = EventRecorder(database, seals, clock)
+        self.log = LogLines()
+        self.recorder = EventRecorder(database, seals, clock, self.log)
         self.passwords = PasswordPool(
             Argon2Parameters(
                 time_cost=row.argon2_time_cost,
@@ -81,9 +86,11 @@ class Deployment:
         )
         self.kek_fingerprint = kek.fingerprint
         self._keys = keys
-        self._versions: dict[str, int] = {}
-        self._looked_at = float("-inf")
+        self._versions = versions
+        self.is_cut_off = False
+        self._look_again_at = float("-inf")
         self._refreshing = threading.Lock()
+        self._reading_keys = threading.Lock()
 
     @property
     def keys(self) -> SigningKeys:
@@ -94,9 +101,13 @@ class Deployment:
     def get_signing_key(self, alg: str) -> PrivateKey:
         """The key that signs with `alg` now; never one that outlived its rotation. Raises `NoSigningKey`."""
         active = self.keys.active.get(alg)
-        if active is None or self.clock() >= self.rotation.must_not_sign_after(active.active_at):
-            self.rotate_keys_if_due()
+        if active is None or self._has_outlived_its_rotation(active):
+            if not self.rotate_keys_if_due():
+                # Another node has just done it, and what is remembered here is older than that.
+                self._read_keys()
             active = self._keys.get_active(alg)
+            if self._has_outlived_its_rotation(active):
+                raise NoSigningKey(f"the {alg} key is past its time and could not be replaced")
         return active.key
 
     def rotate_keys_if_due(self) -> tuple[KeyChange, ...]:
@@ -118,9 +129,10 @@ class Deployment:
     def notice_changes(self, *, at_once: bool = False) -> None:
         """Drop what is remembered of what changed in the database, looking at most every 0.4 s unless `at_once`.
 
-        While the database does not answer, what is remembered stays in use: public keys and metadata are served on.
+        While the database does not answer, what is remembered stays in use: public keys and metadata are served on,
+        and it is left to housekeeping to find out that the database is back, because each look may take seconds.
         """
-        if not at_once and time.monotonic() - self._looked_at < _LOOK_FOR_CHANGES_EVERY_S:
+        if not at_once and time.monotonic() < self._look_again_at:
             return
         if not self._refreshing.acquire(blocking=at_once):
             return
@@ -128,22 +140,24 @@ class Deployment:
             with self.database.reading() as connection:
                 versions = read_versions(connection)
             changed = {name for name, version in versions.items() if self._versions.get(name) != version}
-            if self._versions and changed & {"clients", "resources"}:
+            if changed & {"clients", "resources"}:
                 self.registry.forget()
-            if self._versions and "keys" in changed:
+            if "keys" in changed:
                 self._read_keys()
             self._versions = versions
+            self.is_cut_off = False
         except DatabaseUnavailable:
-            pass
+            self.is_cut_off = True
         finally:
-            self._looked_at = time.monotonic()
+            pause_s = _LOOK_WHILE_CUT_OFF_EVERY_S if self.is_cut_off else _LOOK_FOR_CHANGES_EVERY_S
+            self._look_again_at = time.monotonic() + pause_s
             self._refreshing.release()
 
     def check_ready(self) -> str | None:
         """What keeps this process from serving, or None. Looks at the database, its clock and the KEK's file."""
         try:
             with self.database.reading() as connection:
-                skew_ms = abs(schema.database_time(connection) - system_clock())
+                skew_ms = abs(schema.database_time(connection) - self.clock())
                 schema.check_version(connection)
         except DatabaseUnavailable:
             return "the database does not answer"
@@ -161,13 +175,19 @@ class Deployment:
         """Write what waits, end the threads, close the connections."""
         while self.recorder.flush_refusals():
             pass
+        self.log.flush()
         self.passwords.shutdown()
         self.database.dispose()
 
+    def _has_outlived_its_rotation(self, active: ActiveKey) -> bool:
+        return self.clock() >= self.rotation.must_not_sign_after(active.active_at)
+
     def _read_keys(self) -> None:
-        with self.database.reading() as connection:
-            rows = list_signing_keys(connection)
-        self._keys = open_signing_keys(self.seals, rows, known=self._keys)
+        # One at a time: keys that were read earlier must not replace keys that were read later.
+        with self._reading_keys:
+            with self.database.reading() as connection:
+                rows = list_signing_keys(connection)
+            self._keys = open_signing_keys(self.seals, rows, known=self._keys)
 
 
 def open_deployment(
@@ -191,6 +211,8 @@ def _open(settings: Settings, database: Database, *, clock: Clock, failpoint: Fa
     with database.reading() as connection:
         schema.check_version(connection)
         row = find_deployment(connection)
+        # Before what they count: a change in between is then noticed at the first look.
+        versions = read_versions(connection)
         sealed_keys = list_sealed_keys(connection)
         signing_keys = list_signing_keys(connection)
     if row is None:
@@ -205,6 +227,7 @@ def _open(settings: Settings, database: Database, *, clock: Clock, failpoint: Fa
         kek=kek,
         seals=seals,
         keys=open_signing_keys(seals, signing_keys),
+        versions=versions,
         clock=clock,
         failpoint=failpoint,
     )

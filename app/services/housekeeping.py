@@ -8,7 +8,6 @@ import threading
 import structlog
 
 from app.services.deployment import Deployment
-from app.services.write_log import AccessLog
 from app.storage.database import Connection, DatabaseUnavailable
 from app.storage.purge import purge_expired
 
@@ -21,9 +20,8 @@ _log = structlog.get_logger("tokenhouse.housekeeping")
 class Housekeeper:
     """A daemon thread with a beat of half a second."""
 
-    def __init__(self, deployment: Deployment, access_log: AccessLog) -> None:
+    def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
-        self._access_log = access_log
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
 
@@ -35,13 +33,13 @@ class Housekeeper:
         """End after the current piece of work."""
         self._stopped.set()
         self._thread.join(timeout=5)
-        self._access_log.flush()
+        self._deployment.log.flush()
 
     def _run(self) -> None:
         beat = 0
         while not self._stopped.wait(FLUSH_EVERY_S):
             beat += 1
-            self._access_log.flush()
+            self._deployment.log.flush()
             try:
                 self._deployment.recorder.flush_refusals()
                 self._deployment.notice_changes(at_once=True)

@@ -13,6 +13,7 @@ from app.services.record_event import Event, EventRecorder
 from app.services.refusal import Refusal
 from app.services.rotate_keys import make_first_keys
 from app.services.seals import Kek, Seals, kek_path, make_data_keys, make_kek, read_kek
+from app.services.write_log import LogLines
 from app.settings import Settings
 from app.storage import changes, migrate, schema
 from app.storage.conflicts import AlreadyTaken
@@ -48,6 +49,7 @@ def initialise(
         admin = replace(admin, is_admin=True)
         check_new_user(admin)
     database = Database(settings.database_url.get_secret_value())
+    log = LogLines()
     try:
         _check_is_new(database)
         migrate.upgrade(database)
@@ -57,7 +59,7 @@ def initialise(
 
         def work(connection: Connection) -> str | None:
             seals = _write_deployment(connection, settings, kek, parameters, now=clock())
-            recorder = EventRecorder(database, seals, clock)
+            recorder = EventRecorder(database, seals, clock, log)
             event = Event(type="deployment.initialised", actor="operator", body={"issuer": settings.issuer})
             recorder.record(connection, event)
             if admin is None:
@@ -76,6 +78,7 @@ def initialise(
 
         admin_sub = database.transact(work)
     finally:
+        log.flush()
         database.dispose()
     return Initialised(
         issuer=settings.issuer,

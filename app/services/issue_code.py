@@ -1,6 +1,5 @@
 """The end of an authorization: consent remembered, grant and code written, all in one transaction."""
 
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,6 +8,7 @@ from app.services.authorization_request import AuthorizationRequest
 from app.services.client_registry import Client
 from app.services.decide_interaction import asked_pairs
 from app.services.deployment import Deployment
+from app.services.identifiers import new_grant_id
 from app.services.log_in import new_sid
 from app.services.mint_secret import mint_secret
 from app.services.record_event import Event
@@ -79,7 +79,7 @@ def issue_code(deployment: Deployment, approval: Approval) -> str:
     now = deployment.clock()
     code = mint_secret("ac")
     digest, digest_key_id = deployment.seals.digest("ac", code)
-    grant_id = "g" + secrets.token_hex(12)
+    grant_id = new_grant_id()
     request, session = approval.request, approval.session
     duration = _duration(approval)
 

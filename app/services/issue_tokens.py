@@ -5,7 +5,6 @@ storing and auditing are one transaction, which holds user, client, session and 
 """
 
 import base64
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import orjson
 
 from app.services.deployment import Deployment
+from app.services.identifiers import random_bytes
 from app.services.record_event import Event
 from app.services.signing_keys import NoSigningKey
 from app.specs.oidc_core import at_hash, build_id_token_claims
@@ -87,13 +87,14 @@ def issue_tokens(deployment: Deployment, issuance: Issuance, *, now: int) -> Iss
     Raises `AlreadySpent`, `InvalidGrant` when grant, session, user or client have ended, and
     `TemporarilyUnavailable` when we have no key. Does not judge whether the client may have the tokens.
     """
-    jti = os.urandom(16)
+    jti = random_bytes(16)
     expires_at_s = now // 1000 + issuance.lifetime_s
     try:
         access_token = _sign_access_token(deployment, issuance, jti, issued_at_s=now // 1000, expires_at_s=expires_at_s)
         id_token = _sign_id_token(deployment, issuance, access_token, issued_at_s=now // 1000)
     except NoSigningKey as error:
-        raise TemporarilyUnavailable("no signing key is available", detail=str(error)) from error
+        come_back = {"Retry-After": "2"}
+        raise TemporarilyUnavailable("no signing key is available", detail=str(error), headers=come_back) from error
 
     def write(connection: Connection) -> None:
         deployment.failpoint("issue.before_redeem")

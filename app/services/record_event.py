@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-import structlog
 from cachetools import LRUCache
 from prometheus_client import Counter
 
 from app.services.clock import Clock
+from app.services.identifiers import random_bytes
 from app.services.seals import Seals, seal_under, unseal_under
+from app.services.write_log import LogLines
 from app.storage.audit import AuditRow, insert_audit_rows
 from app.storage.database import Connection, Database, DatabaseUnavailable, after_commit
 from app.storage.users import find_user_by_sub
@@ -49,11 +50,11 @@ class Event:
 class EventRecorder:
     """`record_event`, with what it needs: the seals, the clock, the log."""
 
-    def __init__(self, database: Database, seals: Seals, clock: Clock) -> None:
+    def __init__(self, database: Database, seals: Seals, clock: Clock, log: LogLines) -> None:
         self._database = database
         self._seals = seals
         self._clock = clock
-        self._log = structlog.get_logger("tokenhouse.events")
+        self._log = log
         self._person_keys: LRUCache[str, bytes] = LRUCache(maxsize=4096)
         self._person_keys_lock = threading.Lock()
         self._waiting: deque[tuple[int, Event]] = deque()
@@ -151,14 +152,16 @@ class EventRecorder:
     def _tell(self, event: Event) -> None:
         EVENTS.labels(event.type).inc()
         # The log names no person beyond the pseudonymous `sub`; addresses and names are in the sealed part only.
-        self._log.info(
-            event.type,
-            actor=event.actor,
-            sub=event.sub,
-            client_id=event.client_id,
-            grant_id=event.grant_id,
-            incident=event.incident,
-            **{f"event_{name}": value for name, value in event.body.items()},
+        self._log.write(
+            {
+                "event": event.type,
+                "actor": event.actor,
+                "sub": event.sub,
+                "client_id": event.client_id,
+                "grant_id": event.grant_id,
+                "incident": event.incident,
+                **{f"event_{name}": value for name, value in event.body.items()},
+            }
         )
 
 
@@ -169,7 +172,7 @@ def make_person_key(seals: Seals, sub: str) -> tuple[bytes, str]:
 
 def uuid7_bytes(at: int) -> bytes:
     """A UUIDv7 (RFC 9562 5.7) of the given millisecond: sorts by time."""
-    random_part = bytearray(os.urandom(10))
+    random_part = bytearray(random_bytes(10))
     random_part[0] = 0x70 | (random_part[0] & 0x0F)
     random_part[2] = 0x80 | (random_part[2] & 0x3F)
     return at.to_bytes(6, "big") + bytes(random_part)

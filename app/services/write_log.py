@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import structlog
 
+_NAME = "tokenhouse"
 _FULL_BYTES = 16 * 1024
 _LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARNING": logging.WARNING, "ERROR": logging.ERROR}
 
@@ -22,20 +23,22 @@ def configure_log(level: str) -> None:
         logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
         cache_logger_on_first_use=True,
     )
+    logging.getLogger(_NAME).setLevel(_LEVELS[level])
     # At DEBUG Authlib writes live tokens into its log, and drivers write the parameters of statements.
     for name in ("authlib", "sqlalchemy", "urllib3", "psycopg", "alembic"):
         logging.getLogger(name).setLevel(logging.INFO if name == "authlib" else logging.WARNING)
 
 
-class AccessLog:
-    """One line a request, written in batches: a system call for every line would cost more than a small answer.
+class LogLines:
+    """Lines for requests and events, written in batches: a system call a line would cost more than a small answer.
 
-    Lines wait at most half a second, until the next beat of the housekeeping, or until there are 16 KiB of them. What
-    has to be told at once (events, failures) does not go this way.
+    Lines wait at most half a second, until the next beat of the housekeeping, or until there are 16 KiB of them. An
+    event's row is in the database by then. What has to be told at once (failures) does not go this way.
     """
 
-    def __init__(self, level: str) -> None:
-        self._is_enabled = _LEVELS[level] <= logging.INFO
+    def __init__(self) -> None:
+        # Decided when the log was configured: a terminal at which somebody reads along gets no lines of JSON.
+        self._is_enabled = logging.getLogger(_NAME).isEnabledFor(logging.INFO)
         self._lines: list[bytes] = []
         self._size = 0
         self._lock = threading.Lock()

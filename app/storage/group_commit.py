@@ -82,9 +82,9 @@ class GroupCommit:
             with self._engine.connect() as connection:
                 self._transact(connection, together)
         except BaseException as error:
-            # Not committed: whoever has no refusal of their own gets the database's, or hears that the writer went.
+            # Not committed, so nobody keeps a refusal either: it may have been judged by what another one wrote.
             for waiting in together:
-                waiting.error = waiting.error or (error if isinstance(error, Exception) else WriterBusy())
+                waiting.error = error if isinstance(error, Exception) else WriterBusy()
             if not isinstance(error, Exception):
                 raise
         finally:

@@ -7,11 +7,14 @@ from app.services.client_registry import BrokenClient, Client
 from app.services.refusals import public_description, record_refusal
 from app.services.transactions import TransactionEnded
 from app.services.validate_authorization_request import RedirectedError
-from app.specs.protocol_error import InvalidRequest, MethodNotAllowed, ProtocolError
+from app.specs.protocol_error import InvalidRequest, MethodNotAllowed, ProtocolError, TemporarilyUnavailable
 from app.specs.rfc6749_oauth import build_redirect
 from app.specs.strict_request import check_header_size
+from app.storage.database import DatabaseUnavailable
 from app.web.pages import ErrorPage, render_error
 from app.web.site import Site, read_query, way_back
+
+RETRY_AFTER_S = 2
 
 
 class NotFound(InvalidRequest):
@@ -46,6 +49,16 @@ def add_errors(app: Flask, site: Site) -> None:
     def refused(error: ProtocolError) -> Response:
         return _page(site, error)
 
+    @app.errorhandler(DatabaseUnavailable)
+    def unavailable(error: DatabaseUnavailable) -> Response:
+        """Our own fault: it does not count against the peer, and nothing of the sign-in is lost."""
+        come_back = {"Retry-After": str(RETRY_AFTER_S)}
+        return _page(
+            site,
+            TemporarilyUnavailable("try again in a moment", detail=str(error), headers=come_back),
+            counts_against_peer=False,
+        )
+
     @app.errorhandler(HTTPException)
     def not_routed(error: HTTPException) -> Response:
         if error.code == 405:
@@ -71,9 +84,10 @@ def add_errors(app: Flask, site: Site) -> None:
         return response
 
 
-def _page(site: Site, error: ProtocolError) -> Response:
+def _page(site: Site, error: ProtocolError, *, counts_against_peer: bool = True) -> Response:
     address = _address()
-    site.limits.count_refusal(address)
+    if counts_against_peer:
+        site.limits.count_refusal(address)
     client_id = _named_client() if request.path == "/authorize" else None
     incident = record_refusal(site.deployment, error, where=request.path, address=address, client_id=client_id)
     authorization_request = error.request if isinstance(error, TransactionEnded) else None

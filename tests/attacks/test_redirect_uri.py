@@ -306,7 +306,7 @@ def test_the_consent_page_names_the_host_in_punycode(world: World) -> None:
      "https://rp.example/cb ", "cb",
      "https://rp.example/cb\n", "https://127.1/cb", "http://0x7f000001/cb", "http://[::ffff:127.0.0.1]/cb",
      "http://127.0.0.2/cb",
-     "https://rp.example/cb?code=x", "https://rp.example/cb?iss=x&a=b", "myapp:/cb", 
+     "https://rp.example/cb?code=x", "https://rp.example/cb?iss=x&a=b", "myapp:/cb",
      "https://", "https:///cb",
      "http://169.254.169.254/latest", "https://RP.example/cb", "HTTPS://rp.example/cb",
      "chrome-extension://abc/cb", ""],

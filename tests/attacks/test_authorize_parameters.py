@@ -1,0 +1,263 @@
+"""attacks.md, "Authorize: protocol parameters, PKCE, sessions": what a client may send (cases 31-36 and 39-41).
+
+Each bad one is R: a redirect to the registered URI with the exact error, `state` and `iss`, and nothing is written.
+"""
+
+import pytest
+
+from tests.actors.browser import Browser
+from tests.actors.http import Reply, send
+from tests.actors.relying_party import RelyingParty
+from tests.attacks.good_conduct import assert_json_error, nothing_changes
+from tests.attacks.one_step_away import ask, assert_refused, flat
+from tests.world import World
+
+pytestmark = pytest.mark.usefixtures("standing")
+
+CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+
+
+# ----- 31 and 32: how the answer travels -----
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"response_mode": "form_post"}, "invalid_request"),
+        ({"response_mode": "fragment"}, "invalid_request"),
+        ({"response_mode": "web_message"}, "invalid_request"),
+        ({"response_mode": "query.jwt"}, "invalid_request"),
+        ({"response_mode": "QUERY"}, "invalid_request"),
+        ({"response_mode": "query "}, "invalid_request"),
+        ({"response_mode": "javascript:alert(1)"}, "invalid_request"),
+        ({"response_type": "token", "response_mode": "query"}, "unsupported_response_type"),
+        ({"response_type": "id_token", "response_mode": "query"}, "unsupported_response_type"),
+        ({"response_type": "code token"}, "unsupported_response_type"),
+        ({"response_type": "code id_token", "response_mode": "form_post"}, "unsupported_response_type"),
+        ({"response_type": "code code"}, "unsupported_response_type"),
+        ({"response_type": " code"}, "unsupported_response_type"),
+        ({"response_type": "CODE"}, "unsupported_response_type"),
+        ({"response_type": "none"}, "unsupported_response_type"),
+        ({"response_type": None}, "invalid_request"),
+        ({"request": "eyJhbGciOiJub25lIn0.e30."}, "request_not_supported"),
+        ({"request_uri": "https://evil.example/request"}, "request_uri_not_supported"),
+        ({"registration": "{}"}, "registration_not_supported"),
+    ],
+)
+def test_another_response_type_or_mode_is_refused(
+    world: World, signed_in: tuple[RelyingParty, Browser], changes: dict[str, str], error: str
+) -> None:
+    """Cases 31 and 32: only `code` by `query` exists, so no token ever stands in a URL and no form posts itself."""
+    assert_refused(world, *signed_in, error, **changes)
+
+
+def test_the_mode_that_exists_may_be_named(signed_in: tuple[RelyingParty, Browser]) -> None:
+    """Case 31, the good neighbour."""
+    assert "code" in ask(*signed_in, response_mode="query")
+
+
+# ----- 33 and 34: PKCE -----
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"code_challenge": None},
+        {"code_challenge": None, "code_challenge_method": None},
+        {"code_challenge": ""},
+        {"code_challenge_method": None},
+        {"code_challenge_method": ""},
+        {"code_challenge_method": "plain"},
+        {"code_challenge_method": "s256"},
+        {"code_challenge_method": "S512"},
+        {"code_challenge_method": "S256 "},
+        {"code_challenge_method": "S256,plain"},
+        {"code_challenge": CHALLENGE[:-1]},
+        {"code_challenge": CHALLENGE + "A"},
+        {"code_challenge": CHALLENGE[:-1] + "="},
+        {"code_challenge": CHALLENGE[:-1] + "+"},
+        {"code_challenge": CHALLENGE[:-1] + "/"},
+        {"code_challenge": CHALLENGE + "="},
+        {"code_challenge": CHALLENGE[:-1] + "é"},
+        {"code_challenge": "a" * 128},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("method", ["client_secret_basic", "none"])
+def test_a_request_without_a_sound_challenge_is_refused(world: World, changes: dict[str, str], method: str) -> None:
+    """Cases 33 and 34: for every client, confidential ones too."""
+    party = world.relying_party(token_endpoint_auth_method=method)
+    assert_refused(world, party, world.browser(), "invalid_request", **changes)
+
+
+# ----- 35 and 36: state and nonce -----
+
+STATES = {
+    "4 KB": "s" * 4096,
+    "the longest": "s" * 8192,
+    "unicode": "zürich-東京-😀" * 50,
+    "quotes": "\"'`<>&;%25+ #?=/\\\\{}|^~",
+    "looks like parameters": "x&code=stolen&iss=https://evil.example",
+    "spaces": " leading and trailing ",
+    "a URL": "https://rp.example/?a=b#c",
+    "right to left": "\u202egnp.exe\u2066",
+    "line separators": "a\u2028b\u2029c\u0085d",
+    "one": "0",
+}
+
+
+@pytest.mark.parametrize("state", STATES.values(), ids=STATES.keys())
+def test_state_comes_back_exactly(signed_in: tuple[RelyingParty, Browser], state: str) -> None:
+    """Case 35: with a code and with an error alike."""
+    assert ask(*signed_in, state=state)["state"] == state
+    refused = ask(*signed_in, state=state, response_type="token")
+    assert (refused["error"], refused["state"]) == ("unsupported_response_type", state)
+
+
+@pytest.mark.parametrize("state", ["s" * 8193, "s" * 20_000, "€" * 8193])
+def test_a_state_over_the_cap_is_refused_and_never_truncated(
+    world: World, signed_in: tuple[RelyingParty, Browser], state: str
+) -> None:
+    """Case 35: the cap is 8,192 characters. What is not echoed whole is not echoed at all."""
+    party, browser = signed_in
+    pending = party.begin(state=state)
+    with nothing_changes(world):
+        reply = browser.send_once(f"{world.issuer}/authorize", fields=flat(pending.parameters))
+    if reply.status == 413:
+        return
+    answer = party.read_answer(reply)
+    assert answer["error"] == "invalid_request"
+    assert "state" not in answer
+
+
+def test_a_request_without_state_gets_none(signed_in: tuple[RelyingParty, Browser]) -> None:
+    """Case 35."""
+    assert set(ask(*signed_in, state=None)) == {"code", "iss"}
+
+
+@pytest.mark.parametrize("nonce", ["n" * 64, "n" * 2048, "ñ-東-😀", "\"'<>&+ %25", None], ids=range(5))
+def test_the_nonce_comes_back_unchanged(world: World, nonce: str | None) -> None:
+    """Case 36."""
+    tokens = world.get_tokens(world.relying_party(), world.operator.add_user(), nonce=nonce)
+    assert tokens.id_claims.get("nonce") == nonce
+
+
+def test_a_nonce_over_the_cap_is_refused(world: World, signed_in: tuple[RelyingParty, Browser]) -> None:
+    """Case 36: 2,048 characters."""
+    assert_refused(world, *signed_in, "invalid_request", nonce="n" * 2049)
+
+
+# ----- 39 and 40: claims, resource, scope -----
+
+
+@pytest.mark.parametrize(
+    "claims",
+    ["not json", "[]", "null", '{"userinfo":' * 500, "x" * 20_000, '{"userinfo":{"email":{"essential":true}}}',
+     '{"id_token":{"email":null,"acr":{"essential":true,"values":["phr"]},"sub":{"value":"somebody"}}}'],
+    ids=range(7),
+)  # fmt: skip
+def test_the_claims_parameter_never_widens_what_is_told(world: World, claims: str) -> None:
+    """Case 39: it is not supported and says so in the metadata; a client learns what its scopes allow."""
+    account, party = world.operator.add_user(email_verified=True, name="Ada"), world.relying_party()
+    code, pending = world.get_code(party, account, claims=claims)
+    tokens = party.exchange(code, pending)
+    assert not set(tokens.id_claims) & {"email", "name"}
+    assert party.userinfo(tokens.access_token).json() == {"sub": account.sub}
+    assert send(f"{world.url}/.well-known/openid-configuration").json()["claims_parameter_supported"] is False
+
+
+def test_an_acr_that_cannot_be_met_is_not_claimed(world: World) -> None:
+    """Case 39: acr_values are voluntary; the token tells the truth."""
+    tokens = world.get_tokens(world.relying_party(), world.operator.add_user(), acr_values="phr mfa urn:made:up")
+    assert tokens.id_claims["acr"] not in {"phr", "mfa", "urn:made:up", "https://refeds.org/profile/mfa"}
+
+
+@pytest.mark.parametrize(
+    "resource",
+    ["https://unknown.example", "photos", "/photos", "//x", "https://", "urn:", "https://x.example#f", "{}#",
+     "{}#f", "{}/other",
+     "{}?x=1", "{} ", "HTTPS://{}", "javascript:alert(1)", "https://u:p@x.example", "https://x.example\\@y",
+     "*", "x" * 3000],
+)  # fmt: skip
+def test_a_resource_that_is_not_registered_to_the_letter_is_refused(
+    world: World, signed_in: tuple[RelyingParty, Browser], resource: str
+) -> None:
+    """Case 40."""
+    registered = world.operator.add_resource()
+    asked = resource.format(registered) if "{}" in resource else resource
+    for resources in (asked, [registered, asked]):
+        assert_refused(world, *signed_in, "invalid_target", resource=resources, scope="openid photos.read")
+
+
+def test_a_resource_that_the_operator_did_not_allow_this_client_is_refused_like_an_unknown_one(world: World) -> None:
+    """Case 40."""
+    allowed, other = world.operator.add_resource(), world.operator.add_resource()
+    party = world.relying_party(policy={"resources": [allowed]})
+    assert_refused(world, party, world.browser(), "invalid_target", resource=other, scope="photos.read")
+    assert_refused(world, party, world.browser(), "invalid_target", resource=[allowed, other], scope="photos.read")
+    reply = world.browser().send_once(party.begin(resource=allowed, scope="photos.read").url)
+    assert reply.location.startswith(f"{world.issuer}/login?")
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        None,
+        "photos.unknown",
+        'openid "',
+        "openid\\x",
+        "openid é",
+        "email",
+        "offline_access",
+        " ".join(map(str, range(101))),
+    ],
+)
+def test_a_scope_that_nobody_has_is_refused(
+    world: World, signed_in: tuple[RelyingParty, Browser], scope: str | None
+) -> None:
+    """Case 40's neighbour: RFC 6749 3.3."""
+    assert_refused(world, *signed_in, "invalid_scope", scope=scope)
+
+
+def test_a_scope_beyond_the_registered_ones_is_refused(world: World) -> None:
+    """Case 40's neighbour."""
+    party = world.relying_party(scope="openid profile")
+    assert_refused(world, party, world.browser(), "invalid_scope", scope="openid email")
+
+
+@pytest.mark.parametrize("lifetime", ["0", "-5", "9", "abc", "1e3", "٣٠٠", "10.5", "9" * 30])
+def test_a_lifetime_that_is_no_number_of_seconds_is_refused(
+    world: World, signed_in: tuple[RelyingParty, Browser], lifetime: str
+) -> None:
+    """Our own parameter deserves the same."""
+    assert_refused(world, *signed_in, "invalid_request", tokenhouse_expires_in=lifetime)
+
+
+# ----- 41: mix-up -----
+
+
+@pytest.mark.parametrize("code", ["SplxlOBeZQQYbYS6WxSbIA", "th_ac_" + "a" * 49, "", "x" * 5000, "é", "code'--"])
+def test_a_code_of_another_server_is_refused_here(world: World, code: str) -> None:
+    """Case 41."""
+    party = world.relying_party()
+    with nothing_changes(world):
+        reply = party.try_exchange(code, party.begin())
+    assert_json_error(reply, "invalid_grant" if code else "invalid_request")
+
+
+def test_discovery_says_that_answers_carry_their_issuer(world: World) -> None:
+    """Case 41: and every answer does (RFC 9207); `read_answer` looks at each."""
+    for path in ("openid-configuration", "oauth-authorization-server"):
+        document = send(f"{world.url}/.well-known/{path}").json()
+        assert document["authorization_response_iss_parameter_supported"] is True
+        assert document["issuer"] == world.issuer
+
+
+def test_a_refusal_of_the_person_carries_the_issuer_too(world: World) -> None:
+    """Case 41."""
+    account, party, browser = world.operator.add_user(), world.relying_party(), world.browser()
+    pending = party.begin()
+    page: Reply = browser.log_in(browser.get(pending.url), account.username, account.password)
+    answer = party.read_answer(browser.consent(page, allow=False))
+    assert answer["error"] == "access_denied"
+    assert answer["state"] == pending.state

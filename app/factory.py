@@ -117,7 +117,8 @@ def list_endpoints(deployment: Deployment) -> list[Endpoint]:
         *(
             Endpoint(path=path, methods=GET, handler=metadata, has_cors=True, is_limited=False)
             for path in {
-                *well_known_paths(deployment.issuer),
+                # Those beneath the issuer's path come without it: the edge takes it off.
+                *(path for path in well_known_paths(deployment.issuer) if path.startswith("/.well-known/")),
                 "/.well-known/openid-configuration",
                 "/.well-known/oauth-authorization-server",
             }

@@ -139,7 +139,9 @@ class Edge:
         if length > MAX_BODY_BYTES:
             return _refusal(413, "the body is too large")
         path = environ.get("PATH_INFO", "")
-        inserted = path.startswith("/.well-known/")
+        # RFC 8414 3.1 inserts its name before the issuer's path. What stands at the root without that path is another
+        # issuer's, even if nobody is one there.
+        inserted = path.startswith("/.well-known/") and path.endswith(self._prefix)
         if self._prefix and not inserted:
             if not path.startswith(self._prefix + "/") and path != self._prefix:
                 return _refusal(404, "there is nothing here")

@@ -40,6 +40,8 @@ def metadata_endpoint(deployment: Deployment) -> Handler:
 
 def _serve(request: ProtocolRequest, body: bytes, etag: str, cache_control: str) -> Answer:
     headers = [("Cache-Control", cache_control), ("ETag", etag), ("X-Content-Type-Options", "nosniff")]
-    if etag in request.headers.get("if-none-match", ""):
+    known = request.headers.get("if-none-match", "")
+    # RFC 9110 13.1.2: a list of tags, compared weakly; "*" is whatever we have.
+    if etag in known or known.strip() == "*":
         return Answer(304, headers, b"")
     return Answer(200, [JSON, *headers], body)

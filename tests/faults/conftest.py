@@ -1,43 +1,77 @@
-"""The deployment that the faults are done to: one per database and test process, mended after each test."""
+"""The deployments that the faults are done to: one per database and test process, mended after each test."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from tests.databases import BACKENDS, fresh_database_url
+from tests.databases import BACKENDS
 from tests.faults.fault_world import FaultWorld, Witness, fault_world
+from tests.postgresql_cluster import PostgresqlCluster, running_cluster
 
 
-@pytest.fixture(scope="session", params=BACKENDS)
-def shared_faulty(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultWorld]:
-    """One deployment with its server, on each database."""
-    directory = tmp_path_factory.mktemp("faulty")
-    with fresh_database_url(request.param, directory) as url, fault_world(directory, url) as world:
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[PostgresqlCluster]:
+    """A PostgreSQL server that only these tests use."""
+    with running_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def shared_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultWorld]:
+    """A deployment on SQLite with its server."""
+    directory = tmp_path_factory.mktemp("sqlite")
+    with fault_world(directory, f"sqlite:///{directory}/tokenhouse.db") as world:
+        yield world
+
+
+@pytest.fixture(scope="session")
+def shared_postgresql(cluster: PostgresqlCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultWorld]:
+    """A deployment on PostgreSQL with its server."""
+    with fault_world(tmp_path_factory.mktemp("postgresql"), cluster.make_database()) as world:
         yield world
 
 
 @pytest.fixture
-def faulty(shared_faulty: FaultWorld) -> Iterator[FaultWorld]:
-    """The deployment with a new witness; its faults are mended and its clock is set right afterwards."""
-    shared_faulty.witness = Witness()
-    yield shared_faulty
-    shared_faulty.faults.clear()
-    shared_faulty.clock.reset()
+def sqlite(shared_sqlite: FaultWorld) -> Iterator[FaultWorld]:
+    """The deployment on SQLite with a new witness; what is wrong with it is mended afterwards."""
+    yield from _lend(shared_sqlite)
 
 
 @pytest.fixture
-def other_node(shared_other_node: FaultWorld, faulty: FaultWorld) -> FaultWorld:
+def postgresql(shared_postgresql: FaultWorld) -> Iterator[FaultWorld]:
+    """The deployment on PostgreSQL with a new witness; what is wrong with it is mended afterwards."""
+    yield from _lend(shared_postgresql)
+
+
+@pytest.fixture(params=BACKENDS)
+def faulty(request: pytest.FixtureRequest) -> FaultWorld:
+    """Either of them: the test runs on each."""
+    world: FaultWorld = request.getfixturevalue(request.param)
+    return world
+
+
+@pytest.fixture
+def other_node(faulty: FaultWorld, second_servers: dict[str, Any]) -> FaultWorld:
     """A second process that serves the same deployment, with the same witness."""
-    shared_other_node.witness = faulty.witness
-    return shared_other_node
+    node: FaultWorld = second_servers.setdefault(faulty.issuer, faulty.another_node())
+    if node.server.process is None:
+        node.server.start()
+    node.witness = faulty.witness
+    return node
 
 
 @pytest.fixture(scope="session")
-def shared_other_node(shared_faulty: FaultWorld) -> Iterator[FaultWorld]:
-    """The second process itself."""
-    node = shared_faulty.another_node()
-    try:
-        node.server.start()
-        yield node
-    finally:
+def second_servers() -> Iterator[dict[str, FaultWorld]]:
+    """The second processes, by issuer, as far as tests have asked for them."""
+    nodes: dict[str, FaultWorld] = {}
+    yield nodes
+    for node in nodes.values():
         node.server.stop()
+
+
+def _lend(world: FaultWorld) -> Iterator[FaultWorld]:
+    world.witness = Witness()
+    yield world
+    world.faults.clear()
+    world.clock.reset()

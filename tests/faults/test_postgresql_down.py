@@ -1,7 +1,6 @@
 """PostgreSQL ends, crashes, freezes, is full of others or holds a lock: 503 within 5 s, and it comes back by itself."""
 
 import functools
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import psycopg
@@ -11,35 +10,28 @@ from sqlalchemy.engine import make_url
 from tests.actors.http import Reply
 from tests.actors.relying_party import Pending, RelyingParty
 from tests.deployments import Account
-from tests.faults.fault_world import FaultWorld, fault_world
+from tests.faults.fault_world import FaultWorld
 from tests.faults.invariants import check_error_is_readable, check_invariants
 from tests.faults.patience import Stopwatch, eventually
-from tests.postgresql_cluster import PostgresqlCluster, running_cluster
+from tests.postgresql_cluster import PostgresqlCluster
 
 ANSWERS_WITHIN_S = 5.0
 RECOVERS_WITHIN_S = 5.0
-# This machine may be busy with other tests.
+# The machine may be busy with other tests.
 SLACK_S = 1.5
+# As many requests as the server has threads.
 THREADS = 8
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[PostgresqlCluster]:
-    with running_cluster() as cluster:
-        yield cluster
+@pytest.fixture
+def world(postgresql: FaultWorld) -> FaultWorld:
+    return postgresql
 
 
-@pytest.fixture(scope="module")
-def database_url(cluster: PostgresqlCluster) -> str:
-    return cluster.make_database()
-
-
-@pytest.fixture(scope="module")
-def world(
-    cluster: PostgresqlCluster, database_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[FaultWorld]:
-    with fault_world(tmp_path_factory.mktemp("down"), database_url, threads=THREADS) as world:
-        yield world
+@pytest.fixture
+def database(postgresql: FaultWorld) -> str:
+    """The database's name in its cluster."""
+    return make_url(postgresql.environment["TOKENHOUSE_DATABASE_URL"]).database or ""
 
 
 @pytest.fixture
@@ -153,11 +145,10 @@ def freeze(
 
 
 def test_a_database_frozen_in_the_middle_of_a_transaction_costs_503_in_time(
-    world: FaultWorld, cluster: PostgresqlCluster, party: RelyingParty, account: Account, database_url: str
+    world: FaultWorld, cluster: PostgresqlCluster, party: RelyingParty, account: Account, database: str
 ) -> None:
     code, pending = world.get_code(party, account)
-    name = make_url(database_url).database or ""
-    with cluster.connect(name) as holder, ThreadPoolExecutor(1) as pool:
+    with cluster.connect(database) as holder, ThreadPoolExecutor(1) as pool:
         holder.autocommit = False
         holder.execute("SELECT * FROM authorization_codes FOR UPDATE")
         attempt = pool.submit(exchange_in_time, world, party, code, pending)
@@ -170,13 +161,12 @@ def test_a_database_frozen_in_the_middle_of_a_transaction_costs_503_in_time(
 
 
 def test_locks_that_another_transaction_holds_cost_503_and_other_routes_live(
-    world: FaultWorld, cluster: PostgresqlCluster, party: RelyingParty, account: Account, database_url: str
+    world: FaultWorld, cluster: PostgresqlCluster, party: RelyingParty, account: Account, database: str
 ) -> None:
     other_party, browser = world.relying_party(), world.browser()
     code, pending = world.get_code(party, account, browser=browser)
     other_code, other_pending = world.get_code(other_party, world.operator.add_user())
-    name = make_url(database_url).database or ""
-    with cluster.connect(name) as holder, ThreadPoolExecutor(2) as pool:
+    with cluster.connect(database) as holder, ThreadPoolExecutor(2) as pool:
         holder.autocommit = False
         # One row, and one table as a change of schema would hold it.
         holder.execute("SELECT * FROM clients WHERE client_id = %s FOR UPDATE", [party.client_id])
@@ -194,13 +184,12 @@ def test_locks_that_another_transaction_holds_cost_503_and_other_routes_live(
 
 
 def test_a_database_without_a_free_connection_costs_503(
-    world: FaultWorld, cluster: PostgresqlCluster, party: RelyingParty, account: Account, database_url: str
+    world: FaultWorld, cluster: PostgresqlCluster, party: RelyingParty, account: Account, database: str
 ) -> None:
     code, pending = world.get_code(party, account)
-    name = make_url(database_url).database or ""
     others: list[psycopg.Connection[object]] = []
     try:
-        eventually(functools.partial(take_a_place, cluster, name, others), within_s=10, what="every place is taken")
+        eventually(functools.partial(take_a_place, cluster, database, others), within_s=10, what="every place is taken")
         # What the server has open it could keep; ended, it finds no place.
         with cluster.connect() as superuser:
             superuser.execute(
@@ -208,7 +197,7 @@ def test_a_database_without_a_free_connection_costs_503(
                 "WHERE usename = 'tokenhouse' AND pid <> ALL(%s)",
                 [[connection.info.backend_pid for connection in others]],
             )
-        eventually(functools.partial(take_a_place, cluster, name, others), within_s=10, what="every place is taken")
+        eventually(functools.partial(take_a_place, cluster, database, others), within_s=10, what="every place is taken")
         assert exchange_in_time(world, party, code, pending).status == 503
         check_what_needs_no_database(world)
     finally:
@@ -249,10 +238,10 @@ def waiting_for_a_lock(cluster: PostgresqlCluster) -> int:
     return int(row[0])
 
 
-def take_a_place(cluster: PostgresqlCluster, name: str, others: list[psycopg.Connection[object]]) -> bool:
+def take_a_place(cluster: PostgresqlCluster, database: str, others: list[psycopg.Connection[object]]) -> bool:
     """Take what became free; whether there was nothing left to take."""
     try:
-        others.append(cluster.connect(name, role="tokenhouse"))
+        others.append(cluster.connect(database, role="tokenhouse"))
     except psycopg.OperationalError:
         return True
     return False

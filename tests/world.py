@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from app.services.manage_clients import RegisteredClient
 from tests.actors.browser import Browser
@@ -34,7 +35,7 @@ class World:
     def relying_party(self, client: RegisteredClient | None = None, **metadata: Any) -> RelyingParty:
         """A registered application; a new confidential one unless given."""
         client = client or self.operator.add_client(**metadata)
-        return RelyingParty(self.issuer, client, server_url=self.server.url)
+        return RelyingParty(self.issuer, client, server_url=self.server.url + urlsplit(self.issuer).path)
 
     def authorize(self, browser: Browser, pending: Pending, account: Account | None = None) -> Reply:
         """Open the request, log in and consent as far as asked; the answer that leads back to the client."""

@@ -45,12 +45,11 @@ def probe(settings: Settings, url: str | None = None) -> tuple[Finding, ...]:
     """
     with ServerProbe(url or settings.issuer, ca_bundle=settings.outbound_ca_bundle) as server:
         try:
-            return (
-                *_probe_metadata(settings, server),
-                _probe_keys(server),
-                *_probe_headers(server),
-                *_probe_spoofing(settings, server),
-            )
+            metadata = tuple(_probe_metadata(settings, server))
+            if any(finding.status == "error" for finding in metadata):
+                # Another server answers: nothing else that it says concerns this deployment.
+                return metadata
+            return (*metadata, _probe_keys(server), *_probe_headers(server), *_probe_spoofing(settings, server))
         except ProbeFailed as problem:
             not_there = warning if url is None else error
             return (not_there("server", f"it does not answer: {problem}"),)

@@ -17,6 +17,12 @@ import psutil
 from tests.server import ROOT, free_port
 
 TOKENHOUSE = Path(sys.executable).parent / "tokenhouse"
+# Root reads every file, whatever its mode; without these capabilities it is like any other user.
+LIKE_ANY_USER = (
+    ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search")
+    if os.geteuid() == 0
+    else ()
+)
 _PATIENCE_S = 60
 
 
@@ -43,7 +49,7 @@ class CommandLine:
     def __call__(self, *arguments: str, stdin: str = "", **variables: str) -> Outcome:
         """Run a command to its end."""
         finished = subprocess.run(
-            [str(TOKENHOUSE), *arguments],
+            [*LIKE_ANY_USER, str(TOKENHOUSE), *arguments],
             env=clean_environment({**self.environment, **variables}),
             input=stdin.encode(),
             capture_output=True,
@@ -121,7 +127,7 @@ class RunningServer:
 
 def processes_of(command: Sequence[str]) -> list[psutil.Process]:
     """The living processes that were started by the command; its arguments hold a port that nobody else has."""
-    arguments = list(command[1:])
+    arguments = list(command[command.index("--port") if "--port" in command else 1 :])
     found = []
     for process in psutil.process_iter(["cmdline", "status"]):
         cmdline = process.info["cmdline"] or []
@@ -162,6 +168,6 @@ def running(
 def serving(environment: Mapping[str, str], directory: Path, *options: str) -> Iterator[RunningServer]:
     """`tokenhouse serve` on a free port."""
     port = free_port()
-    command = [str(TOKENHOUSE), "serve", "--port", str(port), *options]
+    command = [*LIKE_ANY_USER, str(TOKENHOUSE), "serve", "--port", str(port), *options]
     with running(command, environment, directory, port=port) as server:
         yield server

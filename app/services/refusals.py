@@ -2,6 +2,7 @@
 
 from app.services.deployment import Deployment
 from app.services.incidents import new_incident
+from app.services.mint_secret import without_secrets
 from app.services.record_event import Event
 from app.specs.protocol_error import ProtocolError
 
@@ -16,13 +17,14 @@ def record_refusal(
             type="request.refused",
             actor="anonymous",
             # PostgreSQL stores no NUL, and a row that cannot be written would hold up every later refusal.
-            client_id=client_id[:300].replace("\0", "\ufffd") if client_id is not None else None,
+            client_id=without_secrets(client_id)[:300].replace("\0", "\ufffd") if client_id is not None else None,
             incident=incident,
             body={
                 "where": where,
                 "error": error.error,
                 "description": error.description,
-                "detail": error.detail[:2000],
+                # A client that swaps its identifier and its secret must not find the secret in our trail.
+                "detail": without_secrets(error.detail)[:2000],
             },
             personal={"address": address},
         )

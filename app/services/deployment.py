@@ -201,6 +201,8 @@ def open_deployment(
         database.dispose()
         if isinstance(error, DatabaseUnavailable):
             raise DeploymentError(f"the database cannot be used: {error} ({database!r})") from error
+        if isinstance(error, schema.SchemaError):
+            raise DeploymentError(f"{error} ({database!r})") from error
         raise DeploymentError(str(error)) from error
     except BaseException:
         database.dispose()

@@ -15,15 +15,19 @@ def check_deployment(settings: Settings) -> None:
     """
     try:
         database = Database(settings.database_url.get_secret_value(), pool_size=1)
-        try:
-            _check(settings, database)
-        finally:
-            # The supervisor forks: no connection may be open when it does.
-            database.dispose()
-    except (schema.SchemaError, KekError) as error:
-        raise DeploymentError(str(error)) from error
     except DatabaseUnavailable as error:
         raise DeploymentError(f"the database cannot be used: {error}") from error
+    try:
+        _check(settings, database)
+    except KekError as error:
+        raise DeploymentError(str(error)) from error
+    except schema.SchemaError as error:
+        raise DeploymentError(f"{error} ({database!r})") from error
+    except DatabaseUnavailable as error:
+        raise DeploymentError(f"the database cannot be used: {error} ({database!r})") from error
+    finally:
+        # The supervisor forks: no connection may be open when it does.
+        database.dispose()
 
 
 def _check(settings: Settings, database: Database) -> None:

@@ -98,7 +98,8 @@ def check_integrity(connection: Connection) -> None:
         return
     finding = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
     if finding != "ok":
-        raise SchemaError(f"the database file is damaged: {finding}; restore it from a backup")
+        # The first line only says which database is meant.
+        raise SchemaError(f"the database file is damaged: {finding.splitlines()[-1]}; restore it from a backup")
 
 
 def database_time(connection: Connection) -> int:

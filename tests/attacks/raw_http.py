@@ -32,9 +32,10 @@ def send_raw(world: World, sent: bytes, *, half_close: bool = False, timeout_s: 
         # A server may refuse and close before it has read everything: what it said until then counts.
         with suppress(ConnectionError):
             connection.sendall(sent)
-        with suppress(ConnectionError):
-            if half_close:
+        if half_close:
+            with suppress(OSError):
                 connection.shutdown(socket.SHUT_WR)
+        with suppress(ConnectionError):
             while chunk := connection.recv(65536):
                 received += chunk
     return RawAnswer(bytes(received))

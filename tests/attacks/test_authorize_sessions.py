@@ -100,7 +100,7 @@ def test_a_transaction_without_its_own_cookie_opens_nothing(world: World, how: s
         assert_page(stranger.send_once(url, headers={"Cookie": cookie} if cookie else {}))
 
 
-@pytest.mark.parametrize("transaction", ["", "x", "0" * 24, "..", "0" * 10_000, "%27", "%C3%A9", "0" * 65], ids=range(8))
+@pytest.mark.parametrize("transaction", ["", "x", "0" * 24, "..", "0" * 10_000, "%27", "%C3%A9"], ids=range(7))
 @pytest.mark.parametrize("path", ["/authorize/resume", "/login", "/consent"])
 def test_a_made_up_transaction_opens_nothing(world: World, path: str, transaction: str) -> None:
     """Case 42."""

@@ -70,6 +70,28 @@ def second_servers() -> Iterator[dict[str, FaultWorld]]:
         node.server.stop()
 
 
+@pytest.fixture(scope="session", params=BACKENDS)
+def shared_time_machine(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FaultWorld]:
+    """A deployment of its own for tests that move the clock: rows leave it, and keys age, as the clock says.
+
+    Its server has no housekeeping, so that what happens on demand is not done by it first.
+    """
+    directory = tmp_path_factory.mktemp("time")
+    url = f"sqlite:///{directory}/tokenhouse.db"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("cluster").make_database()
+    with fault_world(directory, url, has_housekeeping=False) as world:
+        yield world
+
+
+@pytest.fixture
+def time_machine(shared_time_machine: FaultWorld) -> Iterator[FaultWorld]:
+    """That deployment, with a new witness and the right time."""
+    yield from _lend(shared_time_machine)
+
+
 def _lend(world: FaultWorld) -> Iterator[FaultWorld]:
     world.witness = Witness()
     yield world

@@ -82,7 +82,9 @@ class FaultWorld(World):
 
 
 @contextmanager
-def fault_world(directory: Path, database_url: str, *, threads: int = 8, **settings: str) -> Iterator[FaultWorld]:
+def fault_world(
+    directory: Path, database_url: str, *, threads: int = 8, has_housekeeping: bool = True, **settings: str
+) -> Iterator[FaultWorld]:
     """A new deployment with one running server, ended afterwards."""
     port = free_port()
     issuer = f"http://127.0.0.1:{port}"
@@ -91,6 +93,8 @@ def fault_world(directory: Path, database_url: str, *, threads: int = 8, **setti
     )
     faults = Faults(directory / "faults")
     faults.directory.mkdir()
+    if not has_housekeeping:
+        faults.stop_housekeeping()
     clock = MovableClock(directory / "clock")
     operator = Operator(make_deployment(environment), clock=clock)
     server = ServerProcess(

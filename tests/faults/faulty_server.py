@@ -40,6 +40,10 @@ class Faults:
         """SQLite gets no page more than it has: "database or disk is full" (SQLITE_FULL)."""
         (self.directory / "full").touch()
 
+    def stop_housekeeping(self) -> None:
+        """Servers that are started from now on have nobody who rotates, purges and looks around."""
+        (self.directory / "no_housekeeping").touch()
+
     def clear(self) -> None:
         """Everything is well again."""
         for file in self.directory.iterdir():
@@ -76,4 +80,6 @@ def build_app() -> Any:
     app = create_app(clock=MovableClock(Path(os.environ["TEST_CLOCK"])), failpoints=faults.reach)
     if app.deployment.database.is_sqlite:
         faults.limit_pages(app.deployment.database.engine)
+    if (faults.directory / "no_housekeeping").exists():
+        app.housekeeper.stop()
     return app

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.world import World
 
 METHODS = ("client_secret_basic", "client_secret_post", "none")
 SOME_SECRET = "A" * 43
-ASSERTION = {
+ASSERTION: dict[str, Any] = {
     "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
     "client_assertion": "eyJhbGciOiJub25lIn0.e30.",
 }

@@ -191,7 +191,7 @@ def test_66_another_registered_redirect_uri_is_refused_too(world: World, account
 
 def test_66_none_is_needed_where_none_was_sent(world: World, account: Account) -> None:
     resource, party = world.operator.add_resource(), world.relying_party()
-    request = {"scope": "photos.read", "resource": resource, "redirect_uri": None}
+    request: dict[str, Any] = {"scope": "photos.read", "resource": resource, "redirect_uri": None}
     code, pending = world.get_code(party, account, **request)
     assert party.exchange(code, pending, redirect_uri=None)
     code, pending = world.get_code(party, account, **request)
@@ -210,7 +210,7 @@ def lax_world(database_url: str, tmp_path: Path) -> Iterator[World]:
 def test_67_a_verifier_for_a_code_without_a_challenge_is_refused_and_spends_the_code(lax_world: World) -> None:
     world, account = lax_world, lax_world.operator.add_user()
     party = world.relying_party(policy={"security_profile": "openid"})
-    without = {"code_challenge": None, "code_challenge_method": None}
+    without: dict[str, Any] = {"code_challenge": None, "code_challenge_method": None}
     code, pending = world.get_code(party, account, **without)
     assert party.exchange(code, pending, code_verifier=None), "this client needs no PKCE"
     code, pending = world.get_code(party, account, **without)

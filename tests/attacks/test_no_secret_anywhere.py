@@ -5,6 +5,7 @@ import json
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, quote_plus, urlsplit
 
 import pytest
@@ -35,8 +36,8 @@ class Witness(Browser):
         super().__init__(world.issuer, world.server.url)
         self.secrets: set[str] = set()
 
-    def _send(self, url: str, **request: object) -> Reply:  # type: ignore[override]
-        reply = super()._send(url, **request)  # type: ignore[arg-type]
+    def _send(self, url: str, **request: Any) -> Reply:
+        reply = super()._send(url, **request)
         self.secrets |= {value for value in self.cookies.values() if value}
         for form in ("login-form", "consent-form"):
             if f'id="{form}"' in reply.text:
@@ -129,7 +130,7 @@ class Harvest:
         self.browsers.append(Witness(self.world))
         return self.browsers[-1]
 
-    def party(self, **metadata: object) -> RelyingParty:
+    def party(self, **metadata: Any) -> RelyingParty:
         party = self.world.relying_party(**metadata)
         if party.client_secret is not None:
             self.secrets |= {party.client_secret, basic(party.client_id, party.client_secret).removeprefix("Basic ")}

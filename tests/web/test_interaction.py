@@ -246,7 +246,7 @@ def test_an_alias_names_its_resource(world: World, account: Account, party: Rely
 def test_userinfo_is_a_resource_of_its_own_beside_an_api(
     world: World, account: Account, party: RelyingParty, resource: str
 ) -> None:
-    request = {"scope": f"openid email {READ}", "resource": resource}
+    request: dict[str, Any] = {"scope": f"openid email {READ}", "resource": resource}
     api = world.get_tokens(party, account, **request)
     assert (api.claims["aud"], api.claims["scope"]) == (resource, READ)
     assert api.id_claims["email"].startswith(account.username), "no access token fetches it, so the ID token has it"

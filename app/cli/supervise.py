@@ -38,6 +38,7 @@ DRAIN_S: Final = 30
 # Past this, whatever still lives is killed and the supervisor goes too.
 _GIVE_UP_S: Final = DRAIN_S + 3
 _REMIND_EVERY_S: Final = 0.5
+_START_WITHIN_S: Final = 2.0
 _MAX_HEAD_BYTES: Final = 65_536
 _MAX_CONNECTIONS: Final = 1024
 _KEPT_VARIABLES: Final = frozenset(
@@ -98,13 +99,13 @@ def build_app(settings: Settings) -> WsgiApp:
 
 def run(listening: Listening, build: Callable[[], WsgiApp]) -> int:
     """Serve what `build` makes in each worker; the exit status. The environment is gone afterwards."""
-    check_address_is_free(listening.host, listening.port)
+    address = find_free_address(listening.host, listening.port)
     # Before the first worker: Granian copies the environment into every request's environ, where a variable would be
     # readable by everything that handles requests, and one named HTTP_PROXY would even pass for a header.
     reduce_environment(os.environ)
-    server = _make_server(listening)
-    scheme = "https" if listening.tls_cert is not None else "http"
-    _log.info("serving", url=f"{scheme}://{listening.host}:{listening.port}", workers=listening.workers)
+    server = _make_server(listening, address)
+    scheme, shown = "https" if listening.tls_cert else "http", f"[{address}]" if ":" in address else address
+    _log.info("serving", url=f"{scheme}://{shown}:{listening.port}", workers=listening.workers)
     try:
         server.serve(target_loader=functools.partial(_load, build, os.getpid()), wrap_loader=False)
     except SystemExit as leaving:
@@ -148,18 +149,21 @@ def check_environment(settings: Settings, environ: Mapping[str, str]) -> None:
         )
 
 
-def check_address_is_free(host: str, port: int) -> None:
-    """Raises `CannotServe` where somebody listens already.
+def find_free_address(host: str, port: int) -> str:
+    """The IP address of `host`, IPv4 where there are both. Raises `CannotServe` where somebody listens already.
 
     Granian's workers share their port (SO_REUSEPORT), so a second server would otherwise share it silently.
     """
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        family, kind, protocol, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
-    except OSError as error:
-        raise CannotServe(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a host's name"
+        raise CannotServe(f"cannot listen on {host}:{port}: {reason}") from error
+    return str(address[0])
 
 
 def reduce_environment(environ: MutableMapping[str, str]) -> None:
@@ -203,11 +207,11 @@ class _Supervisor(MPServer):
         os._exit(1)
 
 
-def _make_server(listening: Listening) -> _Supervisor:
+def _make_server(listening: Listening, address: str) -> _Supervisor:
     has_tls = listening.tls_cert is not None
     return _Supervisor(
         target="app.factory:create_app",
-        address=listening.host,
+        address=address,
         port=listening.port,
         interface=Interfaces.WSGI,
         workers=listening.workers,
@@ -224,7 +228,8 @@ def _make_server(listening: Listening) -> _Supervisor:
         ssl_key=listening.tls_key if has_tls else None,
         ssl_protocol_min=SSLProtocols.tls12,
         respawn_failed_workers=True,
-        respawn_interval=0.1,
+        # SIGHUP replaces the workers one by one (a new certificate is read then): the new one must be up by now.
+        respawn_interval=_START_WITHIN_S,
         workers_kill_timeout=DRAIN_S,
     )
 
@@ -260,6 +265,7 @@ def _load(build: Callable[[], WsgiApp], supervisor_pid: int) -> WsgiApp:
     if hasattr(os, "setpgrp"):
         os.setpgrp()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     reduce_environment(os.environ)
     threading.Thread(target=_leave_with_supervisor, args=(supervisor_pid,), name="orphan watch", daemon=True).start()
     try:

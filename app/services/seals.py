@@ -60,6 +60,10 @@ def make_kek(keys_dir: Path) -> Kek:
             file.write(_HEADER + base64.urlsafe_b64encode(key).decode() + "\n")
             file.flush()
             os.fsync(file.fileno())
+        # The file's name too must survive a power loss: the database is about to depend on it.
+        directory = os.open(keys_dir, os.O_RDONLY)
+        os.fsync(directory)
+        os.close(directory)
     except OSError as error:
         raise KekError(f"{path}: the key-encryption key cannot be written: {error.strerror}") from error
     return Kek(key, _fingerprint(key))

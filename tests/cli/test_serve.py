@@ -114,6 +114,14 @@ def test_a_second_server_on_the_same_port_is_refused(command_line: CommandLine, 
         assert server.answers()
 
 
+@pytest.mark.parametrize(("host", "shown"), [("localhost", "127.0.0.1"), ("0.0.0.0", "0.0.0.0")])  # noqa: S104
+def test_the_server_listens_by_name_and_on_every_address(
+    command_line: CommandLine, tmp_path: Path, host: str, shown: str
+) -> None:
+    with serving(command_line.environment, tmp_path, "--host", host) as server:
+        assert f'"url":"http://{shown}:{server.port}"' in server.log_text()
+
+
 def test_no_setting_is_in_a_workers_environment(command_line: CommandLine, tmp_path: Path) -> None:
     with serving(command_line.environment, tmp_path) as server:
         assert "TOKENHOUSE_" not in server.get("/metrics")[1].decode()

@@ -112,6 +112,20 @@ def test_a_worker_that_was_killed_is_replaced(tmp_path: Path) -> None:
         assert len(server.workers()) == 1
 
 
+def test_sighup_replaces_the_workers_without_a_gap(tmp_path: Path) -> None:
+    with blocking(tmp_path) as server:
+        before = {worker.pid for worker in server.workers()}
+        server.process.send_signal(signal.SIGHUP)
+
+        def only_new_ones() -> bool:
+            assert server.answers()
+            return not before & {worker.pid for worker in server.workers()}
+
+        server.wait_until(only_new_ones)
+        server.process.terminate()
+        assert server.process.wait(timeout=10) == 0
+
+
 def test_workers_leave_when_their_supervisor_was_killed(tmp_path: Path) -> None:
     with blocking(tmp_path, workers=2) as server:
         processes = server.workers()

@@ -4,6 +4,7 @@ Everything that the database holds is written in one transaction, so an `init` t
 key-encryption key, which is a file and comes first, is then taken up if it is whole. Nothing else makes that key.
 """
 
+import os
 from dataclasses import dataclass, replace
 
 from app.services.clock import Clock, system_clock
@@ -97,7 +98,8 @@ def _check_is_new(database: Database) -> None:
 
 
 def _take_up_or_make_kek(settings: Settings) -> Kek:
-    if kek_path(settings.keys_dir).exists():
+    # lexists: where the directory may not be looked into there is nothing to take up, and the making tells the reason.
+    if os.path.lexists(kek_path(settings.keys_dir)):
         return read_kek(settings.keys_dir)
     return make_kek(settings.keys_dir)
 

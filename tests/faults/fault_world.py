@@ -1,5 +1,6 @@
 """A deployment to do harm to: its servers, its faults, and the witness of what the clients were told."""
 
+import copy
 import http.client
 import threading
 from collections.abc import Iterator
@@ -56,6 +57,12 @@ class FaultWorld(World):
         """The same deployment, to be served by a second process of its own; not started yet."""
         server = replace(self.server, port=free_port(), log_path=self.server.log_path.with_suffix(".2"), process=None)
         return replace(self, server=server)
+
+    def reached_by(self, party: RelyingParty) -> RelyingParty:
+        """The same client, sending its requests to this node."""
+        here = copy.copy(party)
+        here.server_url = self.url
+        return here
 
     def restart(self) -> None:
         """Start anew what was killed, without the fault that killed it."""

@@ -161,7 +161,7 @@ def check_ended_tokens_are_refused(world: FaultWorld, nodes: Sequence[FaultWorld
 def check_live_tokens_can_be_verified(world: FaultWorld, nodes: Sequence[FaultWorld]) -> None:
     """Every node publishes one and the same key set, and it has the key of every token that lives."""
     now_s = world.clock() / 1000
-    kids = {_kid(token) for token in issued_tokens(world) if read_jwt(token)["exp"] > now_s}
+    kids = {kid_of(token) for token in issued_tokens(world) if read_jwt(token)["exp"] > now_s}
     with world.operator.deployment.database.reading() as connection:
         published = signing_keys.c.state != "removed"
         expected = {row[0] for row in connection.execute(select(signing_keys.c.kid).where(published))}
@@ -200,6 +200,14 @@ def published_kids(world: FaultWorld) -> set[str]:
     return {key["kid"] for key in send(f"{world.url}/jwks").json()["keys"]}
 
 
+def active_kid(world: FaultWorld, alg: str = "ES256") -> str:
+    """The key that signs, as the database has it."""
+    active = (signing_keys.c.alg == alg) & (signing_keys.c.state == "active")
+    with world.operator.deployment.database.reading() as connection:
+        kid: str = connection.execute(select(signing_keys.c.kid).where(active)).scalar_one()
+    return kid
+
+
 def _is_good(reply: Reply | None) -> bool:
     return reply is not None and reply.status == 200
 
@@ -229,7 +237,8 @@ def _userinfo(node: FaultWorld, token: str) -> Reply:
     return send(f"{node.url}/userinfo", headers={"Authorization": f"Bearer {token}"})
 
 
-def _kid(token: str) -> str:
+def kid_of(token: str) -> str:
+    """The key that signed a token, as its header says."""
     header = token.split(".")[0]
     kid: str = json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))["kid"]
     return kid

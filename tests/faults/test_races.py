@@ -14,7 +14,6 @@ from app.services.manage_users import disable_user
 from app.storage.tables import audit_events
 from tests.actors.browser import Browser, find_form
 from tests.actors.http import Reply
-from tests.actors.relying_party import RelyingParty
 from tests.faults.fault_world import FaultWorld
 from tests.faults.invariants import check_invariants
 
@@ -34,18 +33,11 @@ def all_at_once(tries: Sequence[Callable[[], T]]) -> list[T]:
         return list(pool.map(go, tries))
 
 
-def same_party_at(party: RelyingParty, node: FaultWorld) -> RelyingParty:
-    """The same client, sending its requests to another node."""
-    elsewhere = object.__new__(RelyingParty)
-    elsewhere.__dict__.update(party.__dict__, server_url=node.url)
-    return elsewhere
-
-
 def race_for_one_code(nodes: Sequence[FaultWorld]) -> list[Reply | None]:
     world = nodes[0]
     party, account = world.relying_party(), world.operator.add_user()
     code, pending = world.get_code(party, account)
-    parties = [same_party_at(party, nodes[number % len(nodes)]) for number in range(EXCHANGES_AT_ONCE)]
+    parties = [nodes[number % len(nodes)].reached_by(party) for number in range(EXCHANGES_AT_ONCE)]
     return all_at_once([functools.partial(world.witness.exchange, party, code, pending) for party in parties])
 
 
@@ -86,7 +78,7 @@ def test_two_exchanges_of_different_codes_do_not_get_in_each_others_way(
 ) -> None:
     party, account, browser = faulty.relying_party(), faulty.operator.add_user(), faulty.browser()
     codes = [faulty.get_code(party, account, browser=browser) for _ in range(8)]
-    parties = [same_party_at(party, (faulty, other_node)[number % 2]) for number in range(8)]
+    parties = [(faulty, other_node)[number % 2].reached_by(party) for number in range(8)]
     replies = all_at_once(
         [
             functools.partial(faulty.witness.exchange, party, code, pending)
@@ -137,7 +129,7 @@ def test_a_person_disabled_while_their_codes_are_exchanged_keeps_no_living_token
 ) -> None:
     party, account, browser = faulty.relying_party(), faulty.operator.add_user(), faulty.browser()
     codes = [faulty.get_code(party, account, browser=browser) for _ in range(6)]
-    parties = [same_party_at(party, (faulty, other_node)[number % 2]) for number in range(6)]
+    parties = [(faulty, other_node)[number % 2].reached_by(party) for number in range(6)]
     exchanges = [
         functools.partial(faulty.witness.exchange, party, code, pending)
         for party, (code, pending) in zip(parties, codes, strict=True)

@@ -18,11 +18,13 @@ from app.settings import Settings
 from app.specs.rfc8414_metadata import well_known_paths
 
 # Documentation addresses (RFC 5737): nobody has them.
-_SPOOFED_ADDRESSES: Final = ("192.0.2.77", "198.51.100.77", "203.0.113.77")
+_SPOOFED_ADDRESSES: Final = ("192.0.2.77", "198.51.100.77", "203.0.113.77", "192.0.2.78")
 _SPOOFED: Final = {
     "X-Forwarded-For": _SPOOFED_ADDRESSES[0],
     "X-Real-IP": _SPOOFED_ADDRESSES[1],
     "Forwarded": f"for={_SPOOFED_ADDRESSES[2]};proto=http;host=spoofed.example",
+    # WSGI gives this the same name as the proxy's own header, and some proxies let it pass.
+    "X_Forwarded_For": _SPOOFED_ADDRESSES[3],
     "X-Forwarded-Host": "spoofed.example",
     "X-Forwarded-Proto": "gopher",
     "X-Forwarded-Port": "1",
@@ -159,7 +161,7 @@ def _probe_address(deployment: Deployment, server: ServerProbe) -> Finding:
         return error(
             check,
             f"the server believed a caller that claimed to be {believed}: the proxy must set X-Forwarded-For to the "
-            "address it sees, not add to what the caller sent",
+            "address it sees, not add to what the caller sent, and pass on no header with underscores in its name",
         )
     return ok(check, f"the server saw {believed}, whatever the caller claimed")
 

@@ -15,10 +15,15 @@ from tests.databases import on_both_databases
 
 
 class Proxy(http.server.BaseHTTPRequestHandler):
-    """A reverse proxy on this machine. `is_careless`: what the caller sent is passed on, and added to."""
+    """A reverse proxy on this machine.
+
+    `adds`: what the caller sent is passed on, and added to. `passes_underscores`: so is a header that WSGI cannot tell
+    from the proxy's own.
+    """
 
     upstream_port: ClassVar[int] = 0
-    is_careless: ClassVar[bool] = False
+    adds: ClassVar[bool] = False
+    passes_underscores: ClassVar[bool] = False
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
@@ -29,8 +34,12 @@ class Proxy(http.server.BaseHTTPRequestHandler):
 
     def _forward(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        headers = {name: value for name, value in self.headers.items() if name.lower() != "x-forwarded-for"}
-        claimed = [self.headers["X-Forwarded-For"]] if self.is_careless and self.headers["X-Forwarded-For"] else []
+        headers = {
+            name: value
+            for name, value in self.headers.items()
+            if name.lower() != "x-forwarded-for" and (self.passes_underscores or "_" not in name)
+        }
+        claimed = [self.headers["X-Forwarded-For"]] if self.adds and self.headers["X-Forwarded-For"] else []
         headers["X-Forwarded-For"] = ", ".join([*claimed, self.client_address[0]])
         connection = http.client.HTTPConnection("127.0.0.1", self.upstream_port, timeout=10)
         connection.request(self.command, self.path, body, headers)
@@ -50,8 +59,8 @@ class Proxy(http.server.BaseHTTPRequestHandler):
 
 
 @contextmanager
-def proxy(upstream_port: int, *, is_careless: bool) -> Iterator[str]:
-    handler = type("Handler", (Proxy,), {"upstream_port": upstream_port, "is_careless": is_careless})
+def proxy(upstream_port: int, **carelessness: bool) -> Iterator[str]:
+    handler = type("Handler", (Proxy,), {"upstream_port": upstream_port, **carelessness})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -80,15 +89,19 @@ def test_a_server_that_is_reached_directly_believes_no_forwarded_header(
     assert statuses["spoofed headers"] == "ok"
 
 
-@pytest.mark.parametrize("is_careless", [False, True], ids=["a proxy that overwrites", "a proxy that adds"])
+@pytest.mark.parametrize(
+    "carelessness",
+    [{}, {"adds": True}, {"passes_underscores": True}],
+    ids=["a proxy that overwrites", "a proxy that adds", "a proxy that passes underscores on"],
+)
 def test_the_doctor_tells_a_proxy_that_passes_lies_on(
-    command_line: CommandLine, tmp_path: Path, is_careless: bool
+    command_line: CommandLine, tmp_path: Path, carelessness: dict[str, bool]
 ) -> None:
     trusting = {**command_line.environment, "TOKENHOUSE_TRUSTED_PROXIES": "127.0.0.0/8"}
-    with serving(trusting, tmp_path) as server, proxy(server.port, is_careless=is_careless) as url:
+    with serving(trusting, tmp_path) as server, proxy(server.port, **carelessness) as url:
         code, statuses = examine(CommandLine(trusting), url)
-    assert code == (1 if is_careless else 0)
-    assert statuses["caller's address"] == ("error" if is_careless else "ok")
+    assert code == (1 if carelessness else 0)
+    assert statuses["caller's address"] == ("error" if carelessness else "ok")
 
 
 def test_another_deployments_server_is_noticed(command_line: CommandLine, tmp_path: Path) -> None:

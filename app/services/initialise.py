@@ -53,9 +53,10 @@ def initialise(
     log = LogLines()
     try:
         _check_is_new(database)
+        # Before the tables: where no key can be written nothing is left half made.
+        kek = _take_up_or_make_kek(settings)
         migrate.upgrade(database)
         parameters = argon2 or calibrate()
-        kek = _take_up_or_make_kek(settings)
         password_hash = None if admin is None else hash_new_password(parameters, admin)
 
         def work(connection: Connection) -> str | None:
@@ -95,6 +96,8 @@ def _check_is_new(database: Database) -> None:
         state = schema.read_state(connection)
         if state.is_served and find_deployment(connection) is not None:
             raise _already()
+        if state.state in ("newer", "foreign"):
+            raise schema.SchemaError(state.explain())
 
 
 def _take_up_or_make_kek(settings: Settings) -> Kek:

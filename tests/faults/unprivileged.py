@@ -21,6 +21,7 @@ def import_everything() -> None:
     for module in pkgutil.walk_packages(app.__path__, "app."):
         if not module.name.startswith("app.verifier"):
             importlib.import_module(module.name)
+    importlib.import_module("encodings.ascii")
 
 
 def become_nobody() -> None:

@@ -1,4 +1,4 @@
-"""What a thief carries off: every value of a dumped database or of a log, in each shape in which it could be presented."""
+"""A thief's loot: every value of a dumped database or of a log, in each shape in which it could be presented."""
 
 import base64
 import json

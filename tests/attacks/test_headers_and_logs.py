@@ -32,17 +32,16 @@ def proxied_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         )
 
 
-def log_lines(world: World) -> list[dict[str, object]]:
-    """The server's own log lines so far. Fails on a line that is not one JSON object."""
-    lines = world.server.log_text().splitlines()
-    return [json.loads(line) for line in lines if not line.startswith(("[INFO]", "[WARNING]", "20"))]
+def log_lines(world: World, *, about: str) -> list[dict[str, object]]:
+    """The log lines so far that hold a word. Fails on one that is not one JSON object."""
+    return [json.loads(line) for line in world.server.log_text().splitlines() if about in line]
 
 
 def logged_peer(world: World, marker: str) -> object:
     """The peer that the access log names for the one request to `/marker`."""
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
-        for line in log_lines(world):
+        for line in log_lines(world, about=marker):
             if line.get("path") == f"/{marker}":
                 return line["peer"]
     raise AssertionError(f"no log line for /{marker}")
@@ -293,17 +292,15 @@ def test_markup_is_text_on_every_page(world: World) -> None:
     assert reply.body == b""
 
 
-@pytest.mark.parametrize("name", ["client_id", "redirect_uri", "state", "error", "error_description", "transaction"])
 @pytest.mark.parametrize("path", ["/authorize", "/login", "/consent", "/authorize/resume", "/nowhere", "/"])
 @pytest.mark.parametrize("value", ["%3Cscript%3E", "javascript:alert(1)", "{{7*7}}", "%22%3E%3Cimg%20src=x%3E"])
-def test_a_page_never_repeats_what_a_query_holds(world: World, path: str, name: str, value: str) -> None:
+def test_a_page_never_repeats_what_a_query_holds(world: World, path: str, value: str) -> None:
     """Case 11."""
-    reply = send(f"{world.url}{path}?{name}={value}")
-    assert reply.headers["content-type"] == "text/html; charset=utf-8"
-    assert "javascript:" not in reply.text
-    assert "<script" not in reply.text
-    assert "<img" not in reply.text
-    assert "{{7*7}}" not in reply.text and ">49<" not in reply.text  # noqa: PT018
+    for name in ("client_id", "redirect_uri", "state", "error", "error_description", "transaction"):
+        reply = send(f"{world.url}{path}?{name}={value}")
+        assert reply.headers["content-type"] == "text/html; charset=utf-8"
+        for repeated in ("javascript:", "<script", "<img", "{{7*7}}", ">49<"):
+            assert repeated not in reply.text, name
 
 
 @pytest.mark.parametrize("name", ["grant_type", "client_id", "code", "resource"])
@@ -344,7 +341,7 @@ def test_no_value_forges_a_log_line(world: World, where: str) -> None:
     logged_peer(world, f"{marker}-end")
     text = world.server.log_text()
     assert text.partition(marker)[2].isascii()
-    assert not [line for line in log_lines(world) if line.get("event") == "forged"]
+    assert not [line for line in log_lines(world, about="forged") if line.get("event") == "forged"]
     assert "\x1b" not in text and "\x00" not in text  # noqa: PT018
 
 

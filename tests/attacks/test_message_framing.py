@@ -106,14 +106,16 @@ def test_the_host_that_a_request_names_decides_nothing(world: World, target: byt
     assert b"<script" not in answer.received
 
 
-@pytest.mark.parametrize(
-    "target", [b"*", b"evil", b"evil:80", b"", b"#", b"?", b"/%", b"/%zz", b"/%ff", b"/\xff", b"/\xe2\x82\xac"]
-)
+TARGETS = (b"*", b"evil", b"evil:80", b"", b"#", b"?", b"/%", b"/%zz", b"/%ff", b"/\xff", b"/\xe2\x82\xac")
+
+
 @pytest.mark.parametrize(
     "method", [b"GET", b"POST", b"OPTIONS", b"CONNECT", b"TRACE", b"get", b"FOO", b"G\x00T", b"PROPFIND"]
 )
-def test_an_odd_method_or_target_is_refused_in_peace(world: World, method: bytes, target: bytes) -> None:
+def test_an_odd_method_or_target_is_refused_in_peace(world: World, method: bytes) -> None:
     """Case 15: never a 5xx; a method that nobody knows is no failure of ours."""
-    answer = send_raw(world, method + b" " + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-    assert 400 <= answer.status < 500 or answer.statuses == [] or method == b"GET"
-    assert answer.status < 500
+    for target in TARGETS:
+        answer = send_raw(world, method + b" " + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert answer.status < 500, target
+        # By GET a target without a path is the home page's.
+        assert answer.statuses == [] or answer.status >= 400 or method == b"GET", target

@@ -51,13 +51,13 @@ def refused_everywhere(world: World, party: RelyingParty, **changes: object) -> 
 # ----- 17 and 18 -----
 
 
-@pytest.mark.parametrize("distraction", DISTRACTIONS.values(), ids=DISTRACTIONS.keys())
 @pytest.mark.parametrize("client_id", ["unknown", None, "", "x" * 5000, "' OR 1=1 --", "ünïcode", " "])
-def test_an_unknown_client_gets_no_redirect(world: World, client_id: str | None, distraction: dict[str, str]) -> None:
+def test_an_unknown_client_gets_no_redirect_whatever_else_is_wrong(world: World, client_id: str | None) -> None:
     """Case 17."""
     party = world.relying_party()
     with nothing_changes(world):
-        assert_page(ask(world, party, client_id=client_id, **distraction))
+        for distraction in DISTRACTIONS.values():
+            assert_page(ask(world, party, client_id=client_id, **distraction))
 
 
 def test_a_client_id_in_another_case_or_with_spaces_is_unknown(world: World) -> None:
@@ -174,17 +174,18 @@ def test_what_is_not_the_registered_redirect_uri_to_the_letter_is_refused(world:
 
 
 @pytest.mark.parametrize("control", ["%09", "%0a", "%0d", "%00", "%0d%0a", "%1f", "%7f", "%c2%a0", "%e2%80%a8"])
-@pytest.mark.parametrize(
-    "place",
-    ["{}https://rp.example/cb", "https://rp{}.example/cb", "https://rp.example/cb{}", "ht{}tps://rp.example/cb"],
-)
-def test_control_characters_in_a_redirect_uri_are_not_stripped(world: World, control: str, place: str) -> None:
+def test_control_characters_in_a_redirect_uri_are_not_stripped(world: World, control: str) -> None:
     """Case 21: parsers of URLs drop tabs and newlines; here nothing is dropped."""
-    party = world.relying_party(redirect_uris=[CALLBACK])
-    url = party.begin(redirect_uri=None).url.removeprefix(world.issuer)
-    before, after = (quote(part, safe="") for part in place.split("{}"))
+    url = world.relying_party(redirect_uris=[CALLBACK]).begin(redirect_uri=None).url.removeprefix(world.issuer)
     with nothing_changes(world):
-        assert_page(send(f"{world.url}{url}&redirect_uri={before}{control}{after}"))
+        for before, after in (
+            ("", CALLBACK),
+            ("https://rp", ".example/cb"),
+            (CALLBACK, ""),
+            ("ht", "tps://rp.example/cb"),
+        ):
+            redirect_uri = quote(before, safe="") + control + quote(after, safe="")
+            assert_page(send(f"{world.url}{url}&redirect_uri={redirect_uri}"))
 
 
 @pytest.mark.parametrize(
@@ -231,20 +232,28 @@ def test_a_loopback_literal_may_come_with_any_port(world: World, registered: str
     assert party.exchange(code, pending).claims["sub"] == account.sub
 
 
+OTHER_RESTS = (
+    *(":8080/cb/", ":8080/CB", ":8080/cb?x=1", ":8080/cb?", ":8080/cb#", ":8080", ":8080/", ":0/cb"),
+    *(":/cb", ":080/cb", ":65536/cb", ":99999/cb", ":-1/cb", ":+80/cb", ":8080 /cb", ":80a/cb", ":٨٠/cb", ":8080//cb"),
+    *(
+        ":8080/./cb",
+        "./cb",
+        ":8080@evil.example/cb",
+        "@evil.example/cb",
+        ".evil.example/cb",
+        ":8080\\@evil.example/cb",
+        ":80:80/cb",
+    ),
+)
+
+
 @pytest.mark.parametrize(("registered", "origin"), LOOPBACK)
-@pytest.mark.parametrize(
-    "rest",
-    [":8080/cb/", ":8080/CB", ":8080/cb?x=1", ":8080/cb?", ":8080/cb#", ":8080", ":8080/", ":0/cb", ":/cb",
-     ":080/cb",
-     ":65536/cb", ":99999/cb", ":-1/cb", ":+80/cb", ":8080 /cb", ":80a/cb", ":٨٠/cb", ":8080//cb",
-     ":8080/./cb", "./cb",
-     ":8080@evil.example/cb", "@evil.example/cb", ".evil.example/cb", ":8080\\@evil.example/cb", ":80:80/cb"],
-)  # fmt: skip
-def test_path_and_query_of_a_loopback_redirect_stay_exact(
-    world: World, registered: str, origin: str, rest: str
-) -> None:
-    """Case 23."""
-    refused_everywhere(world, world.relying_party(redirect_uris=[registered]), redirect_uri=f"{origin}{rest}")
+def test_the_rest_of_a_loopback_redirect_stays_exact(world: World, registered: str, origin: str) -> None:
+    """Case 23: path, query, fragment, and a port that is one."""
+    party = world.relying_party(redirect_uris=[registered])
+    with nothing_changes(world):
+        for rest in OTHER_RESTS:
+            assert_page(ask(world, party, redirect_uri=origin + rest))
 
 
 HOSTS = ["127.0.0.1", "[::1]", "localhost"]

@@ -140,32 +140,23 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("hostile", HOSTILE.values(), ids=HOSTILE.keys())
-@pytest.mark.parametrize(
-    "name",
-    [
-        "redirect_uri",
-        "scope",
-        "resource",
-        "login_hint",
-        "ui_locales",
-        "prompt",
-        "max_age",
-        "code_challenge",
-        "acr_values",
-    ],
+HOSTILE_PARAMETERS = (
+    *("redirect_uri", "scope", "resource", "login_hint", "ui_locales"),
+    *("prompt", "max_age", "code_challenge", "acr_values"),
 )
-def test_a_hostile_value_is_read_in_linear_time(world: World, name: str, hostile: str) -> None:
-    """Case 14: 50 KB that backtracking would never finish, in less than 20 ms of the server's CPU."""
+
+
+@pytest.mark.parametrize("hostile", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_hostile_value_is_read_in_linear_time(world: World, hostile: str) -> None:
+    """Case 14: 50 KB that backtracking would never finish, in less than 20 ms of the server's CPU each."""
     assert world.server.process is not None
-    party = world.relying_party()
-    rest = urlencode({other: value for other, value in party.begin().parameters.items() if other != name})
-    body = f"{rest}&{name}={hostile}".encode()
+    good = world.relying_party().begin().parameters
     before = cpu_seconds(world.server.process.pid)
-    for _ in range(5):
-        reply = post(world, "/authorize", headers={"Content-Type": FORM}, body=body)
-        assert reply.status in (303, 400)
-    assert (cpu_seconds(world.server.process.pid) - before) / 5 <= 0.02
+    for name in HOSTILE_PARAMETERS:
+        rest = urlencode({other: value for other, value in good.items() if other != name})
+        body = f"{rest}&{name}={hostile}".encode()
+        assert post(world, "/authorize", headers={"Content-Type": FORM}, body=body).status in (303, 400), name
+    assert (cpu_seconds(world.server.process.pid) - before) / len(HOSTILE_PARAMETERS) <= 0.02
 
 
 @pytest.mark.parametrize("hostile", HOSTILE.values(), ids=HOSTILE.keys())

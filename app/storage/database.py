@@ -128,8 +128,8 @@ def _translated_errors() -> Iterator[None]:
 def _raise_translated(driver_error: BaseException | None, error: Exception) -> NoReturn:
     if getattr(driver_error, "sqlstate", None) in _RETRIED_SQLSTATES:
         raise _TransactionConflict from error
-    if isinstance(driver_error, sqlite3.ProgrammingError | psycopg.ProgrammingError):
-        # A statement that is wrong is our bug, not the database's state.
+    if isinstance(driver_error, sqlite3.ProgrammingError | psycopg.ProgrammingError | psycopg.DataError):
+        # A statement that is wrong, or a value that no column can hold, is our bug and not the database's state.
         raise error
     raise DatabaseUnavailable(type(driver_error).__name__ if driver_error is not None else "unknown") from error
 

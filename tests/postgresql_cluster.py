@@ -25,7 +25,8 @@ from psycopg import sql
 from tests.databases import NO_POSTGRESQL
 from tests.server import free_port
 
-MAX_CONNECTIONS = 24
+# Enough for two deployments with two servers each.
+MAX_CONNECTIONS = 80
 _ROLE = "tokenhouse"
 
 

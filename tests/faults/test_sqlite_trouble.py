@@ -245,7 +245,7 @@ def check_copy(told: FaultWorld, file: Path) -> None:
             invariants.check_one_set_of_tokens_per_code(connection, told)
             invariants.check_answers_are_in_the_database(connection, told)
             invariants.check_nothing_is_granted_in_part(connection)
-            invariants.check_audit_trail(connection)
+            invariants.check_audit_trail(connection, told)
             invariants.check_keys(connection)
     finally:
         deployment.close()

@@ -4,7 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete
 
+from app.storage.database import Database
+from app.storage.tables import login_throttle
 from tests.clock import MovableClock
 from tests.databases import BACKENDS, fresh_database_url
 from tests.deployments import Operator, make_deployment, make_environment
@@ -25,6 +28,13 @@ def world(shared_world: World) -> Iterator[World]:
     """The shared server, with the clock set right afterwards."""
     yield shared_world
     shared_world.clock.reset()
+    # Every test comes from one address: what one of them did wrong must not keep the next one from logging in.
+    forget_failed_logins(shared_world.operator.deployment.database)
+
+
+def forget_failed_logins(database: Database) -> None:
+    """As if the window of throttling had passed."""
+    database.transact(lambda connection: connection.execute(delete(login_throttle)))
 
 
 def run_world(

@@ -1,11 +1,15 @@
-"""Waiting for what a running server does on its own: bounded, and looked at often."""
+"""Waiting for what a running server does on its own: bounded, and looked at often.
+
+The bounds are generous, because two busy cores serve every test at once: what is promised within a second is measured
+by the benchmarks, and here it must come at all.
+"""
 
 import threading
 import time
 from collections.abc import Callable
 
 
-def wait_until(holds: Callable[[], bool], *, within_s: float = 5) -> float:
+def wait_until(holds: Callable[[], bool], *, within_s: float = 15) -> float:
     """Seconds until `holds()` was true; fails when it is not within the bound."""
     began = time.monotonic()
     pause = threading.Event()

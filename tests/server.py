@@ -120,8 +120,9 @@ class ServerProcess:
             self.process = None
 
     def log_text(self) -> str:
-        """Everything that it has written so far."""
-        return self.log_path.read_text(errors="replace")
+        """Every whole line that it has written so far; the one that it is writing comes with the next look."""
+        text = self.log_path.read_text(errors="replace")
+        return text[: text.rfind("\n") + 1]
 
     def _wait_until_it_answers(self) -> None:
         deadline = time.monotonic() + _START_S

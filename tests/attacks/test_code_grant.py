@@ -310,7 +310,7 @@ def test_70_a_client_that_was_disabled_meanwhile_gets_nothing(world: World, acco
     first = party.try_exchange(code, pending)
     assert first.status == 400
     assert first.json()["error"] in {"unauthorized_client", "invalid_grant"}
-    wait_until(lambda: party.try_exchange(code, pending).json()["error"] == "unauthorized_client", within_s=1.5)
+    wait_until(lambda: party.try_exchange(code, pending).json()["error"] == "unauthorized_client")
 
 
 def test_70_a_code_sent_to_a_redirect_uri_that_was_deregistered_meanwhile_is_refused(
@@ -319,7 +319,8 @@ def test_70_a_code_sent_to_a_redirect_uri_that_was_deregistered_meanwhile_is_ref
     party = world.relying_party()
     code, pending = world.get_code(party, account)
     _change_metadata(world, party, redirect_uris=["https://elsewhere.example/callback"])
-    wait_until(lambda: party.try_exchange(code, pending).status == 400, within_s=0.1)
+    # The server has noticed once it no longer sends anybody there.
+    wait_until(lambda: world.browser().get(party.begin().url).status == 400)
     assert_invalid_grant(party.try_exchange(code, pending))
 
 

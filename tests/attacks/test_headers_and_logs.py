@@ -39,7 +39,7 @@ def log_lines(world: World, *, about: str) -> list[dict[str, object]]:
 
 def logged_peer(world: World, marker: str) -> object:
     """The peer that the access log names for the one request to `/marker`."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 15
     while time.monotonic() < deadline:
         for line in log_lines(world, about=marker):
             if line.get("path") == f"/{marker}":

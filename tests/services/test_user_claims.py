@@ -69,7 +69,7 @@ def test_what_has_not_the_shape_of_an_address_is_refused(email: str) -> None:
 
 
 def test_a_long_almost_address_is_judged_at_once() -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     with pytest.raises(Refusal):
         check_email("a@" * 50_000)
-    assert time.perf_counter() - began < 0.02
+    assert time.thread_time() - began < 0.02

@@ -114,6 +114,24 @@ class InvalidTarget(ProtocolError):
     error = "invalid_target"
 
 
+class InvalidAuthorizationDetails(ProtocolError):
+    """RFC 9396 section 5."""
+
+    error = "invalid_authorization_details"
+
+
+class InvalidDpopProof(ProtocolError):
+    """RFC 9449 section 5; a protected resource answers it with 401 (section 7.1)."""
+
+    error = "invalid_dpop_proof"
+
+
+class UseDpopNonce(ProtocolError):
+    """RFC 9449 section 8, and 9 at a protected resource (401); the caller adds `DPoP-Nonce`."""
+
+    error = "use_dpop_nonce"
+
+
 class LoginRequired(ProtocolError):
     """OpenID Connect Core 3.1.2.6."""
 
@@ -168,6 +186,13 @@ class InsufficientScope(ProtocolError):
 
     error = "insufficient_scope"
     status = 403
+
+
+class InsufficientUserAuthentication(ProtocolError):
+    """RFC 9470 section 3: the login behind the token is too weak or too long ago; the caller names what would do."""
+
+    error = "insufficient_user_authentication"
+    status = 401
 
 
 class InvalidClientMetadata(ProtocolError):

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from werkzeug.http import parse_dict_header
 
 from app.specs.protocol_error import InsufficientScope, InvalidRequest, InvalidToken
-from app.specs.rfc6750_bearer import challenge, parse_bearer
+from app.specs.rfc6750_bearer import challenge, parse_bearer, parse_presented_token
 
 
 @pytest.mark.requirement("RFC 6750", "2.1", "Authorization: Bearer b64token")
@@ -96,3 +96,17 @@ def test_a_challenge_reads_back_as_what_was_meant(description: str, scope: str) 
     parsed = parse_dict_header(header.removeprefix("Bearer "))
     assert parsed.keys() == {"realm", "error", "scope"} | ({"error_description"} if description else set())
     assert parsed["error"] == "invalid_token"
+
+
+@pytest.mark.requirement("RFC 9449", "7.1", "Authorization: DPoP token68")
+def test_a_presented_token_keeps_its_scheme_and_not_its_text_in_the_log() -> None:
+    for header, scheme in (("Bearer abc", "Bearer"), ("dpop abc", "DPoP"), ("DPOP  abc", "DPoP")):
+        presented = parse_presented_token(header)
+        assert presented is not None
+        assert (presented.scheme, presented.unverified_token) == (scheme, "abc")
+        assert "abc" not in repr(presented)
+    for other in (None, "", "Basic YTpi", "DPoPabc", "abc", "Digest DPoP abc"):
+        assert parse_presented_token(other) is None
+    for malformed in ("DPoP", "DPoP a b", "DPoP a, DPoP b", "DPoP a,Bearer b", "Bearer a,DPoP b"):
+        with pytest.raises(InvalidRequest):
+            parse_presented_token(malformed)

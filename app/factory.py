@@ -1,10 +1,12 @@
 """Puts the parts together: the only place that knows every one of them."""
 
+from collections.abc import Mapping
+
 from flask import Flask
 
 from app.endpoints.edge import Edge
 from app.endpoints.health import livez, metrics_endpoint, readyz_endpoint
-from app.endpoints.public_documents import jwks_endpoint, metadata_endpoint
+from app.endpoints.public_documents import CurrentDocument, current_jwks, current_metadata, document_endpoint
 from app.endpoints.router import Endpoint, Endpoints
 from app.endpoints.token import token_endpoint
 from app.endpoints.userinfo import userinfo_endpoint
@@ -64,10 +66,11 @@ def create_app(
     app.config["PROPAGATE_EXCEPTIONS"] = True
     prepare_templates(app, base_path=settings.issuer_path, server_name=settings.server_name)
     add_pages(app, deployment, limits)
-    endpoints = list_endpoints(deployment)
+    documents = list_documents(deployment)
+    endpoints = list_endpoints(deployment, documents)
     programs = Endpoints(app.wsgi_app, deployment, limits, endpoints)
     routes = [*(endpoint.path for endpoint in endpoints), *(str(rule) for rule in app.url_map.iter_rules())]
-    edge = Edge(programs, settings, known_routes=routes, access_log=deployment.log)
+    edge = Edge(programs, settings, known_routes=routes, documents=documents, access_log=deployment.log)
     app.wsgi_app = edge  # type: ignore[method-assign]
     app.housekeeper = Housekeeper(deployment)
     app.housekeeper.start()
@@ -100,9 +103,20 @@ def open_fetcher(settings: Settings) -> DocumentFetcher:
         raise DeploymentError(f"TOKENHOUSE_OUTBOUND_CA_BUNDLE: {error}") from error
 
 
-def list_endpoints(deployment: Deployment) -> list[Endpoint]:
+def list_documents(deployment: Deployment) -> dict[str, CurrentDocument]:
+    """What everybody may read, by path; the edge answers a plain GET of it by itself."""
+    metadata = current_metadata(deployment)
+    paths = {
+        # Those beneath the issuer's path come without it: the edge takes it off.
+        *(path for path in well_known_paths(deployment.issuer) if path.startswith("/.well-known/")),
+        "/.well-known/openid-configuration",
+        "/.well-known/oauth-authorization-server",
+    }
+    return {"/jwks": current_jwks(deployment), **dict.fromkeys(sorted(paths), metadata)}
+
+
+def list_endpoints(deployment: Deployment, documents: Mapping[str, CurrentDocument]) -> list[Endpoint]:
     """The door of programs, as a table."""
-    metadata = metadata_endpoint(deployment)
     userinfo = userinfo_endpoint(deployment)
     return [
         Endpoint(
@@ -113,15 +127,9 @@ def list_endpoints(deployment: Deployment) -> list[Endpoint]:
             has_cors=True,
         ),
         Endpoint(path="/userinfo", methods=GET | POST, handler=userinfo, reads_form=True, has_cors=True),
-        Endpoint(path="/jwks", methods=GET, handler=jwks_endpoint(deployment), has_cors=True, is_limited=False),
         *(
-            Endpoint(path=path, methods=GET, handler=metadata, has_cors=True, is_limited=False)
-            for path in {
-                # Those beneath the issuer's path come without it: the edge takes it off.
-                *(path for path in well_known_paths(deployment.issuer) if path.startswith("/.well-known/")),
-                "/.well-known/openid-configuration",
-                "/.well-known/oauth-authorization-server",
-            }
+            Endpoint(path=path, methods=GET, handler=document_endpoint(current), has_cors=True, is_limited=False)
+            for path, current in documents.items()
         ),
         Endpoint(path="/livez", methods=GET, handler=livez, is_limited=False),
         Endpoint(path="/readyz", methods=GET, handler=readyz_endpoint(deployment), is_limited=False),

@@ -7,6 +7,8 @@ from typing import Any
 
 import orjson
 
+# What a page of another origin may see of the answer of an endpoint that is made for such pages.
+CORS = (("Access-Control-Allow-Origin", "*"), ("Access-Control-Expose-Headers", "WWW-Authenticate, DPoP-Nonce"))
 NO_STORE = ("Cache-Control", "no-store")
 JSON = ("Content-Type", "application/json")
 _PHRASES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
@@ -27,6 +29,29 @@ class Answer:
             headers.pop()
         start_response(_PHRASES[self.status], headers)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [self.body]
+
+
+@dataclass(frozen=True, slots=True)
+class PublicDocument:
+    """A document for everybody, made beforehand. `headers_of_get` are all that a plain GET of it is answered with."""
+
+    body: bytes
+    etag: str
+    headers: tuple[tuple[str, str], ...]
+    headers_of_get: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, body: bytes, *, etag: str, cache_control: str) -> "PublicDocument":
+        """The document with its headers: anybody may keep it, and pages of other origins may read it."""
+        headers = (("Cache-Control", cache_control), ("ETag", etag), ("X-Content-Type-Options", "nosniff"))
+        return cls(body, etag, headers, (JSON, *headers, *CORS, ("Content-Length", str(len(body)))))
+
+    def answer(self, if_none_match: str) -> Answer:
+        """The answer to whoever may have it already."""
+        # RFC 9110 13.1.2: a list of tags, compared weakly; "*" is whatever we have.
+        if self.etag in if_none_match or if_none_match.strip() == "*":
+            return Answer(304, [*self.headers], b"")
+        return Answer(200, [JSON, *self.headers], self.body)
 
 
 def json_answer(status: int, document: Mapping[str, Any], headers: Iterable[tuple[str, str]] = ()) -> Answer:

@@ -10,17 +10,18 @@ import itertools
 import secrets
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
 from prometheus_client import Counter, Histogram
 
-from app.endpoints.answers import Answer, json_answer
+from app.endpoints.answers import Answer, PublicDocument, json_answer
 from app.services.incidents import new_incident
 from app.services.write_log import LogLines
 from app.settings import Network, Settings
+from app.specs.strict_request import MAX_HEADER_CHARACTERS
 from app.storage.database import DatabaseUnavailable
 
 StartResponse = Callable[..., Any]
@@ -41,21 +42,25 @@ DURATION = Histogram(
 )
 
 # Only a proxy that terminates TLS may say these; from anybody else they are lies.
-_FORWARDED_HEADERS = (
-    "HTTP_X_FORWARDED_FOR",
-    "HTTP_X_FORWARDED_HOST",
-    "HTTP_X_FORWARDED_PROTO",
-    "HTTP_X_FORWARDED_PORT",
-    "HTTP_X_FORWARDED_PREFIX",
-    "HTTP_X_REAL_IP",
-    "HTTP_FORWARDED",
-    "HTTP_SSL_CLIENT_CERT",
-    "HTTP_X_SSL_CLIENT_CERT",
-    "HTTP_X_CLIENT_CERT",
-    "HTTP_X_FORWARDED_CLIENT_CERT",
-    "HTTP_CLIENT_CERT",
-    "HTTP_CLIENT_CERT_CHAIN",
+_FORWARDED_HEADERS = frozenset(
+    {
+        "HTTP_X_FORWARDED_FOR",
+        "HTTP_X_FORWARDED_HOST",
+        "HTTP_X_FORWARDED_PROTO",
+        "HTTP_X_FORWARDED_PORT",
+        "HTTP_X_FORWARDED_PREFIX",
+        "HTTP_X_REAL_IP",
+        "HTTP_FORWARDED",
+        "HTTP_SSL_CLIENT_CERT",
+        "HTTP_X_SSL_CLIENT_CERT",
+        "HTTP_X_CLIENT_CERT",
+        "HTTP_X_FORWARDED_CLIENT_CERT",
+        "HTTP_CLIENT_CERT",
+        "HTTP_CLIENT_CERT_CHAIN",
+    }
 )
+# With one of these a GET is not plain: it has a body, or it asks for less than the whole document.
+_NOT_PLAIN = frozenset({"CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING", "HTTP_CONTENT_ENCODING", "HTTP_IF_NONE_MATCH"})
 _KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 # What a person sees when everything that makes pages has failed.
 _LAST_PAGE = """<!doctype html><html lang="en"><title>Authorization error</title>
@@ -72,11 +77,24 @@ _log = structlog.get_logger("tokenhouse.access")
 class Edge:
     """The outermost WSGI callable."""
 
-    def __init__(self, app: WsgiApp, settings: Settings, *, known_routes: Sequence[str], access_log: LogLines) -> None:
+    def __init__(
+        self,
+        app: WsgiApp,
+        settings: Settings,
+        *,
+        known_routes: Sequence[str],
+        documents: Mapping[str, Callable[[], PublicDocument]],
+        access_log: LogLines,
+    ) -> None:
         self._app = app
         self._access_log = access_log
         self._trusted: tuple[Network, ...] = settings.trusted_proxies
         self._prefix = settings.issuer_path
+        # By the whole path: what stands beneath the issuer's is known by the route without it from here on.
+        self._documents = {
+            path if self._is_inserted(path) else self._prefix + path: (path, current)
+            for path, current in documents.items()
+        }
         parts = urlsplit(settings.issuer)
         self._host, self._scheme = parts.netloc, parts.scheme
         # Labels of metrics are a closed set: a scanner must not be able to grow it.
@@ -91,22 +109,42 @@ class Edge:
         request_id = f"{self._process_id}{next(self._numbers):06x}"
         environ["tokenhouse.request_id"] = request_id
         self._establish_peer(environ)
-        sent: dict[str, Any] = {"status": 500}
+        status = 500
 
-        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-            sent["status"] = int(status[:3])
+        def start(line: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            nonlocal status
+            status = int(line[:3])
             headers.append(("X-Request-Id", request_id))
-            return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
+            return start_response(line, headers, exc_info) if exc_info else start_response(line, headers)
 
-        refusal = self._check(environ)
         try:
-            body = refusal.respond(environ, start) if refusal is not None else self._app(environ, start)
+            body = self._serve_document(environ, start)
+            if body is None:
+                refusal = self._check(environ)
+                body = refusal.respond(environ, start) if refusal is not None else self._app(environ, start)
         except DatabaseUnavailable as error:
             body = _our_fault(environ, start, 503, "temporarily_unavailable", error)
         except Exception as error:  # the last resort: a bug is a 500 with a code, and its trace is in the log
             body = _our_fault(environ, start, 500, "server_error", error)
-        self._tell(environ, sent["status"], time.perf_counter() - started)
+        self._tell(environ, status, time.perf_counter() - started)
         return body
+
+    def _serve_document(self, environ: dict[str, Any], start: StartResponse) -> Iterable[bytes] | None:
+        """A public document where nothing but that is asked; None where somebody else has to look at the request."""
+        found = self._documents.get(environ.get("PATH_INFO", ""))
+        if (
+            found is None
+            or environ["REQUEST_METHOD"] != "GET"
+            or environ.get("QUERY_STRING")
+            or not environ.keys().isdisjoint(_NOT_PLAIN)
+            # The router counts in the same way, and says what is wrong.
+            or sum([len(value) for name, value in environ.items() if name[:5] == "HTTP_"]) > MAX_HEADER_CHARACTERS
+        ):
+            return None
+        environ["PATH_INFO"], current = found
+        document = current()
+        start("200 OK", [*document.headers_of_get])
+        return [document.body]
 
     def _establish_peer(self, environ: dict[str, Any]) -> None:
         peer = environ.get("REMOTE_ADDR", "")
@@ -114,8 +152,9 @@ class Edge:
         if self._trusted and _is_within(peer, self._trusted):
             environ["REMOTE_ADDR"] = find_client_address(peer, forwarded_for, self._trusted)
         else:
-            for name in _FORWARDED_HEADERS:
-                environ.pop(name, None)
+            if not environ.keys().isdisjoint(_FORWARDED_HEADERS):
+                for name in _FORWARDED_HEADERS:
+                    environ.pop(name, None)
         # Every URL is the issuer's; a Host header decides nothing.
         environ["HTTP_HOST"] = self._host
         environ["wsgi.url_scheme"] = self._scheme
@@ -139,15 +178,19 @@ class Edge:
         if length > MAX_BODY_BYTES:
             return _refusal(413, "the body is too large")
         path = environ.get("PATH_INFO", "")
-        # RFC 8414 3.1 inserts its name before the issuer's path. What stands at the root without that path is another
-        # issuer's, even if nobody is one there.
-        inserted = path.startswith("/.well-known/") and path.endswith(self._prefix)
-        if self._prefix and not inserted:
+        if self._prefix and not self._is_inserted(path):
             if not path.startswith(self._prefix + "/") and path != self._prefix:
                 return _refusal(404, "there is nothing here")
             environ["SCRIPT_NAME"] = self._prefix
             environ["PATH_INFO"] = path[len(self._prefix) :] or "/"
         return None
+
+    def _is_inserted(self, path: str) -> bool:
+        """RFC 8414 3.1 inserts its name before the issuer's path.
+
+        What stands at the root without that path is another issuer's, even if nobody is one there.
+        """
+        return path.startswith("/.well-known/") and path.endswith(self._prefix)
 
     def _tell(self, environ: dict[str, Any], status: int, seconds: float) -> None:
         path, method = environ.get("PATH_INFO", ""), environ["REQUEST_METHOD"]
@@ -159,16 +202,13 @@ class Edge:
         counter.inc()
         self._durations[route].observe(seconds)
         # The query is left out: it may hold a code, a state, or a secret that somebody put there by mistake.
-        self._access_log.write(
-            {
-                "event": "request",
-                "method": method[:20],
-                "path": path[:300],
-                "status": status,
-                "duration_ms": round(seconds * 1000, 2),
-                "peer": environ.get("REMOTE_ADDR", ""),
-                "request_id": environ["tokenhouse.request_id"],
-            }
+        self._access_log.write_request(
+            method=method[:20],
+            path=path[:300],
+            status=status,
+            seconds=seconds,
+            peer=environ.get("REMOTE_ADDR", ""),
+            request_id=environ["tokenhouse.request_id"],
         )
 
 

@@ -1,47 +1,65 @@
 """GET /jwks and the metadata: public, served from memory, with ETag and max-age."""
 
+from collections.abc import Callable
 from contextlib import suppress
 
-from app.endpoints.answers import JSON, Answer
+from app.endpoints.answers import Answer, PublicDocument
 from app.endpoints.router import Handler
 from app.services.deployment import Deployment
-from app.services.publish_metadata import Document, publish_metadata
+from app.services.publish_metadata import publish_metadata
+from app.services.signing_keys import SigningKeys
 from app.specs.strict_request import ProtocolRequest
 from app.storage.database import DatabaseUnavailable
 
+CurrentDocument = Callable[[], PublicDocument]
 
-def jwks_endpoint(deployment: Deployment) -> Handler:
+
+def current_jwks(deployment: Deployment) -> CurrentDocument:
     """RFC 7517 5; the keys as of at most a second ago."""
     cache_control = f"public, max-age={deployment.settings.jwks_max_age_s}"
 
-    def answer(request: ProtocolRequest) -> Answer:
+    def make(keys: SigningKeys) -> tuple[SigningKeys, PublicDocument]:
+        return keys, PublicDocument.of(keys.jwks, etag=keys.etag, cache_control=cache_control)
+
+    made = make(deployment.keys)
+
+    def current() -> PublicDocument:
+        nonlocal made
         keys = deployment.keys
-        return _serve(request, keys.jwks, keys.etag, cache_control)
+        # One assignment, one reading: another thread may be here too.
+        latest = made
+        if keys is not latest[0]:
+            latest = made = make(keys)
+        return latest[1]
 
-    return answer
+    return current
 
 
-def metadata_endpoint(deployment: Deployment) -> Handler:
+def current_metadata(deployment: Deployment) -> CurrentDocument:
     """RFC 8414 3.2. Made at the start and anew when the registered resources change; the last one outlives outages."""
-    made: tuple[int, Document] = (deployment.registry.generation, publish_metadata(deployment))
 
-    def answer(request: ProtocolRequest) -> Answer:
+    def make() -> tuple[int, PublicDocument]:
+        generation, document = deployment.registry.generation, publish_metadata(deployment)
+        return generation, PublicDocument.of(document.body, etag=document.etag, cache_control="public, max-age=300")
+
+    made = make()
+
+    def current() -> PublicDocument:
         nonlocal made
         deployment.notice_changes()
-        generation, document = deployment.registry.generation, made[1]
-        if generation != made[0] and not deployment.is_cut_off:
+        latest = made
+        if deployment.registry.generation != latest[0] and not deployment.is_cut_off:
             with suppress(DatabaseUnavailable):
-                document = publish_metadata(deployment)
-                made = (generation, document)
-        return _serve(request, document.body, document.etag, "public, max-age=300")
+                latest = made = make()
+        return latest[1]
+
+    return current
+
+
+def document_endpoint(current: CurrentDocument) -> Handler:
+    """The handler of a public document, for every request that the edge does not answer by itself."""
+
+    def answer(request: ProtocolRequest) -> Answer:
+        return current().answer(request.headers.get("if-none-match", ""))
 
     return answer
-
-
-def _serve(request: ProtocolRequest, body: bytes, etag: str, cache_control: str) -> Answer:
-    headers = [("Cache-Control", cache_control), ("ETag", etag), ("X-Content-Type-Options", "nosniff")]
-    known = request.headers.get("if-none-match", "")
-    # RFC 9110 13.1.2: a list of tags, compared weakly; "*" is whatever we have.
-    if etag in known or known.strip() == "*":
-        return Answer(304, headers, b"")
-    return Answer(200, [JSON, *headers], body)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.endpoints.answers import Answer, json_answer
+from app.endpoints.answers import CORS, Answer, json_answer
 from app.endpoints.edge import WsgiApp
 from app.services.deployment import Deployment
 from app.services.hash_password import PasswordPoolBusy
@@ -64,8 +64,7 @@ class Endpoints:
             return self._pages(environ, start_response)
         answer = self._answer(endpoint, environ)
         if endpoint.has_cors:
-            answer.headers.append(("Access-Control-Allow-Origin", "*"))
-            answer.headers.append(("Access-Control-Expose-Headers", "WWW-Authenticate, DPoP-Nonce"))
+            answer.headers.extend(CORS)
         return answer.respond(environ, start_response)
 
     def _answer(self, endpoint: Endpoint, environ: dict[str, Any]) -> Answer:
@@ -142,7 +141,7 @@ def read_request(environ: Mapping[str, Any], *, reads_form: bool) -> ProtocolReq
 
     A credential in the query is not honoured, because the query is not read (RFC 6749 2.3.1). Raises `ProtocolError`.
     """
-    check_header_size(value for name, value in environ.items() if name.startswith("HTTP_"))
+    check_header_size([value for name, value in environ.items() if name[:5] == "HTTP_"])
     parameters = Parameters()
     if reads_form:
         body = read_body(environ["wsgi.input"], content_length=environ.get("CONTENT_LENGTH"))

@@ -71,7 +71,7 @@ def add_errors(app: Flask, site: Site) -> None:
 
     @app.before_request
     def check_headers() -> None:
-        check_header_size(value for name, value in request.environ.items() if name.startswith("HTTP_"))
+        check_header_size([value for name, value in request.environ.items() if name[:5] == "HTTP_"])
 
     @app.before_request
     def check_limit() -> Response | None:

@@ -8,6 +8,7 @@ side of the protocol is `DatabaseUnavailable`, never a refusal of the caller.
 import random
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -45,6 +46,10 @@ class Database:
         engine = _sqlite_engine(self.url, pool_size) if self.is_sqlite else _postgresql_engine(self.url, pool_size)
         self.engine: Engine = engine
         self._group_commit = GroupCommit(engine, wait_s=_LOCK_WAIT_S) if self.is_sqlite else None
+        # SQLite's answers take less time than SQLAlchemy's pool does. Half of the connections at most: whoever waits
+        # for one waits at the pool, and must get what the others give back.
+        self._at_hand: deque[Connection] = deque()
+        self._most_at_hand = pool_size // 2 if self.is_sqlite else 0
         self._pause = threading.Event()
 
     def __repr__(self) -> str:
@@ -57,8 +62,33 @@ class Database:
         What is read by one statement is one state. Several prepared statements on SQLite may see several: whatever
         must not change in between is read again in the transaction that writes.
         """
-        with _translated_errors(), self.engine.connect() as connection:
-            yield connection
+        if not self.is_sqlite:
+            with _translated_errors(), self.engine.connect() as connection:
+                yield connection
+            return
+        with _translated_errors():
+            connection = self._take_connection()
+            try:
+                yield connection
+                # A read that stays open would keep the write-ahead log from being written back.
+                if connection.in_transaction():
+                    connection.rollback()
+            except BaseException:
+                connection.close()
+                raise
+            self._put_back(connection)
+
+    def _take_connection(self) -> Connection:
+        try:
+            return self._at_hand.pop()
+        except IndexError:
+            return self.engine.connect()
+
+    def _put_back(self, connection: Connection) -> None:
+        if len(self._at_hand) < self._most_at_hand:
+            self._at_hand.append(connection)
+        else:
+            connection.close()
 
     def transact(self, work: Callable[[Connection], T]) -> T:
         """The result of `work` in one committed transaction.
@@ -99,6 +129,10 @@ class Database:
 
     def dispose(self) -> None:
         """Close every connection."""
+        if self._group_commit is not None:
+            self._group_commit.close()
+        while self._at_hand:
+            self._at_hand.pop().close()
         self.engine.dispose()
 
 

@@ -47,6 +47,8 @@ class GroupCommit:
         self._wait_s = wait_s
         self._line: deque[_Waiting] = deque()
         self._writer = threading.Lock()
+        # One connection writes everything: its cache of pages stays true, because nobody else in this process writes.
+        self._connection: Connection | None = None
 
     def run(self, work: Callable[[Connection], T]) -> T:
         """The result of `work` once it is committed. Raises what `work` raised, or what the driver did."""
@@ -67,6 +69,11 @@ class GroupCommit:
         result: T = waiting.result
         return result
 
+    def close(self) -> None:
+        """Give the connection back. Whoever waits is served first."""
+        with self._writer:
+            self._drop_connection()
+
     def _leave(self, waiting: _Waiting) -> None:
         try:
             self._line.remove(waiting)
@@ -79,9 +86,11 @@ class GroupCommit:
     def _serve_the_line(self) -> None:
         together = [self._line.popleft() for _ in range(min(_MOST_TOGETHER, len(self._line)))]
         try:
-            with self._engine.connect() as connection:
-                self._transact(connection, together)
+            if self._connection is None:
+                self._connection = self._engine.connect()
+            self._transact(self._connection, together)
         except BaseException as error:
+            self._drop_connection()
             # Not committed, so nobody keeps a refusal either: it may have been judged by what another one wrote.
             for waiting in together:
                 waiting.error = error if isinstance(error, Exception) else WriterBusy()
@@ -90,6 +99,11 @@ class GroupCommit:
         finally:
             for waiting in together:
                 waiting.is_done = True
+
+    def _drop_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def _transact(self, connection: Connection, together: list[_Waiting]) -> None:
         driver = connection.connection
@@ -105,6 +119,9 @@ class GroupCommit:
                     _work_in_savepoint(connection, cursor, waiting)
             # Begun and ended on the driver: what SQLAlchemy would add costs more than the statements in between.
             driver.commit()
+            if connection.in_transaction():
+                # A Core statement made SQLAlchemy believe that it had begun something.
+                connection.rollback()
         except BaseException:
             # A connection that cannot even roll back is thrown away by the pool when it comes home.
             with suppress(sqlite3.Error):

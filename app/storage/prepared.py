@@ -25,7 +25,8 @@ class Prepared:
         """Every row of the result; empty for a statement that returns none."""
         sql, names, constants = self._compile(connection.dialect)
         values = {**constants, **parameters} if constants else parameters
-        cursor = connection.connection.cursor()
+        # The driver's own cursor, not the pool's wrapping of it.
+        cursor = connection.connection.driver_connection.cursor()  # type: ignore[union-attr]
         try:
             cursor.execute(sql, values if names is None else [values[name] for name in names])
             return [] if cursor.description is None else cursor.fetchall()

@@ -2,15 +2,14 @@
 
 import os
 import signal
-import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection
 
 from app.factory import create_app
-from app.storage.database import DatabaseUnavailable
+from app.storage.database import Database, DatabaseUnavailable
 from tests.clock import MovableClock
 
 APP = "tests.faults.faulty_server:build_app"
@@ -58,14 +57,20 @@ class Faults:
         if self._read("fail_at") == failpoint:
             raise DatabaseUnavailable(f"failpoint {failpoint}")
 
-    def limit_pages(self, engine: Engine) -> None:
-        """Let every connection of an SQLite engine find the database as full as the test says."""
+    def limit_pages(self, database: Database) -> None:
+        """Let whoever writes to an SQLite database find it as full as the test says."""
+        group_commit = database._group_commit
+        assert group_commit is not None
+        transact = group_commit._transact
 
-        @event.listens_for(engine, "checkout")
-        def _limit(connection: sqlite3.Connection, _record: Any, _proxy: Any) -> None:
+        def limited(connection: Connection, together: Any) -> None:
             # SQLite takes a limit below the present size as the present size.
             limit = 1 if (self.directory / "full").exists() else _UNLIMITED_PAGES
-            connection.execute(f"PRAGMA max_page_count = {limit}")
+            driver: Any = connection.connection.driver_connection
+            driver.execute(f"PRAGMA max_page_count = {limit}")
+            transact(connection, together)
+
+        group_commit._transact = limited  # type: ignore[method-assign]
 
     def _read(self, name: str) -> str:
         try:
@@ -79,7 +84,7 @@ def build_app() -> Any:
     faults = Faults(Path(os.environ["TEST_FAULTS"]))
     app = create_app(clock=MovableClock(Path(os.environ["TEST_CLOCK"])), failpoints=faults.reach)
     if app.deployment.database.is_sqlite:
-        faults.limit_pages(app.deployment.database.engine)
+        faults.limit_pages(app.deployment.database)
     if (faults.directory / "no_housekeeping").exists():
         app.housekeeper.stop()
     return app

@@ -127,7 +127,7 @@ def test_a_full_disk_can_still_be_purged(tmp_path: Path) -> None:
     with fault_world(tmp_path, f"sqlite:///{tmp_path}/tokenhouse.db") as world:
         party, account, browser = world.relying_party(), world.operator.add_user(), world.browser()
         codes = [world.get_code(party, account, browser=browser) for _ in range(60)]
-        world.faults.limit_pages(world.operator.deployment.database.engine)
+        world.faults.limit_pages(world.operator.deployment.database)
         served = fill_until_writes_fail(world, party, codes)
         world.clock.move(seconds=3 * 86_400)
         assert Housekeeper(world.operator.deployment).purge() > 60

@@ -143,9 +143,9 @@ def choose_audience(deployment: Deployment, exchange: CodeExchange, row: CodeRow
         if len(apis) > 1:
             raise InvalidTarget("several resources were granted; name one with the parameter resource")
         return apis[0] if apis else userinfo
-    identifier = parse_resource(exchange.resources[0])
+    identifier = exchange.resources[0]
     known = deployment.registry.resources().find(identifier)
-    audience = known.identifier if known is not None else identifier
+    audience = known.identifier if known is not None else parse_resource(identifier)
     if audience not in granted:
         raise InvalidTarget("the resource was not granted", detail=f"sent {identifier!r:.300}")
     return audience

@@ -13,6 +13,7 @@ SecretType = Literal["ac", "br", "cs", "kd", "tx"]
 # ac: authorization code, br: browser, cs: client secret, kd: known device, tx: authorization transaction
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_PAIRS = tuple(high + low for high in _ALPHABET for low in _ALPHABET)
 _SHAPE = re.compile(r"th_([a-z]{2})_([0-9A-Za-z]{43})([0-9A-Za-z]{6})")
 
 
@@ -38,8 +39,9 @@ def _checksum(secret_type: str, body: str) -> str:
 
 
 def _base62(number: int, *, length: int) -> str:
-    digits = []
-    for _ in range(length):
-        number, digit = divmod(number, 62)
-        digits.append(_ALPHABET[digit])
-    return "".join(reversed(digits))
+    # Two digits at a time: every secret that is made, and every one that is looked up, comes by here.
+    pairs = []
+    for _ in range((length + 1) // 2):
+        number, pair = divmod(number, 3844)
+        pairs.append(_PAIRS[pair])
+    return "".join(reversed(pairs))[-length:]

@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import orjson
@@ -31,6 +32,11 @@ _BATCH = 200
 
 EVENTS = Counter("tokenhouse_events_total", "What happened, by the type of the audit event.", ["type"])
 REFUSALS_DROPPED = Counter("tokenhouse_refusals_dropped_total", "Refusals that were counted but not stored.")
+
+
+@cache
+def _counter(event_type: str) -> Counter:
+    return EVENTS.labels(event_type)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +156,7 @@ class EventRecorder:
         return key
 
     def _tell(self, event: Event) -> None:
-        EVENTS.labels(event.type).inc()
+        _counter(event.type).inc()
         # The log names no person beyond the pseudonymous `sub`; addresses and names are in the sealed part only.
         self._log.write(
             {

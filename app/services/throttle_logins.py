@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 
 from app.services.seals import Seals
 from app.storage.database import Connection
@@ -81,6 +82,8 @@ def uncount_login_attempt(connection: Connection, attempt: Attempt) -> None:
         forgive_attempt(connection, key)
 
 
+# Asked twice by every request, and mostly about few addresses.
+@lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
     """What is counted as one address: an IPv4 address, or the /64 of an IPv6 one; anything else as it stands."""
     try:

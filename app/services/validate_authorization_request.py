@@ -277,11 +277,13 @@ def _find_named_resources(question: Question) -> tuple[Resource | None, ...] | N
         return None
     named: dict[str, Resource | None] = {}
     for value in values:
-        identifier = parse_resource(value)
-        if identifier == question.userinfo:
-            named[identifier] = None
+        if value == question.userinfo:
+            named[value] = None
             continue
-        resource = question.resources.find(identifier)
+        resource = question.resources.find(value)
+        if resource is None:
+            # What is registered was looked at then; of anything else it is first said whether it can be a resource.
+            parse_resource(value)
         if resource is None or not question.client.may_ask_for(resource.identifier):
             detail = f"{value!r:.300} is {'unknown' if resource is None else 'not allowed for this client'}"
             raise InvalidTarget("the resource is not known here, or not for this client", detail=detail)

@@ -5,6 +5,7 @@ strings with one exception, so everything that parsers understand differently is
 """
 
 import re
+from functools import lru_cache
 from typing import Final, Literal
 from urllib.parse import unquote
 
@@ -116,6 +117,8 @@ def _split_loopback(uri: str) -> tuple[str, str] | None:
 # ----- What people are told -----
 
 
+# Of registered URIs, so strangers cannot fill it with theirs.
+@lru_cache(maxsize=1024)
 def redirect_kind(uri: str) -> RedirectKind:
     """Where a registered redirect URI leads: a web host, this device's loopback, an app by its scheme.
 

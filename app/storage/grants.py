@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from app.storage.prepared import Prepared
@@ -166,7 +167,7 @@ _FIND_HOLDER = Prepared(
 def insert_grant(connection: Connection, row: GrantRow) -> None:
     """Store a new grant."""
     values = {name: getattr(row, name) for name in row.__slots__}
-    _INSERT_GRANT.run(connection, {**values, "snapshot": json.dumps(row.snapshot, separators=(",", ":"))})
+    _INSERT_GRANT.run(connection, {**values, "snapshot": orjson.dumps(row.snapshot).decode()})
 
 
 def insert_code(
@@ -186,7 +187,7 @@ def insert_code(
             "digest": digest,
             "digest_key_id": digest_key_id,
             "grant_id": grant_id,
-            "request": json.dumps(request, separators=(",", ":")),
+            "request": orjson.dumps(request).decode(),
             "created_at": now,
             "expires_at": expires_at,
             "used_at": None,

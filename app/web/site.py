@@ -1,9 +1,11 @@
 """What the views have in common: the strict reading of a request, the headers of a page, the way back to a client."""
 
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Response, request
+from werkzeug.datastructures import Headers
 
 from app.services.authorization_request import AuthorizationRequest
 from app.services.client_logo import ClientLogos
@@ -22,6 +24,16 @@ class ForgedForm(InvalidRequest):
     """The form does not come from our own page in this browser."""
 
     status = 403
+
+
+class _Redirect(Response):
+    """Its headers leave as they were set: Werkzeug would take the location apart and put it together anew.
+
+    Where it leads is one of our own URLs or comes from `build_redirect`, so it is ASCII and whole already.
+    """
+
+    def get_wsgi_headers(self, environ: dict[str, Any]) -> Headers:  # noqa: ARG002
+        return self.headers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +64,13 @@ class Site:
 
     def redirect(self, location: str) -> Response:
         """303: whatever the method was, the next one is GET (RFC 9700 4.12: a 307 would post the password on)."""
-        response = Response(b"", status=303)
-        response.headers["Location"] = location
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["Referrer-Policy"] = "no-referrer"
-        return response
+        headers = [
+            ("Location", location),
+            ("Content-Length", "0"),
+            ("Cache-Control", "no-store"),
+            ("Referrer-Policy", "no-referrer"),
+        ]
+        return _Redirect(b"", 303, headers, content_type="text/html; charset=utf-8")
 
     def client_card(self, client: Client, request_: AuthorizationRequest) -> ClientCard:
         """Who asks, for the pages."""

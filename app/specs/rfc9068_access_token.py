@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from .protocol_error import InvalidToken
+from .rfc9396_authorization_details import Details, parse_details_claim
 
 TYP: Final = "at+jwt"
 
@@ -34,6 +35,7 @@ class AccessTokenClaims:
     jti: str
     auth_time_s: int | None
     acr: str | None
+    authorization_details: Details
     claims: Mapping[str, Any]
 
 
@@ -116,6 +118,7 @@ def check_claims(
         jti=_get_text(claims, "jti"),
         auth_time_s=None if auth_time_s is None else int(_get_time(claims, "auth_time")),
         acr=acr,
+        authorization_details=parse_details_claim(claims),
         claims=MappingProxyType(claims),
     )
 

@@ -69,7 +69,7 @@ def parse_authorization_details(text: str | None) -> Details:
         value = parse_json(text, max_bytes=MAX_BYTES, max_depth=MAX_DEPTH)
     except StrictJsonError as error:
         raise InvalidAuthorizationDetails(f"authorization_details cannot be read: {error}") from error
-    return _parse_list(value)
+    return parse_authorization_details_list(value)
 
 
 def parse_details_claim(claims: Mapping[str, Any]) -> Details:
@@ -77,7 +77,7 @@ def parse_details_claim(claims: Mapping[str, Any]) -> Details:
     if CLAIM not in claims:
         return ()
     try:
-        return _parse_list(claims[CLAIM])
+        return parse_authorization_details_list(claims[CLAIM])
     except InvalidAuthorizationDetails as error:
         raise InvalidToken(f"the token's {error.description}") from error
 
@@ -92,7 +92,8 @@ def canonical_text(details: Details) -> str:
     return "[" + ",".join(sorted(_canonical(detail.members) for detail in details)) + "]"
 
 
-def _parse_list(value: object) -> Details:
+def parse_authorization_details_list(value: object) -> Details:
+    """Returns the details of decoded JSON; raises InvalidAuthorizationDetails. For callers that read the JSON."""
     # Section 2: "an array of JSON objects".
     if not isinstance(value, list) or not value:
         raise InvalidAuthorizationDetails("authorization_details is not a list of objects")

@@ -5,9 +5,12 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMa
 from typing import Any
 
 from ..specs.rfc9068_access_token import AccessTokenClaims
+from . import protected_resource
 from .access_token import AccessTokenVerifier
-from .key_set import KeysNotAtHand
-from .protected_resource import CLAIMS_KEY, Refusal, ScopeRule, admit, make_scope_rule
+from .protected_resource import CLAIMS_KEY, Refusal, ScopeRule, make_requirement_rule
+from .renewed_copy import WouldWait
+from .requirement import VALID_TOKEN, Requirement
+from .resource_request import ResourceRequest, encode_path
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -22,37 +25,67 @@ _POLICY_VIOLATION = 1008
 class TokenMiddleware:
     """Lets HTTP requests and WebSocket handshakes through that carry a token which verifies.
 
-    The AccessTokenClaims are in the scope. `scope` as in the WSGI middleware. A signature check takes tens of
-    microseconds and is done in the event loop; only waiting for keys moves to a thread.
+    The AccessTokenClaims are in the scope. `scope` as in the WSGI middleware, and the metadata too. A signature check
+    takes tens of microseconds and is done in the event loop; only what waits for the network moves to a thread.
     """
 
     def __init__(
-        self, app: ASGIApplication, verifier: AccessTokenVerifier, *, scope: str | Collection[str] | ScopeRule = ()
+        self,
+        app: ASGIApplication,
+        verifier: AccessTokenVerifier,
+        *,
+        scope: str | Collection[str] | Requirement | ScopeRule = (),
     ) -> None:
         self._app = app
         self._verifier = verifier
-        self._scope_rule = make_scope_rule(scope)
+        self._rule = make_requirement_rule(scope)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         # A WebSocket handshake is a GET.
-        needed = self._scope_rule(scope.get("method", "GET"), scope["path"])
+        method = scope.get("method", "GET")
+        if scope["type"] == "http" and scope["path"] == self._verifier.published.path and method in ("GET", "HEAD"):
+            published = self._verifier.published
+            await _answer(send, "http.response", 200, published.headers, published.body if method == "GET" else b"")
+            return
+        requirement = self._rule(method, scope["path"])
         passed_on = {name: value for name, value in scope.items() if name != CLAIMS_KEY}
-        if needed is not None:
+        if requirement is not None:
             try:
-                passed_on[CLAIMS_KEY] = await self._admit(_get_authorization(scope["headers"]), needed)
+                passed_on[CLAIMS_KEY] = await admit(self._verifier, scope, requirement)
             except Refusal as refusal:
                 await _refuse(refusal, scope, send)
                 return
         await self._app(passed_on, receive, send)
 
-    async def _admit(self, authorization: str | None, needed: Collection[str]) -> AccessTokenClaims:
-        try:
-            return admit(self._verifier, authorization, scope=needed, verify=self._verifier.verify_at_once)
-        except KeysNotAtHand:
-            return await asyncio.to_thread(admit, self._verifier, authorization, scope=needed)
+
+async def admit(
+    verifier: AccessTokenVerifier, scope: Scope, requirement: Requirement = VALID_TOKEN
+) -> AccessTokenClaims:
+    """Returns the claims of the request's token; raises Refusal. For frameworks whose views are coroutines."""
+    request = request_from_scope(scope)
+    try:
+        return protected_resource.admit(verifier, request, requirement, wait=False)
+    except WouldWait:
+        return await asyncio.to_thread(protected_resource.admit, verifier, request, requirement)
+
+
+def request_from_scope(scope: Scope) -> ResourceRequest:
+    """Returns the request for `admit`: Starlette's and FastAPI's `request.scope` is such a scope."""
+    path, root_path = scope["path"], scope.get("root_path", "")
+    # Servers differ in whether `path` has `root_path` in it.
+    whole_path = path if path.startswith(root_path) else root_path + path
+    client = scope.get("client")
+    return ResourceRequest(
+        authorization=_get_header(scope["headers"], b"authorization"),
+        dpop=_get_header(scope["headers"], b"dpop"),
+        method=scope.get("method", "GET"),
+        path=encode_path(whole_path.encode("utf-8", "surrogateescape"), scope.get("raw_path", b"").decode("latin-1")),
+        peer=client[0] if client else "",
+        forwarded_for=_get_header(scope["headers"], b"x-forwarded-for") or "",
+    )
 
 
 def get_claims(scope: Scope) -> AccessTokenClaims:
@@ -61,20 +94,22 @@ def get_claims(scope: Scope) -> AccessTokenClaims:
     return claims
 
 
-def _get_authorization(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-    """Returns the header, or several joined by a comma, as WSGI has them: no token has one, so they are refused."""
-    values = [value for name, value in headers if name.lower() == b"authorization"]
+def _get_header(headers: Iterable[tuple[bytes, bytes]], wanted: bytes) -> str | None:
+    """Returns the header, or several joined by a comma, as WSGI has them: no token and no proof has one."""
+    values = [value for name, value in headers if name.lower() == wanted]
     return b",".join(values).decode("latin-1") if values else None
 
 
 async def _refuse(refusal: Refusal, scope: Scope, send: Send) -> None:
-    headers = [(name.lower().encode("ascii"), value.encode("ascii")) for name, value in refusal.headers]
     if scope["type"] == "http":
-        prefix = "http.response"
+        await _answer(send, "http.response", refusal.status, refusal.headers, refusal.body)
     elif "websocket.http.response" in scope.get("extensions", {}):
-        prefix = "websocket.http.response"
+        await _answer(send, "websocket.http.response", refusal.status, refusal.headers, refusal.body)
     else:
         await send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": ""})
-        return
-    await send({"type": f"{prefix}.start", "status": refusal.status, "headers": headers})
-    await send({"type": f"{prefix}.body", "body": refusal.body})
+
+
+async def _answer(send: Send, prefix: str, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
+    raw_headers = [(name.lower().encode("ascii"), value.encode("ascii")) for name, value in headers]
+    await send({"type": f"{prefix}.start", "status": status, "headers": raw_headers})
+    await send({"type": f"{prefix}.body", "body": body})

@@ -8,7 +8,7 @@ def photos():
     return list_photos(owner=g.access_token.subject)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import wraps
 from typing import Final, ParamSpec, cast
 
@@ -17,35 +17,56 @@ from flask.typing import ResponseReturnValue
 
 from .access_token import AccessTokenVerifier
 from .protected_resource import Refusal, admit
+from .requirement import require
+from .wsgi import request_from_environ
 
 _EXTENSION: Final = "tokenhouse_verifier"
 P = ParamSpec("P")
 
 
 def use_verifier(app: Flask, verifier: AccessTokenVerifier) -> None:
-    """Makes `verifier` the one that require_token uses in this application."""
+    """Makes `verifier` the one that require_token uses here, and serves its RFC 9728 metadata.
+
+    The metadata's path counts from the root of the host: an application that is mounted beneath a path does not get
+    requests for it, and serves `verifier.published.body` from its root some other way.
+    """
     app.extensions[_EXTENSION] = verifier
+    published = verifier.published
+    if published.path is not None:
+        app.add_url_rule(
+            published.path,
+            "tokenhouse_verifier_metadata",
+            lambda: Response(published.body, headers=published.headers),
+        )
 
 
 def require_token(
-    *scope: str, verifier: AccessTokenVerifier | None = None
+    *scope: str,
+    authorization_details: str | Collection[str] = (),
+    acr_values: str | Collection[str] = (),
+    max_age_s: int | None = None,
+    verifier: AccessTokenVerifier | None = None,
 ) -> Callable[[Callable[P, ResponseReturnValue]], Callable[P, ResponseReturnValue]]:
     """Returns a decorator for views that need a token with every one of these scopes; it stands below the route.
 
+    It may also have to carry `authorization_details` of these types, and stand on a login with one of `acr_values`
+    that is at most `max_age_s` old; where it is not, the answer tells the client to let the person log in again.
     The view finds the AccessTokenClaims in `flask.g.access_token`. A refused request never reaches it. `verifier`
     takes the place of the application's, for an application that serves several resources.
     """
     # `@require_token` without parentheses would hand the view in as a scope and protect nothing.
     if not all(isinstance(name, str) for name in scope):
         raise TypeError("require_token is called with scopes: @require_token() or @require_token('photos.read')")
-    required = tuple(" ".join(scope).split())
+    requirement = require(
+        " ".join(scope), authorization_details=authorization_details, acr_values=acr_values, max_age_s=max_age_s
+    )
 
     def decorate(view: Callable[P, ResponseReturnValue]) -> Callable[P, ResponseReturnValue]:
         @wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
             chosen = verifier or _get_verifier()
             try:
-                g.access_token = admit(chosen, request.headers.get("Authorization"), scope=required)
+                g.access_token = admit(chosen, request_from_environ(request.environ), requirement)
             except Refusal as refusal:
                 return Response(refusal.body, status=refusal.status, headers=refusal.headers)
             # ensure_sync runs an `async def` view as Flask itself would.

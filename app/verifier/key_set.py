@@ -1,31 +1,20 @@
 """The verifier's copy of an issuer's keys: fetched once, renewed in the background, kept while the issuer is down.
 
-How long a copy lives, counted from the fetch (`max_age_s` is the issuer's Cache-Control, at most ours):
-
-    0 ............ 3/4 max_age   used as it is
-    3/4 max_age .. max_age       used, and the first caller starts a renewal in the background
-    max_age ...... max_stale_s   old: a caller waits for one renewal; if that fails the old copy is used (served stale)
-                                 and further attempts run in the background, at growing distances
-    max_stale_s .. for ever      not used: callers are refused with 503
-
-So a key that the issuer withdraws is refused after at most `max_age_s` while the issuer can be reached, and after at
-most `max_stale_s` when it cannot.
+A copy is renewed after three quarters of its `max_age_s` (the issuer's Cache-Control, at most ours), old after all of
+it and unusable after `max_stale_s`: renewed_copy.py says what that means. So a key that the issuer withdraws is refused
+after at most `max_age_s` while the issuer can be reached, and after at most `max_stale_s` when it cannot.
 """
 
-import logging
-import math
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from ..specs.protocol_error import TemporarilyUnavailable
-from ..specs.rfc7515_jose import PublicKey
-from .https import FetchError
-from .issuer_keys import FetchedKeys
-
-logger = logging.getLogger("tokenhouse_verifier")
+from ..specs.rfc7515_jose import PublicKey, import_jwk_set
+from .https import DocumentClient, check_url
+from .issuer_keys import FetchedKeys, IssuerKeys
+from .renewed_copy import Fetched, RenewedCopy
 
 # An issuer that forbids keeping its keys (max-age=0) would be asked at every call otherwise.
 MIN_MAX_AGE_S: Final = 10.0
@@ -33,13 +22,9 @@ _FIRST_RETRY_S: Final = 2.0
 _LAST_RETRY_S: Final = 60.0
 
 
-class KeysNotAtHand(Exception):
-    """A key would have to be waited for, and the caller said that it does not wait."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Keys:
-    """One state of a key set."""
+    """One state of a key set. Two states are never equal, because what one verified the other may have withdrawn."""
 
     every: tuple[PublicKey, ...]
     by_kid: Mapping[str, tuple[PublicKey, ...]]
@@ -64,10 +49,13 @@ class KeySet(Protocol):
     """Where the verifier takes keys from."""
 
     def get_keys(self, *, wait: bool) -> Keys:
-        """Returns the keys to use now; raises TemporarilyUnavailable, or KeysNotAtHand without `wait`."""
+        """Returns the keys to use now; raises TemporarilyUnavailable, or WouldWait without `wait`."""
 
     def find_newer_keys(self, than: Keys, *, wait: bool) -> Keys | None:
         """Returns keys that were fetched because `than` had no key for some token; None where that is not due."""
+
+    def renew_if_due(self) -> None:
+        """Starts a renewal where one is due, and waits for nothing."""
 
 
 class FixedKeySet:
@@ -82,17 +70,12 @@ class FixedKeySet:
     def find_newer_keys(self, than: Keys, *, wait: bool) -> None:  # noqa: ARG002 - the protocol's signature
         return None
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Copy:
-    keys: Keys
-    renew_at: float
-    old_at: float
-    unusable_at: float
+    def renew_if_due(self) -> None:
+        return None
 
 
 class FetchedKeySet:
-    """Keys that are fetched. At most one fetch runs at a time, in a thread of its own; callers wait with a bound."""
+    """Keys that are fetched."""
 
     def __init__(
         self,
@@ -108,102 +91,70 @@ class FetchedKeySet:
         self._max_age_s = max_age_s
         self._max_stale_s = max_stale_s
         self._unknown_key_interval_s = unknown_key_interval_s
-        self._wait_s = wait_s
-        self._monotonic = monotonic
-        self._copy: _Copy | None = None
-        # The lock guards the fields below it, and is never held during a fetch.
-        self._lock = threading.Lock()
-        self._flight: threading.Thread | None = None
-        self._attempted_at = float("-inf")
-        self._retry_at = float("-inf")
-        self._failures = 0
+        self._copy = RenewedCopy(
+            self._fetch_copy,
+            what="the keys",
+            wait_s=wait_s,
+            first_retry_s=_FIRST_RETRY_S,
+            last_retry_s=_LAST_RETRY_S,
+            monotonic=monotonic,
+        )
 
     def get_keys(self, *, wait: bool) -> Keys:
-        copy = self._copy
-        now = self._monotonic()
-        if copy is not None and now < copy.renew_at:
-            return copy.keys
-        if copy is not None and (now < copy.old_at or (self._failures and now < copy.unusable_at)):
-            self._start(now, seen=copy)
-            return copy.keys
-        copy = self._wait_for_copy(now, seen=copy, wait=wait)
-        if copy is None or self._monotonic() >= copy.unusable_at:
-            retry_after_s = math.ceil(max(1.0, self._retry_at - self._monotonic()))
+        keys = self._copy.get(wait=wait)
+        if keys is None:
             raise TemporarilyUnavailable(
-                "the authorization server's keys are not available", headers={"Retry-After": str(retry_after_s)}
+                "the authorization server's keys are not available",
+                headers={"Retry-After": str(self._copy.retry_after_s())},
             )
-        return copy.keys
+        return keys
 
     def find_newer_keys(self, than: Keys, *, wait: bool) -> Keys | None:
-        copy = self._copy
-        if copy is not None and copy.keys is not than:
-            return copy.keys  # somebody else's renewal came in between
-        flight = self._start(self._monotonic(), seen=copy, after_s=self._unknown_key_interval_s)
-        # Nobody waits while the issuer is down: junk with invented key ids would hold every thread.
-        if flight is not None and not self._failures:
-            if not wait:
-                raise KeysNotAtHand
-            self._join(flight)
-        copy = self._copy
-        return copy.keys if copy is not None and copy.keys is not than else None
+        return self._copy.get_other(than, after_s=self._unknown_key_interval_s, wait=wait)
 
-    def _wait_for_copy(self, now: float, *, seen: _Copy | None, wait: bool) -> _Copy | None:
-        flight = self._start(now, seen=seen)
-        if flight is not None:
-            if not wait:
-                raise KeysNotAtHand
-            self._join(flight)
-        return self._copy
+    def renew_if_due(self) -> None:
+        self._copy.renew_if_due()
 
-    def _join(self, flight: threading.Thread) -> None:
-        # Counted from the fetch's start, so that an issuer that never finishes its answer holds callers only once.
-        flight.join(max(0.0, min(self._wait_s, self._attempted_at + self._wait_s - self._monotonic())))
-
-    def _start(self, now: float, *, seen: _Copy | None, after_s: float = 0.0) -> threading.Thread | None:
-        """Returns the fetch that runs, begun now if it may; None where the last one is too recent or has failed.
-
-        None also where a fetch ended since the caller saw the copy that it is not content with: it looks again.
-        """
-        with self._lock:
-            if self._copy is not seen:
-                return None
-            # A thread does not survive a fork, and is_alive() says so: a worker process never waits for its parent's.
-            if self._flight is not None and self._flight.is_alive():
-                return self._flight
-            if now < self._retry_at or now < self._attempted_at + after_s:
-                return None
-            flight = threading.Thread(target=self._renew, args=(now,), name="tokenhouse-verifier-keys", daemon=True)
-            try:
-                flight.start()
-            except RuntimeError as error:  # the process has no threads left: the copy at hand is better than nothing
-                logger.warning("the keys could not be fetched: %s", error)
-                return None
-            self._attempted_at = now
-            self._flight = flight
-            return flight
-
-    def _renew(self, started_at: float) -> None:
-        try:
-            fetched = self._fetch()
-        except Exception as error:
-            with self._lock:
-                self._failures += 1
-                # The exponent is bounded too: an outage of a day has more than a thousand failures.
-                delay_s = min(_LAST_RETRY_S, _FIRST_RETRY_S * 2 ** min(self._failures - 1, 10))
-                self._retry_at = self._monotonic() + delay_s
-            if not isinstance(error, FetchError):
-                raise
-            logger.warning("the keys could not be fetched (attempt %d): %s", self._failures, error)
-            return
+    def _fetch_copy(self, _at_hand: Keys | None) -> Fetched[Keys]:
+        fetched = self._fetch()
         allowed_s = self._max_age_s if fetched.max_age_s is None else fetched.max_age_s
         max_age_s = min(self._max_age_s, max(MIN_MAX_AGE_S, allowed_s))
-        with self._lock:
-            self._failures = 0
-            self._retry_at = float("-inf")
-            self._copy = _Copy(
-                keys=Keys.of(fetched.keys),
-                # From the start of the fetch: what it brought may have been true no longer when it arrived.
-                renew_at=started_at + max_age_s * 3 / 4,
-                old_at=started_at + max_age_s,
-                unusable_at=started_at + max(max_age_s, self._max_stale_s),
-            )
+        return Fetched(
+            value=Keys.of(fetched.keys),
+            renew_after_s=max_age_s * 3 / 4,
+            old_after_s=max_age_s,
+            unusable_after_s=max(max_age_s, self._max_stale_s),
+        )
+
+
+def make_key_set(
+    keys: Mapping[str, Any] | Iterable[Mapping[str, Any]] | None,
+    *,
+    issuer: str,
+    jwks_uri: str | None,
+    client: DocumentClient,
+    max_age_s: float,
+    max_stale_s: float,
+    unknown_key_interval_s: float,
+    wait_s: float,
+    monotonic: Callable[[], float],
+) -> KeySet:
+    """Returns the given keys, or else those that the issuer publishes. Raises ValueError where neither can work."""
+    if keys is not None:
+        if jwks_uri is not None:
+            raise ValueError("keys and jwks_uri exclude each other")
+        usable_keys = import_jwk_set(keys if isinstance(keys, Mapping) else {"keys": [dict(jwk) for jwk in keys]})
+        if not usable_keys:
+            raise ValueError("none of the given keys can verify a signature")
+        return FixedKeySet(usable_keys)
+    check_url(issuer)
+    if jwks_uri is not None:
+        check_url(jwks_uri)
+    return FetchedKeySet(
+        IssuerKeys(issuer=issuer, jwks_uri=jwks_uri, client=client).fetch,
+        max_age_s=max_age_s,
+        max_stale_s=max_stale_s,
+        unknown_key_interval_s=unknown_key_interval_s,
+        wait_s=wait_s,
+        monotonic=monotonic,
+    )

@@ -85,8 +85,12 @@ def test_checked_claims_have_their_own_type() -> None:
         jti="id-1",
         auth_time_s=NOW_S - 600,
         acr="pwd",
+        authorization_details=(),
         claims=make_claims(),
     )
+    payment = {"type": "payment_initiation", "actions": ["initiate"]}
+    (detail,) = check(make_claims(authorization_details=[payment])).authorization_details
+    assert (detail.type, detail.members) == ("payment_initiation", payment)
     with pytest.raises(TypeError):
         claims.claims["scope"] = "everything"  # type: ignore[index]
 

@@ -36,7 +36,8 @@ def server(key: SigningKey) -> Iterator[IssuerServer]:
 def make_verifier(clock: MovableClock) -> MakeVerifier:
     def make(issuer: str, **options: Any) -> AccessTokenVerifier:
         return AccessTokenVerifier(
-            issuer=issuer, **{"audience": API, "clock": clock, "monotonic": clock, "timeout_s": 5, **options}
+            issuer=issuer,
+            **{"audience": API, "clock": clock, "monotonic": clock, "timeout_s": 5, "background": False, **options},
         )
 
     return make

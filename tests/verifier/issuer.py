@@ -1,6 +1,8 @@
 """An issuer as a verifier sees it: keys, tokens, and a real HTTP server on loopback that can fail in every way."""
 
+import hashlib
 import json
+import secrets
 import ssl
 import sys
 import threading
@@ -9,11 +11,29 @@ from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
-from app.specs.rfc7515_jose import PrivateKey, generate_private_jwk, import_private_jwk, public_members, sign_jws
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from app.specs.rfc7515_jose import (
+    PrivateKey,
+    encode_base64url,
+    generate_private_jwk,
+    import_private_jwk,
+    public_members,
+    sign_jws,
+    thumbprint,
+)
 from app.specs.rfc9068_access_token import build_claims
+from app.specs.token_status_list import build_status_list_claims
+from app.verifier.renewed_copy import THREAD_NAME
 
 API = "https://api.example.com/photos"
+# What challenges name beside the realm.
+METADATA = 'resource_metadata="https://api.example.com/.well-known/oauth-protected-resource/photos"'
+ALGS = 'algs="ES256 RS256 PS256 EdDSA Ed25519"'
 START_S = 1_800_000_000.0
 
 
@@ -58,6 +78,54 @@ def make_claims(issuer: str, *, now_s: float = START_S, **changes: Any) -> dict[
     return {name: value for name, value in {**claims, **changes}.items() if value is not ...}
 
 
+class ClientKey:
+    """A client's own key, and the DPoP proofs that it makes."""
+
+    def __init__(self) -> None:
+        jwk = generate_private_jwk("ES256")
+        self.public_jwk = {name: jwk[name] for name in ("kty", "crv", "x", "y")}
+        self.jkt = thumbprint(self.public_jwk)
+        self._key = import_private_jwk(jwk, is_our_own=True)
+
+    def prove(
+        self,
+        token: str,
+        *,
+        url: str,
+        method: str = "GET",
+        now_s: float = START_S,
+        typ: str = "dpop+jwt",
+        **changes: Any,
+    ) -> str:
+        """A valid proof, changed; a value of `...` takes the claim out."""
+        claims = {
+            "jti": secrets.token_urlsafe(12),
+            "htm": method,
+            "htu": url,
+            "iat": int(now_s),
+            "ath": encode_base64url(hashlib.sha256(token.encode()).digest()),
+            **changes,
+        }
+        kept = {name: value for name, value in claims.items() if value is not ...}
+        header = {"typ": typ, "alg": "ES256", "jwk": self.public_jwk}
+        signing_input = ".".join(encode_base64url(json.dumps(part).encode()) for part in (header, kept))
+        return f"{signing_input}.{sign_es256(self._key, signing_input)}"
+
+
+def sign_es256(key: PrivateKey, signing_input: str) -> str:
+    """A signature that holds, over what sign_jws would not write."""
+    r, s = decode_dss_signature(key.native.sign(signing_input.encode(), ec.ECDSA(SHA256())))
+    return encode_base64url(r.to_bytes(32, "big") + s.to_bytes(32, "big"))
+
+
+def make_statuses(*revoked: int, size: int = 1024) -> bytes:
+    """A list of one bit per token, in which these are set."""
+    statuses = bytearray(size // 8)
+    for index in revoked:
+        statuses[index >> 3] |= 1 << (index & 7)
+    return bytes(statuses)
+
+
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
@@ -77,6 +145,19 @@ def answer_bytes(
 
 def answer_json(document: Any, *, headers: Mapping[str, str] | None = None) -> Answer:
     return answer_bytes(json.dumps(document).encode(), headers=headers)
+
+
+def answer_with_etag(body: bytes) -> Answer:
+    etag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        if handler.headers.get("If-None-Match") == etag:
+            handler.send_response(304)
+            handler.end_headers()
+            return
+        answer_bytes(body, headers={"ETag": etag, "Content-Type": "application/statuslist+jwt"})(handler)
+
+    return answer
 
 
 class IssuerServer:
@@ -124,6 +205,36 @@ class IssuerServer:
     def publish(self, *keys: SigningKey) -> None:
         self._keys = keys
         self.answers["/keys"] = answer_json({"keys": [key.public_jwk for key in keys]}, headers=self._jwks_headers)
+
+    def list_uri(self, name: str = "one") -> str:
+        return f"{self.issuer.rstrip('/')}/status-lists/{name}"
+
+    def publish_list(
+        self,
+        *revoked: int,
+        name: str = "one",
+        now_s: float = START_S,
+        key: SigningKey | None = None,
+        typ: str = "statuslist+jwt",
+        **changes: Any,
+    ) -> None:
+        """A status list of 1,024 tokens in which these are revoked, true from now for 600 s, with an ETag."""
+        claims = {
+            **build_status_list_claims(
+                uri=self.list_uri(name),
+                issued_at_s=int(now_s),
+                expires_at_s=int(now_s) + 600,
+                ttl_s=5,
+                statuses=make_statuses(*revoked),
+            ),
+            **changes,
+        }
+        kept = {claim: value for claim, value in claims.items() if value is not ...}
+        body = (key or self._keys[0]).sign(kept, typ=typ).encode()
+        self.answers[urlsplit(self.list_uri(name)).path] = answer_with_etag(body)
+
+    def list_requests(self, name: str = "one") -> int:
+        return self.requests[urlsplit(self.list_uri(name)).path]
 
     def answer_after_the_gate_opens(self) -> None:
         """The key set's answers wait for `gate`."""
@@ -185,6 +296,6 @@ class IssuerServer:
 def wait_for_background_fetches() -> None:
     """Returns when no verifier of this process has a fetch in flight."""
     for thread in threading.enumerate():
-        if thread.name == "tokenhouse-verifier-keys":
+        if thread.name == THREAD_NAME:
             thread.join(10)
             assert not thread.is_alive()

@@ -9,7 +9,16 @@ from app.verifier import AccessTokenVerifier
 from app.verifier.asgi import Message, Receive, Scope, Send, TokenMiddleware, get_claims
 from app.verifier.protected_resource import CLAIMS_KEY
 from tests.verifier.conftest import MakeVerifier
-from tests.verifier.issuer import API, IssuerServer, MovableClock, SigningKey, make_claims, wait_for_background_fetches
+from tests.verifier.issuer import (
+    ALGS,
+    API,
+    METADATA,
+    IssuerServer,
+    MovableClock,
+    SigningKey,
+    make_claims,
+    wait_for_background_fetches,
+)
 
 ISSUER = "https://login.example.com"
 
@@ -48,7 +57,10 @@ def make_scope(*authorization: str, path: str = "/photos", type_: str = "http", 
 
 def request(middleware: TokenMiddleware, *authorization: str, **members: Any) -> tuple[int, dict[str, str], bytes]:
     start, body = asyncio.run(_call(middleware, make_scope(*authorization, **members)))
-    headers = {name.decode(): value.decode() for name, value in start["headers"]}
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in start["headers"]:
+        name, value = raw_name.decode(), raw_value.decode()
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return start["status"], headers, body["body"]
 
 
@@ -72,7 +84,10 @@ def test_the_application_behind_sees_the_claims(middleware: TokenMiddleware, key
 def test_without_a_token_the_answer_is_a_bare_challenge(middleware: TokenMiddleware) -> None:
     status, headers, body = request(middleware)
     assert (status, body) == (401, b"")
-    assert headers["www-authenticate"] == f'Bearer realm="{API}", scope="photos.read"'
+    assert headers["www-authenticate"] == (
+        f'Bearer realm="{API}", scope="photos.read", {METADATA}, '
+        f'DPoP realm="{API}", scope="photos.read", {METADATA}, {ALGS}'
+    )
 
 
 def test_a_bad_token_is_invalid_token_with_the_reason(middleware: TokenMiddleware, key: SigningKey) -> None:

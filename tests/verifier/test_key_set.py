@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.specs.protocol_error import InvalidToken, ProtocolError, TemporarilyUnavailable
-from app.verifier import KeysNotAtHand
+from app.verifier import WouldWait
 from app.verifier.https import FetchError
 from app.verifier.issuer_keys import FetchedKeys
 from app.verifier.key_set import FetchedKeySet
@@ -65,7 +65,7 @@ def test_keys_can_be_fetched_before_the_first_token(
     server: IssuerServer, key: SigningKey, make_verifier: MakeVerifier, clock: MovableClock
 ) -> None:
     verifier = make_verifier(server.issuer)
-    with pytest.raises(KeysNotAtHand):
+    with pytest.raises(WouldWait):
         verifier.verify_at_once(_token(key, server.issuer, clock))
     verifier.fetch_keys()
     assert verifier.verify_at_once(_token(key, server.issuer, clock)).subject == "alice"
@@ -205,7 +205,7 @@ def test_while_the_issuer_is_down_no_stranger_makes_a_caller_wait(
         clock.advance(301)
         assert verifier.verify(_token(key, server.issuer, clock)).subject == "alice"
         clock.advance(3600)
-        # verify_at_once raises KeysNotAtHand where verify would wait.
+        # verify_at_once raises WouldWait where verify would wait.
         with pytest.raises(InvalidToken, match="no key of the issuer"):
             verifier.verify_at_once(_token(SigningKey(), server.issuer, clock))
         wait_for_background_fetches()

@@ -8,7 +8,7 @@ from werkzeug.test import Client
 from app.verifier.protected_resource import CLAIMS_KEY
 from app.verifier.wsgi import TokenMiddleware, get_claims
 from tests.verifier.conftest import MakeVerifier
-from tests.verifier.issuer import API, SigningKey, make_claims
+from tests.verifier.issuer import ALGS, API, METADATA, SigningKey, make_claims
 
 ISSUER = "https://login.example.com"
 
@@ -59,7 +59,10 @@ def test_only_the_public_path_itself_is_public(path: str, client: Client) -> Non
 def test_without_a_token_the_answer_is_a_bare_challenge(client: Client) -> None:
     response = client.get("/photos")
     assert response.status == "401 Unauthorized"
-    assert response.headers["WWW-Authenticate"] == f'Bearer realm="{API}", scope="photos.read"'
+    assert response.headers.getlist("WWW-Authenticate") == [
+        f'Bearer realm="{API}", scope="photos.read", {METADATA}',
+        f'DPoP realm="{API}", scope="photos.read", {METADATA}, {ALGS}',
+    ]
     assert response.data == b""
 
 

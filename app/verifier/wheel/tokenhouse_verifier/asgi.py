@@ -1,5 +1,5 @@
 """The ASGI middleware."""
 
-from .verifier.asgi import TokenMiddleware, get_claims
+from .verifier.asgi import TokenMiddleware, admit, get_claims, request_from_scope
 
-__all__ = ["TokenMiddleware", "get_claims"]
+__all__ = ["TokenMiddleware", "admit", "get_claims", "request_from_scope"]

@@ -1,5 +1,5 @@
 """The WSGI middleware."""
 
-from .verifier.wsgi import TokenMiddleware, get_claims
+from .verifier.wsgi import TokenMiddleware, get_claims, request_from_environ
 
-__all__ = ["TokenMiddleware", "get_claims"]
+__all__ = ["TokenMiddleware", "get_claims", "request_from_environ"]

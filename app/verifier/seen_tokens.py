@@ -6,7 +6,7 @@ verified it: when the keys are fetched anew, a token is verified anew.
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..specs.rfc9068_access_token import AccessTokenClaims
 from ..specs.token_status_list import StatusReference
@@ -14,8 +14,7 @@ from ..specs.tokenhouse_networks import Networks
 from .key_set import Keys
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerifiedToken:
+class VerifiedToken(NamedTuple):
     """A token whose signature held and whose claims are right, apart from what depends on when and how it is used."""
 
     claims: AccessTokenClaims

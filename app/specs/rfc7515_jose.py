@@ -143,25 +143,28 @@ class UnverifiedHeader:
     members: Mapping[str, Any]
 
 
-def sign_jws(header: Mapping[str, str], claims_bytes: bytes, key: PrivateKey, alg: str) -> str:
+def sign_jws(header: Mapping[str, str | Mapping[str, str]], claims_bytes: bytes, key: PrivateKey, alg: str) -> str:
     """Returns the compact JWS of these bytes. `alg` and `kid` are added to the header from the key.
 
     Raises ValueError if `alg` is not the key's own or the header has either already: the caller's mistake, no input.
     """
     if alg != key.alg:
         raise ValueError("the key is for another algorithm")
-    header_segment = _encode_header(alg, key.kid, tuple(header.items()))
+    # A key signs thousands of tokens under the same header; one that holds a JWK is used once and cannot be hashed.
+    is_plain = all(isinstance(member, str) for member in header.values())
+    header_segment = (_encode_header_once if is_plain else _encode_header)(alg, key.kid, tuple(header.items()))
     signing_input = header_segment + "." + encode_base64url(claims_bytes)
     return signing_input + "." + encode_base64url(_SIGN[alg](key.native, signing_input.encode("ascii")))
 
 
-# A key signs thousands of tokens under the same header.
-@lru_cache(maxsize=64)
-def _encode_header(alg: str, kid: str, members: tuple[tuple[str, str], ...]) -> str:
+def _encode_header(alg: str, kid: str, members: tuple[tuple[str, str | Mapping[str, str]], ...]) -> str:
     header = {"alg": alg, "kid": kid}
     if not header.keys().isdisjoint(name for name, _ in members):
         raise ValueError("alg and kid are taken from the key")
     return encode_base64url(json.dumps({**header, **dict(members)}, separators=(",", ":")).encode("ascii"))
+
+
+_encode_header_once = lru_cache(maxsize=64)(_encode_header)
 
 
 def parse_unverified_header(token: str) -> UnverifiedHeader:

@@ -55,9 +55,9 @@ class Refusal(Exception):
             self.headers.extend(error.headers.items())
         # The fault of a 503 is ours: a challenge would make clients throw good tokens away.
         if not isinstance(error, TemporarilyUnavailable):
-            self.headers.extend(
-                ("WWW-Authenticate", value) for value in _make_challenges(error, verifier, requirement, scheme)
-            )
+            # In one line (RFC 9110 11.6.1), the one with the error first: many clients keep one value per header.
+            challenges = _make_challenges(error, verifier, requirement, scheme)
+            self.headers.append(("WWW-Authenticate", ", ".join(challenges)))
 
 
 def admit(

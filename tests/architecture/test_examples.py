@@ -3,16 +3,19 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from app.specs.token_status_list import status_claim
 from tests.actors.http import Reply, send
 from tests.conftest import run_world
 from tests.patience import wait_until
 from tests.server import ROOT, free_port
+from tests.verifier.issuer import ClientKey, IssuerServer, SigningKey, make_claims
 from tests.world import World
 
 BIN = Path(sys.executable).parent
@@ -25,9 +28,11 @@ def own_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 @contextmanager
-def started(command: Sequence[str], world: World, *, audience: str, port: int) -> Iterator[str]:
+def started(
+    command: Sequence[str], world: World, *, audience: str, port: int, issuer: str | None = None
+) -> Iterator[str]:
     """A program, and where it answers."""
-    environment = {"PATH": os.environ["PATH"], "ISSUER": world.issuer, "AUDIENCE": audience}
+    environment = {"PATH": os.environ["PATH"], "ISSUER": issuer or world.issuer, "AUDIENCE": audience}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     url = f"http://127.0.0.1:{port}"
 
@@ -54,6 +59,11 @@ def commands(port: int) -> dict[str, list[str]]:
             *(str(BIN / "granian"), "--interface", "asgi", "--port", str(port)),
             *("--working-dir", "examples", "asgi_api:application"),
         ],
+        "django_api": [str(BIN / "python"), "examples/django_api.py", "runserver", "--noreload", str(port)],
+        "fastapi_api": [
+            *(str(BIN / "granian"), "--interface", "asgi", "--port", str(port)),
+            *("--working-dir", "examples", "fastapi_api:app"),
+        ],
         "photo_library": [str(BIN / "python"), "examples/photo_library/api.py", "--port", str(port)],
     }
 
@@ -79,6 +89,42 @@ def test_an_example_takes_a_token_for_its_scope_and_refuses_the_rest(own_world: 
     assert 'error="insufficient_scope"' in refusals[narrow].headers["www-authenticate"]
     assert 'error="invalid_token"' in refusals[foreign].headers["www-authenticate"]
     assert "error" not in refusals[None].headers["www-authenticate"]
+
+
+@pytest.mark.parametrize("name", [name for name in commands(0) if name != "photo_library"])
+def test_an_example_says_what_it_is_and_takes_bound_tokens_with_their_proof_only(own_world: World, name: str) -> None:
+    port = free_port()
+    audience = f"http://127.0.0.1:{port}/"
+    key, client = SigningKey(), ClientKey()
+    with IssuerServer(key) as issuer:
+        now_s = time.time()
+        token = key.sign(
+            make_claims(
+                issuer.issuer,
+                now_s=now_s,
+                aud=audience,
+                cnf={"jkt": client.jkt},
+                th_networks=["127.0.0.0/8"],
+                status=status_claim(issuer.list_uri(), 1),
+            )
+        )
+        elsewhere = key.sign(make_claims(issuer.issuer, now_s=now_s, aud=audience, th_networks=["192.0.2.0/24"]))
+        revoked = key.sign(
+            make_claims(issuer.issuer, now_s=now_s, aud=audience, status=status_claim(issuer.list_uri(), 7))
+        )
+        issuer.publish_list(7, now_s=now_s)
+        with started(commands(port)[name], own_world, audience=audience, port=port, issuer=issuer.issuer) as url:
+            metadata = send(f"{url}/.well-known/oauth-protected-resource")
+            proof = client.prove(token, url=f"{url}/photos", now_s=now_s)
+            bound = {"Authorization": f"DPoP {token}", "DPoP": proof}
+            answers = [send(f"{url}/photos", headers=bound).status for _ in range(2)]
+            refusals = [ask(url, other, "/photos") for other in (token, elsewhere, revoked)]
+    assert (metadata.status, metadata.json()["resource"]) == (200, audience)
+    assert metadata.json()["authorization_servers"] == [issuer.issuer]
+    assert answers == [200, 401]
+    for refusal, reason in zip(refusals, ("not as a bearer token", "from this network", "been revoked"), strict=True):
+        assert refusal.status == 401
+        assert reason in refusal.headers["www-authenticate"]
 
 
 def test_only_the_named_path_of_the_asgi_example_needs_no_token(own_world: World) -> None:

@@ -17,6 +17,24 @@ from tests.verifier.issuer import API, IssuerServer, SigningKey, make_claims
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = ROOT / "app" / "verifier"
 
+ROOT_MODULES = ("__init__.py", "asgi.py", "flask.py", "pytest_plugin.py", "wsgi.py", "py.typed")
+TEST_OF_AN_API = """
+import pytest
+from flask import Flask
+from tokenhouse_verifier import InvalidToken
+from tokenhouse_verifier.flask import require_token, use_verifier
+
+def test_photos(tokenhouse_issuer):
+    app = Flask("api")
+    use_verifier(app, tokenhouse_issuer.verifier())
+    app.get("/photos")(require_token("photos.read")(lambda: "photos"))
+    token = tokenhouse_issuer.token(scope="photos.read")
+    client, headers = app.test_client(), tokenhouse_issuer.bearer(token)
+    assert client.get("/photos", headers=headers).status_code == 200
+    tokenhouse_issuer.revoke(token)
+    assert client.get("/photos", headers=headers).status_code == 401
+"""
+
 USE_IT = """
 import json, sys
 sys.path[:0] = json.loads(sys.argv[1])
@@ -65,7 +83,7 @@ def test_the_wheel_holds_the_verifier_whole_and_nothing_of_the_server(wheel: Pat
     names = set(zipfile.ZipFile(wheel).namelist())
     modules = {f"tokenhouse_verifier/verifier/{path.name}" for path in PROJECT.glob("*.py")}
     modules |= {f"tokenhouse_verifier/specs/{path.name}" for path in (ROOT / "app" / "specs").glob("*.py")}
-    roots = {f"tokenhouse_verifier/{name}" for name in ("__init__.py", "asgi.py", "flask.py", "wsgi.py", "py.typed")}
+    roots = {f"tokenhouse_verifier/{name}" for name in ROOT_MODULES}
     assert {name for name in names if ".dist-info/" not in name} == modules | roots
 
 
@@ -109,9 +127,35 @@ def test_the_installed_wheel_verifies_a_token_and_loads_no_server_library(
     assert third_party <= {"cryptography", "_cffi_backend", "_openssl", "_distutils_hack"}
 
 
+def test_pytest_finds_the_fixture_of_the_installed_wheel(installed: tuple[Path, Path], tmp_path: Path) -> None:
+    _, target = installed
+    (tmp_path / "test_api.py").write_text(TEST_OF_AN_API)
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(target)}
+    for options, outcome in ((("-p", "no:tokenhouse_verifier"), "1 error"), ((), "1 passed")):
+        run = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, "test_api.py"],
+            cwd=tmp_path,
+            env=environment,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert outcome in run.stdout, run.stdout + run.stderr
+
+
 def test_importing_the_verifier_loads_no_framework() -> None:
     loads = "import app.verifier, app.verifier.wsgi, sys; print(*{name.split('.')[0] for name in sys.modules})"
     run = subprocess.run([sys.executable, "-c", loads], cwd=ROOT, check=True, capture_output=True, text=True)
     loaded = set(run.stdout.split())
     assert "app" in loaded
-    assert not loaded & {"flask", "werkzeug", "sqlalchemy", "pydantic", "authlib", "joserfc", "orjson", "asyncio"}
+    assert not loaded & {
+        "flask",
+        "werkzeug",
+        "sqlalchemy",
+        "pydantic",
+        "authlib",
+        "joserfc",
+        "orjson",
+        "asyncio",
+        "pytest",
+    }

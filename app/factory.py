@@ -1,6 +1,7 @@
 """Puts the parts together: the only place that knows every one of them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from flask import Flask
 
@@ -39,6 +40,10 @@ class Tokenhouse(Flask):
 
     deployment: Deployment
     housekeeper: Housekeeper
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """No view is asynchronous, so none has to be looked at in every request."""
+        return func
 
     def close(self) -> None:
         """End the threads, write what waits, close the database."""

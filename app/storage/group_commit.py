@@ -27,9 +27,9 @@ class WriterBusy(Exception):
 
 
 class _Waiting:
-    """One work in the line, and how it ended."""
+    """One work in the line, and how it ended. `turn` opens when it has ended, or when it is its turn to write."""
 
-    __slots__ = ("callbacks", "error", "is_done", "result", "work")
+    __slots__ = ("callbacks", "error", "is_done", "result", "turn", "work")
 
     def __init__(self, work: Callable[[Connection], Any]) -> None:
         self.work = work
@@ -37,6 +37,8 @@ class _Waiting:
         self.result: Any = None
         self.error: Exception | None = None
         self.is_done = False
+        self.turn = threading.Lock()
+        self.turn.acquire()
 
 
 class GroupCommit:
@@ -46,22 +48,22 @@ class GroupCommit:
         self._engine = engine
         self._wait_s = wait_s
         self._line: deque[_Waiting] = deque()
-        self._writer = threading.Lock()
+        # Held for moments, to look at the line and whether somebody writes.
+        self._line_lock = threading.Lock()
+        self._is_writing = False
         # One connection writes everything: its cache of pages stays true, because nobody else in this process writes.
         self._connection: Connection | None = None
 
     def run(self, work: Callable[[Connection], T]) -> T:
         """The result of `work` once it is committed. Raises what `work` raised, or what the driver did."""
         waiting = _Waiting(work)
-        self._line.append(waiting)
-        if not self._writer.acquire(timeout=self._wait_s):
+        with self._line_lock:
+            self._line.append(waiting)
+            is_first, self._is_writing = not self._is_writing, True
+        if not is_first and not waiting.turn.acquire(timeout=self._wait_s):
             self._leave(waiting)
-        else:
-            try:
-                while not waiting.is_done:
-                    self._serve_the_line()
-            finally:
-                self._writer.release()
+        if not waiting.is_done:
+            self._write()
         if waiting.error is not None:
             raise waiting.error
         for callback in waiting.callbacks:
@@ -70,35 +72,54 @@ class GroupCommit:
         return result
 
     def close(self) -> None:
-        """Give the connection back. Whoever waits is served first."""
-        with self._writer:
-            self._drop_connection()
+        """Give the connection back, unless somebody writes still: then it ends with the process."""
+        with self._line_lock:
+            if not self._is_writing:
+                self._drop_connection()
 
     def _leave(self, waiting: _Waiting) -> None:
-        try:
-            self._line.remove(waiting)
-        except ValueError:
+        with self._line_lock:
+            # Its turn may have come in this very moment; who is in the line and has no turn is not begun.
+            has_turn = waiting.turn.acquire(blocking=False)
+            if not has_turn and waiting in self._line:
+                self._line.remove(waiting)
+                raise WriterBusy
+        if not has_turn:
             # Somebody has begun it: only the end of that transaction tells how it went.
-            with self._writer:
-                return
-        raise WriterBusy
+            waiting.turn.acquire()
+
+    def _write(self) -> None:
+        """Do the work of those who stand first in the line, the caller's among it; then it is the next one's turn.
+
+        Each is woken by itself: whoever is done must not wait for the transaction that begins after theirs.
+        """
+        try:
+            self._serve_the_line()
+        finally:
+            with self._line_lock:
+                if self._line:
+                    self._line[0].turn.release()
+                else:
+                    self._is_writing = False
 
     def _serve_the_line(self) -> None:
-        together = [self._line.popleft() for _ in range(min(_MOST_TOGETHER, len(self._line)))]
+        with self._line_lock:
+            together = [self._line.popleft() for _ in range(min(_MOST_TOGETHER, len(self._line)))]
         try:
             if self._connection is None:
                 self._connection = self._engine.connect()
             self._transact(self._connection, together)
         except BaseException as error:
-            self._drop_connection()
             # Not committed, so nobody keeps a refusal either: it may have been judged by what another one wrote.
             for waiting in together:
                 waiting.error = error if isinstance(error, Exception) else WriterBusy()
+            self._drop_connection()
             if not isinstance(error, Exception):
                 raise
         finally:
             for waiting in together:
                 waiting.is_done = True
+                waiting.turn.release()
 
     def _drop_connection(self) -> None:
         connection, self._connection = self._connection, None

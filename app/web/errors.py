@@ -70,11 +70,8 @@ def add_errors(app: Flask, site: Site) -> None:
         return _page(site, InvalidRequest("the request cannot be read", detail=f"HTTP {error.code}"))
 
     @app.before_request
-    def check_headers() -> None:
+    def check_size_and_limit() -> Response | None:
         check_header_size([value for name, value in request.environ.items() if name[:5] == "HTTP_"])
-
-    @app.before_request
-    def check_limit() -> Response | None:
         retry_after_s = site.limits.retry_after_s(_address())
         if retry_after_s is None:
             return None

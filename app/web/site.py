@@ -1,11 +1,11 @@
 """What the views have in common: the strict reading of a request, the headers of a page, the way back to a client."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Response, request
-from werkzeug.datastructures import Headers
 
 from app.services.authorization_request import AuthorizationRequest
 from app.services.client_logo import ClientLogos
@@ -32,8 +32,9 @@ class _Redirect(Response):
     Where it leads is one of our own URLs or comes from `build_redirect`, so it is ASCII and whole already.
     """
 
-    def get_wsgi_headers(self, environ: dict[str, Any]) -> Headers:  # noqa: ARG002
-        return self.headers
+    def __call__(self, _environ: Any, start_response: Any) -> Iterable[bytes]:
+        start_response(self.status, list(self.headers))
+        return []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -131,16 +131,22 @@ def make_verifier(token: SignedToken, **options: Any) -> AccessTokenVerifier:
     )
 
 
+def warmed(check: Callable[[], object]) -> Callable[[], object]:
+    """The first check fetches the status list, which is not what is measured."""
+    check()
+    return check
+
+
 def our_check(token: SignedToken) -> Callable[[], object]:
     """Each call finds a token that is not remembered, and remembers it."""
     verifier, requirement = make_verifier(token, seen_tokens=1), require(SCOPE.split(" ")[0])
     tokens = itertools.cycle((token.access_token, token.twin))
-    return lambda: verifier.verify(next(tokens), requirement=requirement)
+    return warmed(lambda: verifier.verify(next(tokens), requirement=requirement))
 
 
 def seen_check(token: SignedToken) -> Callable[[], object]:
     verifier, requirement = make_verifier(token), require(SCOPE.split(" ")[0])
-    return lambda: verifier.verify(token.access_token, requirement=requirement)
+    return warmed(lambda: verifier.verify(token.access_token, requirement=requirement))
 
 
 def request_check(token: SignedToken) -> Callable[[], object]:
@@ -150,7 +156,7 @@ def request_check(token: SignedToken) -> Callable[[], object]:
         request = ResourceRequest(authorization=f"Bearer {token.access_token}", path="/photos/1", peer="10.1.2.3")
         return verifier.verify_request(request, requirement)
 
-    return check
+    return warmed(check)
 
 
 def status_check(token: SignedToken) -> Callable[[], object]:
@@ -168,7 +174,7 @@ def bound_check(token: SignedToken, client: ClientKey) -> Callable[[], object]:
     proof = client.prove(token.access_token, url=f"{AUDIENCE}/photos/1", now_s=time.time() + 5)
     request = ResourceRequest(authorization=f"DPoP {token.access_token}", dpop=proof, path="/photos/1")
     requirement = require(SCOPE.split(" ")[0])
-    return lambda: verifier.verify_request(request, requirement)
+    return warmed(lambda: verifier.verify_request(request, requirement))
 
 
 class Forgetful(InProcessReplays):

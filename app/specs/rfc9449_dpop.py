@@ -127,7 +127,8 @@ def _verify_signature(unverified_proof: str, algorithms: Collection[str]) -> tup
     except InvalidKey as error:
         raise InvalidDpopProof(f"the DPoP proof's key is not accepted: {error}") from error
     except InvalidJws as error:
-        raise InvalidDpopProof(f"the DPoP proof is not accepted: {error}".replace("the token", "it")) from error
+        reason = str(error).replace("the token's", "its").replace("the token", "it")
+        raise InvalidDpopProof(f"the DPoP proof is not accepted: {reason}") from error
     except StrictJsonError as error:
         raise InvalidDpopProof("the DPoP proof's claims are not JSON that can be read in one way only") from error
 

@@ -15,6 +15,9 @@ MAX_DEPTH: Final = 20
 # More digits than any integer we read has (RFC 7493 2.2 promises 53 bits), and far below where int() gets slow.
 MAX_INTEGER_DIGITS: Final = 40
 
+# RFC 8259 section 2: what may stand around a value.
+_WHITESPACE: Final = " \t\n\r"
+
 # One token at a time: a string, whole, or one bracket. The closing quote is optional and the repetition possessive,
 # so that an unterminated string costs one pass instead of one pass per quote.
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
@@ -39,12 +42,15 @@ def parse_json(raw: bytes | str, *, max_bytes: int = MAX_BYTES, max_depth: int =
     Refuses duplicate members, NaN and infinities, integers of more than 40 digits, lone surrogates, U+0000, more than
     `max_depth` levels of nesting, and invalid UTF-8. Does **not** check the types of members.
     """
-    text = _decode(raw, max_bytes)
+    text = _decode(raw, max_bytes).strip(_WHITESPACE)
     _check_depth(text, max_depth)
     try:
-        value = _decoder.decode(text)
+        # Not `decode`, which looks for whitespace at both ends with a regular expression.
+        value, end = _decoder.raw_decode(text)
     except json.JSONDecodeError as cause:
         raise StrictJsonError(f"not JSON: {cause.msg} at character {cause.pos}") from cause
+    if end != len(text):
+        raise StrictJsonError(f"not JSON: something stands behind it at character {end}")
     # The decoded text holds neither a raw control character nor a surrogate; only an escape can make one.
     # (One character is looked for in a tenth of the time that two take, and nearly no document has it.)
     if "\\" in text:

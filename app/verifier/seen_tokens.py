@@ -45,13 +45,15 @@ class SeenTokens:
             return
         with self._lock:
             self._tokens[digest] = token
-            # Two leave for one that comes, as long as the oldest are dead: the dead do not pile up.
+            if len(self._tokens) > self._max_tokens:
+                self._tokens.popitem(last=False)
+            # Two may leave for one that comes, as long as the oldest are dead: the dead do not pile up.
             for _ in range(2):
-                oldest = next(iter(self._tokens.values()))
-                if len(self._tokens) > self._max_tokens or oldest.claims.expires_at_s < now_s:
-                    self._tokens.popitem(last=False)
-                    if not self._tokens:
-                        return
+                if next(iter(self._tokens.values())).claims.expires_at_s >= now_s:
+                    return
+                self._tokens.popitem(last=False)
+                if not self._tokens:
+                    return
 
     def forget(self, digest: bytes) -> None:
         with self._lock:

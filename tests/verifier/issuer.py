@@ -53,8 +53,8 @@ class MovableClock:
 class SigningKey:
     """A key of an issuer, and the tokens that it signs."""
 
-    def __init__(self, alg: str = "ES256") -> None:
-        self.private_jwk = generate_private_jwk(alg)
+    def __init__(self, alg: str = "ES256", *, private_jwk: dict[str, str] | None = None) -> None:
+        self.private_jwk = private_jwk or generate_private_jwk(alg)
         self.public_jwk = public_members(self.private_jwk)
         self.kid: str = self.public_jwk["kid"]
         self.key: PrivateKey = import_private_jwk(self.private_jwk, is_our_own=True)
@@ -81,8 +81,8 @@ def make_claims(issuer: str, *, now_s: float = START_S, **changes: Any) -> dict[
 class ClientKey:
     """A client's own key, and the DPoP proofs that it makes."""
 
-    def __init__(self) -> None:
-        jwk = generate_private_jwk("ES256")
+    def __init__(self, *, private_jwk: dict[str, str] | None = None) -> None:
+        jwk = private_jwk or generate_private_jwk("ES256")
         self.public_jwk = {name: jwk[name] for name in ("kty", "crv", "x", "y")}
         self.jkt = thumbprint(self.public_jwk)
         self._key = import_private_jwk(jwk, is_our_own=True)
@@ -113,8 +113,9 @@ class ClientKey:
 
 
 def sign_es256(key: PrivateKey, signing_input: str) -> str:
-    """A signature that holds, over what sign_jws would not write."""
-    r, s = decode_dss_signature(key.native.sign(signing_input.encode(), ec.ECDSA(SHA256())))
+    """A signature that holds, over what sign_jws would not write; the same for the same input (RFC 6979)."""
+    algorithm = ec.ECDSA(SHA256(), deterministic_signing=True)
+    r, s = decode_dss_signature(key.native.sign(signing_input.encode(), algorithm))
     return encode_base64url(r.to_bytes(32, "big") + s.to_bytes(32, "big"))
 
 

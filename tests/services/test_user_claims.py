@@ -1,12 +1,12 @@
 """Which documents about a person are stored."""
 
-import time
 from typing import Any
 
 import pytest
 
 from app.services.refusal import Refusal
 from app.services.user_claims import check_claims, check_email
+from tests.patience import cpu_seconds
 
 
 @pytest.mark.requirement("OpenID Connect Core 1.0", "5.1", "the standard claims have their types")
@@ -69,7 +69,8 @@ def test_what_has_not_the_shape_of_an_address_is_refused(email: str) -> None:
 
 
 def test_a_long_almost_address_is_judged_at_once() -> None:
-    began = time.thread_time()
-    with pytest.raises(Refusal):
-        check_email("a@" * 50_000)
-    assert time.thread_time() - began < 0.02
+    def check() -> None:
+        with pytest.raises(Refusal):
+            check_email("a@" * 50_000)
+
+    assert cpu_seconds(check) < 0.02

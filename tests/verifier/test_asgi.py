@@ -8,6 +8,7 @@ import pytest
 from app.verifier import AccessTokenVerifier
 from app.verifier.asgi import Message, Receive, Scope, Send, TokenMiddleware, get_claims
 from app.verifier.protected_resource import CLAIMS_KEY
+from tests.patience import run_async
 from tests.verifier.conftest import MakeVerifier
 from tests.verifier.issuer import (
     ALGS,
@@ -56,7 +57,7 @@ def make_scope(*authorization: str, path: str = "/photos", type_: str = "http", 
 
 
 def request(middleware: TokenMiddleware, *authorization: str, **members: Any) -> tuple[int, dict[str, str], bytes]:
-    start, body = asyncio.run(_call(middleware, make_scope(*authorization, **members)))
+    start, body = run_async(_call(middleware, make_scope(*authorization, **members)))
     headers: dict[str, str] = {}
     for raw_name, raw_value in start["headers"]:
         name, value = raw_name.decode(), raw_value.decode()
@@ -116,7 +117,7 @@ def test_a_header_in_capitals_counts_too(middleware: TokenMiddleware, key: Signi
     token = key.sign(make_claims(ISSUER)).encode()
     scope = make_scope()
     scope["headers"] = [(b"Authorization", b"Bearer " + token), (b"authorization", b"Bearer " + token)]
-    start, _ = asyncio.run(_call(middleware, scope))
+    start, _ = run_async(_call(middleware, scope))
     assert start["status"] == 400
 
 
@@ -126,29 +127,29 @@ def test_a_public_path_needs_no_token_and_carries_no_claims(middleware: TokenMid
 
 
 def test_lifespan_messages_pass(middleware: TokenMiddleware) -> None:
-    assert asyncio.run(_call(middleware, {"type": "lifespan"})) == [{"type": "lifespan.startup.complete"}]
+    assert run_async(_call(middleware, {"type": "lifespan"})) == [{"type": "lifespan.startup.complete"}]
 
 
 def test_the_servers_scope_is_left_as_it_was(middleware: TokenMiddleware, key: SigningKey) -> None:
     scope = make_scope(f"Bearer {key.sign(make_claims(ISSUER))}")
-    asyncio.run(_call(middleware, scope))
+    run_async(_call(middleware, scope))
     assert CLAIMS_KEY not in scope
 
 
 def test_a_websocket_with_a_token_is_accepted(middleware: TokenMiddleware, key: SigningKey) -> None:
     token = key.sign(make_claims(ISSUER))
-    sent = asyncio.run(_call(middleware, make_scope(f"Bearer {token}", type_="websocket")))
+    sent = run_async(_call(middleware, make_scope(f"Bearer {token}", type_="websocket")))
     assert sent == [{"type": "websocket.accept", "headers": [], "subprotocol": "alice"}]
 
 
 def test_a_websocket_without_a_token_is_closed_before_it_opens(middleware: TokenMiddleware) -> None:
-    sent = asyncio.run(_call(middleware, make_scope(type_="websocket")))
+    sent = run_async(_call(middleware, make_scope(type_="websocket")))
     assert sent == [{"type": "websocket.close", "code": 1008, "reason": ""}]
 
 
 def test_a_websocket_gets_the_whole_refusal_where_the_server_can_send_it(middleware: TokenMiddleware) -> None:
     scope = make_scope(type_="websocket", extensions={"websocket.http.response": {}})
-    start, body = asyncio.run(_call(middleware, scope))
+    start, body = run_async(_call(middleware, scope))
     assert (start["type"], start["status"]) == ("websocket.http.response.start", 401)
     assert b"www-authenticate" in dict(start["headers"])
     assert body == {"type": "websocket.http.response.body", "body": b""}
@@ -172,7 +173,7 @@ def test_the_event_loop_goes_on_while_keys_are_waited_for(
         server.gate.set()
         return await waiting
 
-    start, body = asyncio.run(run())
+    start, body = run_async(run())
     assert (start["status"], body["body"]) == (200, b"alice")
 
 

@@ -20,6 +20,7 @@ from app.verifier.flask import require_token, use_verifier
 from app.verifier.resource_request import encode_path
 from app.verifier.wsgi import TokenMiddleware as WSGIMiddleware
 from app.verifier.wsgi import get_claims as get_wsgi_claims
+from tests.patience import run_async
 from tests.verifier.conftest import MakeVerifier
 from tests.verifier.issuer import API, METADATA, ClientKey, MovableClock, SigningKey, make_claims
 
@@ -95,7 +96,7 @@ def through_asgi(verifier: AccessTokenVerifier) -> Ask:
 
             await middleware(scope, receive, send)
 
-        asyncio.run(run())
+        run_async(run())
         joined: dict[str, str] = {}
         for raw_name, raw_value in sent[0]["headers"]:
             name, value = raw_name.decode(), raw_value.decode()

@@ -9,6 +9,7 @@ import pytest
 from app.specs.protocol_error import InvalidToken, ProtocolError
 from app.verifier import ResourceRequest, require
 from app.verifier.pytest_plugin import DpopKey, TokenhouseIssuer, tokenhouse_issuer
+from tests.patience import run_async
 
 __all__ = ["tokenhouse_issuer"]
 
@@ -117,4 +118,4 @@ def test_an_event_loop_needs_no_network_either(tokenhouse_issuer: TokenhouseIssu
     async def verify() -> str:
         return (await asyncio.to_thread(verifier.verify, token)).subject
 
-    assert asyncio.run(verify()) == "alice"
+    assert run_async(verify()) == "alice"

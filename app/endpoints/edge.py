@@ -118,10 +118,8 @@ class Edge:
             return start_response(line, headers, exc_info) if exc_info else start_response(line, headers)
 
         try:
-            body = self._serve_document(environ, start_response)
-            if body is not None:
-                status = 200
-            else:
+            body = self._serve_document(environ, start)
+            if body is None:
                 refusal = self._check(environ)
                 body = refusal.respond(environ, start) if refusal is not None else self._app(environ, start)
         except DatabaseUnavailable as error:
@@ -131,7 +129,7 @@ class Edge:
         self._tell(environ, status, time.perf_counter() - started)
         return body
 
-    def _serve_document(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes] | None:
+    def _serve_document(self, environ: dict[str, Any], start: StartResponse) -> Iterable[bytes] | None:
         """A public document where nothing but that is asked; None where somebody else has to look at the request."""
         found = self._documents.get(environ.get("PATH_INFO", ""))
         if (
@@ -145,7 +143,7 @@ class Edge:
             return None
         environ["PATH_INFO"], current = found
         document = current()
-        start_response("200 OK", [*document.headers_of_get, ("X-Request-Id", environ["tokenhouse.request_id"])])
+        start("200 OK", [*document.headers_of_get])
         return [document.body]
 
     def _establish_peer(self, environ: dict[str, Any]) -> None:

@@ -1,6 +1,5 @@
 """The authorization server as Authlib frames it: one list of grants, our client authentication, our answers."""
 
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 from authlib.oauth2.base import OAuth2Error
@@ -9,13 +8,12 @@ from authlib.oauth2.rfc6749.errors import UnsupportedGrantTypeError
 
 from app.oauth.grants.authorization_code import AuthorizationCodeGrant
 from app.oauth.token_request import TokenRequest
+from app.oauth.token_response import TokenAnswer
 from app.services.authenticate_client import authenticate_client
 from app.services.client_registry import Client
 from app.services.deployment import Deployment
 from app.specs.protocol_error import InvalidRequest, ProtocolError, UnsupportedGrantType
 from app.specs.strict_request import ProtocolRequest
-
-TokenAnswer = tuple[int, Mapping[str, Any], Iterable[tuple[str, str]]]
 
 # What this server grants, as a table of contents.
 GRANTS = (AuthorizationCodeGrant,)

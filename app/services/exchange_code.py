@@ -6,25 +6,32 @@ that it gave.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Final
 
 from app.features import effective_profile
 from app.services.authenticate_client import AuthenticatedClient
-from app.services.client_registry import Client, Resource
+from app.services.client_registry import Client
+from app.services.decide_tokens import (
+    Basis,
+    TokenWish,
+    check_grant_type_is_registered,
+    choose_audience,
+    decide_tokens,
+)
 from app.services.deployment import Deployment
-from app.services.issue_tokens import AlreadySpent, IdTokenIssuance, Issuance, IssuedTokens, Spend, issue_tokens
+from app.services.grant_snapshot import GrantSnapshot
+from app.services.issue_tokens import AlreadySpent, IssuedTokens, Spend, issue_tokens
 from app.services.mint_secret import is_well_formed
 from app.services.record_event import Event
-from app.services.userinfo import userinfo_resource
-from app.specs.oidc_core import select_claims
-from app.specs.protocol_error import InvalidGrant, InvalidTarget, UnauthorizedClient
+from app.specs.protocol_error import InvalidGrant
 from app.specs.rfc7636_pkce import check_code_verifier
 from app.specs.rfc8252_redirects import matches_redirect_uri
-from app.specs.rfc8707_resources import parse_resource
 from app.storage.database import Connection
-from app.storage.grants import CodeRow, find_code, revoke_grant
+from app.storage.grants import CodeRow, find_code
+from app.storage.revocation import revoke_grant
 from app.storage.single_use import redeem_once
 
+GRANT_TYPE: Final = "authorization_code"
 # Nodes whose clocks differ by this much still redeem each other's codes.
 NODES_MAY_DIFFER_BY_MS = 10_000
 
@@ -52,23 +59,25 @@ class CodeExchange:
 def exchange_code(deployment: Deployment, exchange: CodeExchange) -> IssuedTokens:
     """The tokens of a code. Raises `InvalidGrant`, `InvalidTarget`, `UnauthorizedClient`, `TemporarilyUnavailable`."""
     now = deployment.clock()
-    check_grant_type_is_registered(exchange.client)
+    check_grant_type_is_registered(exchange.client, GRANT_TYPE)
     row = find_own_code(deployment, exchange)
     check_redirect_uri(exchange, row)
     check_is_unused(deployment, exchange, row, now=now)
-    audience = choose_audience(deployment, exchange, row)
+    basis = find_basis(row)
+    choose_audience(deployment, basis.snapshot, exchange.resources)
     check_verifier(deployment, exchange, row, now=now)
-    issuance = build_issuance(deployment, exchange, row, audience, now=now)
+    wish = TokenWish(
+        grant_type=GRANT_TYPE,
+        resources=exchange.resources,
+        access_token_lifetime_s=exchange.access_token_lifetime_s,
+        nonce=row.request["nonce"],
+    )
+    spends = Spend(kind="authorization_codes", key=row.digest)
+    issuance = decide_tokens(deployment, exchange.authenticated, basis, wish, spends=spends, now=now)
     try:
         return issue_tokens(deployment, issuance, now=now)
     except AlreadySpent:
         raise _end_replayed(deployment, exchange, row, now=now) from None
-
-
-def check_grant_type_is_registered(client: Client) -> None:
-    """RFC 6749 5.2: "The authenticated client is not authorized to use this authorization grant type"."""
-    if "authorization_code" not in client.metadata.grant_types:
-        raise UnauthorizedClient("the client is not registered for this grant type")
 
 
 def find_own_code(deployment: Deployment, exchange: CodeExchange) -> CodeRow:
@@ -132,105 +141,15 @@ def check_verifier(deployment: Deployment, exchange: CodeExchange, row: CodeRow,
         raise
 
 
-def choose_audience(deployment: Deployment, exchange: CodeExchange, row: CodeRow) -> str:
-    """RFC 8707 2.2: the one resource that the token is for; `invalid_target` unless that is clear and granted."""
-    userinfo = userinfo_resource(deployment.issuer)
-    granted: dict[str, list[str]] = row.snapshot["scope"]
-    apis = [resource for resource in granted if resource != userinfo]
-    if len(exchange.resources) > 1:
-        raise InvalidTarget("an access token is for one resource; name one")
-    if not exchange.resources:
-        if len(apis) > 1:
-            raise InvalidTarget("several resources were granted; name one with the parameter resource")
-        return apis[0] if apis else userinfo
-    identifier = exchange.resources[0]
-    known = deployment.registry.resources().find(identifier)
-    audience = known.identifier if known is not None else parse_resource(identifier)
-    if audience not in granted:
-        raise InvalidTarget("the resource was not granted", detail=f"sent {identifier!r:.300}")
-    return audience
-
-
-def build_issuance(
-    deployment: Deployment, exchange: CodeExchange, row: CodeRow, audience: str, *, now: int
-) -> Issuance:
-    """The decision: what the grant's snapshot allows at this audience, for as long as everybody allows."""
-    userinfo = userinfo_resource(deployment.issuer)
-    granted: dict[str, list[str]] = row.snapshot["scope"]
-    identity_scope = granted.get(userinfo, [])
-    resource = deployment.registry.resources().find(audience)
-    if resource is None and audience != userinfo:
-        raise InvalidTarget("the resource is no longer known here")
-    client = exchange.client
-    return Issuance(
-        grant_type="authorization_code",
-        client_id=client.client_id,
-        client_authentication=_authentication_for_audit(exchange.authenticated),
-        subject=row.sub,
+def find_basis(row: CodeRow) -> Basis:
+    """The grant that the code was issued on."""
+    return Basis(
         grant_id=row.grant_id,
-        audience=audience,
-        scope=tuple(granted[audience]),
-        response_scope=" ".join(dict.fromkeys([*identity_scope, *granted[audience]])),
-        signing_alg=resource.metadata.signing_alg if resource is not None else "ES256",
-        lifetime_s=choose_lifetime_s(deployment, exchange, row, resource, now=now),
-        auth_time_s=row.request["auth_time_s"],
-        acr=row.request["acr"],
-        amr=tuple(row.request["amr"]),
-        id_token=_id_token(
-            client,
-            row,
-            identity_scope,
-            lifetime_s=min(deployment.settings.id_token_lifetime_s, _until_grant_ends_s(row, now=now)),
-            access_token_is_for_userinfo=audience == userinfo,
-        ),
-        spends=Spend(kind="authorization_codes", key=row.digest),
-    )
-
-
-def choose_lifetime_s(
-    deployment: Deployment, exchange: CodeExchange, row: CodeRow, resource: Resource | None, *, now: int
-) -> int:
-    """The shortest of what resource, client and request say; never beyond the grant's end. In seconds."""
-    policies = [
-        resource.metadata.access_token_lifetime_s if resource is not None else None,
-        exchange.client.metadata.policy.access_token_lifetime_s,
-    ]
-    allowed = min(
-        (lifetime for lifetime in policies if lifetime is not None),
-        default=deployment.settings.access_token_lifetime_s,
-    )
-    asked = [row.request["access_token_lifetime_s"], exchange.access_token_lifetime_s]
-    lifetime_s = min(
-        [allowed, _until_grant_ends_s(row, now=now), *(lifetime for lifetime in asked if lifetime is not None)]
-    )
-    if lifetime_s < 1:
-        raise InvalidGrant("the grant has ended", detail="less than a second of the grant is left")
-    return int(lifetime_s)
-
-
-def _until_grant_ends_s(row: CodeRow, *, now: int) -> int:
-    return (row.grant_expires_at - now) // 1000
-
-
-def _authentication_for_audit(authenticated: AuthenticatedClient) -> dict[str, Any]:
-    # During the overlap of a rotation two secrets are right: the trail names which one was used, and never either.
-    return {"method": authenticated.method, "secret_created_at": authenticated.secret_created_at}
-
-
-def _id_token(
-    client: Client, row: CodeRow, identity_scope: list[str], *, lifetime_s: int, access_token_is_for_userinfo: bool
-) -> IdTokenIssuance | None:
-    if "openid" not in identity_scope:
-        return None
-    request: dict[str, Any] = row.request
-    # OpenID Connect Core 5.4: claims come from userinfo, and from the ID token where the access token cannot get them.
-    claims = {} if access_token_is_for_userinfo else select_claims(row.user_claims, identity_scope)
-    return IdTokenIssuance(
-        signing_alg=client.metadata.id_token_signed_response_alg,
-        lifetime_s=lifetime_s,
-        nonce=request["nonce"],
-        sid=request["sid"],
-        claims=claims,
+        session_id=row.session_id,
+        subject=row.sub,
+        user_claims=row.user_claims,
+        snapshot=GrantSnapshot.from_document(row.snapshot),
+        expires_at=row.grant_expires_at,
     )
 
 

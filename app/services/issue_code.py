@@ -8,6 +8,7 @@ from app.services.authorization_request import AuthorizationRequest
 from app.services.client_registry import Client
 from app.services.decide_interaction import asked_pairs
 from app.services.deployment import Deployment
+from app.services.grant_snapshot import GrantSnapshot
 from app.services.identifiers import new_grant_id
 from app.services.log_in import new_sid
 from app.services.mint_secret import mint_secret
@@ -107,7 +108,7 @@ def issue_code(deployment: Deployment, approval: Approval) -> str:
                 client_pk=approval.client.pk,
                 session_id=session.session_id,
                 parent_grant_id=None,
-                snapshot=_snapshot(approval),
+                snapshot=_snapshot(deployment, approval, sid).to_document(),
                 duration=duration,
                 policy_version=approval.client.policy_version,
                 created_at=now,
@@ -120,7 +121,7 @@ def issue_code(deployment: Deployment, approval: Approval) -> str:
             digest=digest,
             digest_key_id=digest_key_id,
             grant_id=grant_id,
-            request=_code_request(deployment, approval, sid),
+            request=_code_request(approval),
             now=now,
             expires_at=now + deployment.settings.authorization_code_lifetime_s * 1000,
         )
@@ -182,13 +183,21 @@ def _remember(connection: Connection, approval: Approval, decision: Decision, *,
     )
 
 
-def _snapshot(approval: Approval) -> dict[str, Any]:
+def _snapshot(deployment: Deployment, approval: Approval, sid: str) -> GrantSnapshot:
     scope: dict[str, list[str]] = {}
     for resource, name in approval.allowed:
         names = scope.setdefault(resource, [])
         if name:
             names.append(name)
-    return {"scope": scope}
+    event = approval.session.events[0]
+    return GrantSnapshot(
+        scope={resource: tuple(names) for resource, names in scope.items()},
+        auth_time_s=event.at // 1000,
+        acr=getattr(deployment.acr_names, event.level),
+        amr=tuple(sorted({event.method for event in approval.session.events})),
+        sid=sid,
+        access_token_lifetime_s=approval.request.access_token_lifetime_s,
+    )
 
 
 def _duration(approval: Approval) -> Duration:
@@ -208,15 +217,11 @@ def _grant_expiry(deployment: Deployment, approval: Approval, *, session_expires
     return min(longest, now + DAY_MS) if approval.decision.duration == "day" else longest
 
 
-def _code_request(deployment: Deployment, approval: Approval, sid: str) -> dict[str, Any]:
-    request, event = approval.request, approval.session.events[0]
+def _code_request(approval: Approval) -> dict[str, Any]:
+    """What only the exchange of this code compares; all that lasts longer is in the grant's snapshot."""
+    request = approval.request
     return {
         "redirect_uri": request.redirect_uri if request.redirect_uri_was_sent else None,
         "code_challenge": request.code_challenge,
         "nonce": request.nonce,
-        "access_token_lifetime_s": request.access_token_lifetime_s,
-        "auth_time_s": event.at // 1000,
-        "acr": getattr(deployment.acr_names, event.level),
-        "amr": sorted({event.method for event in approval.session.events}),
-        "sid": sid,
     }

@@ -39,29 +39,33 @@ class IdTokenIssuance:
     signing_alg: str
     lifetime_s: int
     nonce: str | None
-    sid: str
+    sid: str | None
     claims: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issuance:
-    """One decision to issue, whole. Times are wire seconds; `scope` is that of the access token alone."""
+    """One decision to issue, whole. Times are wire seconds; `scope` is that of the access token alone.
+
+    `grant_id` None: a machine's token, which hangs on no grant. `session_id`: the session that the grant dies with.
+    """
 
     grant_type: str
     client_id: str
     client_authentication: Mapping[str, Any]
     subject: str
-    grant_id: str
+    grant_id: str | None
+    session_id: int | None
     audience: str
     scope: tuple[str, ...]
     response_scope: str
     signing_alg: str
     lifetime_s: int
-    auth_time_s: int
-    acr: str
+    auth_time_s: int | None
+    acr: str | None
     amr: tuple[str, ...]
     id_token: IdTokenIssuance | None
-    spends: Spend
+    spends: Spend | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,11 +102,13 @@ def issue_tokens(deployment: Deployment, issuance: Issuance, *, now: int) -> Iss
 
     def write(connection: Connection) -> None:
         deployment.failpoint("issue.before_redeem")
-        if not redeem_once(connection, issuance.spends.kind, issuance.spends.key, now=now):
+        spends, grant_id = issuance.spends, issuance.grant_id
+        if spends is not None and not redeem_once(connection, spends.kind, spends.key, now=now):
             raise AlreadySpent
-        if not lock_live_grant(connection, issuance.grant_id, now=now):
-            raise InvalidGrant("the grant has ended", detail="grant, session, user or client is no longer alive")
-        insert_access_token(connection, jti=jti, grant_id=issuance.grant_id, expires_at=expires_at_s * 1000)
+        if grant_id is not None:
+            if not lock_live_grant(connection, grant_id, session_id=issuance.session_id, now=now):
+                raise InvalidGrant("the grant has ended", detail="grant, session, user or client is no longer alive")
+            insert_access_token(connection, jti=jti, grant_id=grant_id, expires_at=expires_at_s * 1000)
         deployment.recorder.record(
             connection,
             Event(

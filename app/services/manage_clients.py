@@ -21,8 +21,8 @@ from app.storage import changes, clients
 from app.storage.clients import ClientRow
 from app.storage.conflicts import AlreadyTaken
 from app.storage.database import Connection
-from app.storage.grants import revoke_client_grants
 from app.storage.resources import find_resource
+from app.storage.revocation import revoke_client_grants
 
 DEFAULT_OVERLAP_S: Final = 86_400
 MAX_OVERLAP_S: Final = 30 * 86_400

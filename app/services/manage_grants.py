@@ -6,7 +6,7 @@ from app.services.deployment import Deployment
 from app.services.log_in import username_key
 from app.services.record_event import Event
 from app.services.refusal import Refusal
-from app.storage import grants
+from app.storage import grants, revocation
 from app.storage.database import Connection
 from app.storage.grants import GrantView
 from app.storage.users import find_user_by_name, find_user_by_sub
@@ -48,7 +48,7 @@ def revoke_grant(deployment: Deployment, grant_id: str) -> GrantSummary:
     def work(connection: Connection) -> GrantSummary:
         now = deployment.clock()
         grant = _get(connection, grant_id, now=now)
-        if not grants.revoke_grant(connection, grant_id, now=now):
+        if not revocation.revoke_grant(connection, grant_id, now=now):
             raise Refusal("already_revoked", f"grant {grant_id!r} has been revoked already")
         event = Event(
             type="grant.revoked", actor="operator", sub=grant.sub, client_id=grant.client_id, grant_id=grant_id

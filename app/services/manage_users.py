@@ -18,8 +18,7 @@ from app.services.user_claims import check_claims, check_email, email_key
 from app.storage import changes, users
 from app.storage.conflicts import AlreadyTaken
 from app.storage.database import Connection
-from app.storage.grants import revoke_user_grants
-from app.storage.sessions import revoke_user_sessions
+from app.storage.revocation import revoke_user_grants, revoke_user_sessions
 from app.storage.users import UserRow
 
 MIN_PASSWORD_CHARACTERS: Final = 12

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select
 
 from app.storage.prepared import Prepared
 from app.storage.tables import access_tokens, authorization_codes, clients, grants, session_clients, sessions, users
@@ -20,6 +20,9 @@ class GrantRow:
     client_pk: int
     session_id: int | None
     parent_grant_id: str | None
+    parent_jti: bytes | None = None
+    origin_client_pk: int | None = None
+    depth: int | None = None
     snapshot: dict[str, Any]
     duration: str
     policy_version: int
@@ -50,6 +53,7 @@ class CodeRow:
     used_at: int | None
     client_pk: int
     user_id: int
+    session_id: int | None
     sub: str
     user_claims: dict[str, Any]
     snapshot: dict[str, Any]
@@ -84,6 +88,7 @@ _FIND_CODE = Prepared(
         authorization_codes.c.used_at,
         grants.c.client_pk,
         grants.c.user_id,
+        grants.c.session_id,
         users.c.sub,
         users.c.claims,
         grants.c.snapshot,
@@ -101,24 +106,35 @@ _FIND_CODE = Prepared(
 # FOR SHARE waits for a revocation that is under way and, once it has committed, judges the changed row anew: a plain
 # SELECT would issue against what was just revoked. Locked in the order of `of`, by everybody: user, client, session,
 # grant. Revocation goes the same way, from the root to what hangs on it; the other way round they would deadlock.
-_LOCK_LIVE_GRANT = Prepared(
+_GRANT_LIVES = (
+    (grants.c.grant_id == bindparam("grant_id"))
+    & grants.c.revoked_at.is_(None)
+    & (grants.c.expires_at > bindparam("now"))
+    & clients.c.disabled_at.is_(None)
+    & clients.c.removed_at.is_(None)
+)
+_SESSION_LIVES = sessions.c.revoked_at.is_(None) & (sessions.c.expires_at > bindparam("now"))
+_GRANT_OF_CLIENT = grants.join(clients, clients.c.id == grants.c.client_pk)
+_GRANT_OF_PERSON = _GRANT_OF_CLIENT.join(users, users.c.id == grants.c.user_id)
+
+_LOCK_ONLINE_GRANT = Prepared(
     select(grants.c.grant_id)
-    .select_from(
-        grants.join(sessions, sessions.c.id == grants.c.session_id)
-        .join(users, users.c.id == grants.c.user_id)
-        .join(clients, clients.c.id == grants.c.client_pk)
-    )
-    .where(
-        grants.c.grant_id == bindparam("grant_id"),
-        grants.c.revoked_at.is_(None),
-        grants.c.expires_at > bindparam("now"),
-        sessions.c.revoked_at.is_(None),
-        sessions.c.expires_at > bindparam("now"),
-        users.c.disabled_at.is_(None),
-        clients.c.disabled_at.is_(None),
-        clients.c.removed_at.is_(None),
-    )
+    .select_from(_GRANT_OF_PERSON.join(sessions, sessions.c.id == grants.c.session_id))
+    .where(_GRANT_LIVES, _SESSION_LIVES, users.c.disabled_at.is_(None))
     .with_for_update(read=True, of=[users, clients, sessions, grants])
+)
+# Without a session: `offline_access`, or a machine's, which has no person either. An outer join cannot be locked.
+_LOCK_OFFLINE_GRANT = Prepared(
+    select(grants.c.grant_id)
+    .select_from(_GRANT_OF_PERSON)
+    .where(_GRANT_LIVES, grants.c.session_id.is_(None), users.c.disabled_at.is_(None))
+    .with_for_update(read=True, of=[users, clients, grants])
+)
+_LOCK_MACHINE_GRANT = Prepared(
+    select(grants.c.grant_id)
+    .select_from(_GRANT_OF_CLIENT)
+    .where(_GRANT_LIVES, grants.c.session_id.is_(None), grants.c.user_id.is_(None))
+    .with_for_update(read=True, of=[clients, grants])
 )
 
 _LOCK_LIVE_SESSION = Prepared(
@@ -146,7 +162,7 @@ _FIND_HOLDER = Prepared(
     select(users.c.sub, users.c.claims, clients.c.client_id)
     .select_from(
         access_tokens.join(grants, grants.c.grant_id == access_tokens.c.grant_id)
-        .join(sessions, sessions.c.id == grants.c.session_id)
+        .outerjoin(sessions, sessions.c.id == grants.c.session_id)
         .join(users, users.c.id == grants.c.user_id)
         .join(clients, clients.c.id == grants.c.client_pk)
     )
@@ -210,17 +226,25 @@ def find_code(connection: Connection, digests: tuple[bytes, ...]) -> CodeRow | N
         used_at=row[5],
         client_pk=row[6],
         user_id=row[7],
-        sub=row[8],
-        user_claims=json.loads(row[9]),
-        snapshot=json.loads(row[10]),
-        grant_expires_at=row[11],
-        grant_revoked_at=row[12],
+        session_id=row[8],
+        sub=row[9],
+        user_claims=json.loads(row[10]),
+        snapshot=json.loads(row[11]),
+        grant_expires_at=row[12],
+        grant_revoked_at=row[13],
     )
 
 
-def lock_live_grant(connection: Connection, grant_id: str, *, now: int) -> bool:
-    """Hold grant, session, user and client until the transaction ends; whether all of them are alive."""
-    return _LOCK_LIVE_GRANT.first(connection, {"grant_id": grant_id, "now": now}) is not None
+def lock_live_grant(connection: Connection, grant_id: str, *, session_id: int | None, now: int) -> bool:
+    """Hold grant, session, user and client until the transaction ends; whether all of them are alive.
+
+    `session_id` is the grant's, read before: None for a grant that outlives its session, or that is a machine's.
+    """
+    parameters = {"grant_id": grant_id, "now": now}
+    if session_id is not None:
+        return _LOCK_ONLINE_GRANT.first(connection, parameters) is not None
+    of_person = _LOCK_OFFLINE_GRANT.first(connection, parameters)
+    return of_person is not None or _LOCK_MACHINE_GRANT.first(connection, parameters) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,9 +262,24 @@ def lock_live_session(connection: Connection, *, session_id: int, client_pk: int
     return None if row is None else LiveSession(expires_at=row[0], sid=row[1])
 
 
-def insert_access_token(connection: Connection, *, jti: bytes, grant_id: str, expires_at: int) -> None:
-    """Store which grant an access token hangs on."""
-    parameters = {"jti": jti, "grant_id": grant_id, "expires_at": expires_at, "revoked_at": None}
+def insert_access_token(
+    connection: Connection,
+    *,
+    jti: bytes,
+    grant_id: str,
+    expires_at: int,
+    status_list_pk: int | None = None,
+    status_index: int | None = None,
+) -> None:
+    """Store which grant an access token hangs on, and where its status bit is."""
+    parameters = {
+        "jti": jti,
+        "grant_id": grant_id,
+        "status_list_pk": status_list_pk,
+        "status_index": status_index,
+        "expires_at": expires_at,
+        "revoked_at": None,
+    }
     _INSERT_ACCESS_TOKEN.run(connection, parameters)
 
 
@@ -248,36 +287,6 @@ def find_token_holder(connection: Connection, jti: bytes, *, now: int) -> TokenH
     """Whom an access token speaks for; None once it, its grant, session, user or client has ended."""
     row = _FIND_HOLDER.first(connection, {"jti": jti, "now": now})
     return None if row is None else TokenHolder(sub=row[0], user_claims=json.loads(row[1]), client_id=row[2])
-
-
-def revoke_grant(connection: Connection, grant_id: str, *, now: int) -> bool:
-    """End a grant and the access tokens on it; whether it was alive."""
-    ended = connection.execute(
-        update(grants).where(grants.c.grant_id == grant_id, grants.c.revoked_at.is_(None)).values(revoked_at=now)
-    )
-    # The root first, its children in a later statement: what was issued in between is found now.
-    connection.execute(
-        update(access_tokens)
-        .where(access_tokens.c.grant_id == grant_id, access_tokens.c.revoked_at.is_(None))
-        .values(revoked_at=now)
-    )
-    return ended.rowcount > 0
-
-
-def revoke_user_grants(connection: Connection, user_id: int, *, now: int) -> int:
-    """End every grant of a person; how many."""
-    ended = connection.execute(
-        update(grants).where(grants.c.user_id == user_id, grants.c.revoked_at.is_(None)).values(revoked_at=now)
-    )
-    return ended.rowcount
-
-
-def revoke_client_grants(connection: Connection, client_pk: int, *, now: int) -> int:
-    """End every grant to a client; how many."""
-    ended = connection.execute(
-        update(grants).where(grants.c.client_pk == client_pk, grants.c.revoked_at.is_(None)).values(revoked_at=now)
-    )
-    return ended.rowcount
 
 
 def list_grants(

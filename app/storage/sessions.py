@@ -11,7 +11,6 @@ from app.storage.prepared import Prepared
 from app.storage.tables import (
     authentication_events,
     browsers,
-    grants,
     known_devices,
     session_clients,
     sessions,
@@ -175,19 +174,6 @@ def find_or_insert_sid(connection: Connection, *, session_id: int, client_pk: in
         return sid
     row = _FIND_SESSION_CLIENT.first(connection, keys)
     return str(row[0]) if row is not None else sid
-
-
-def revoke_user_sessions(connection: Connection, user_id: int, *, now: int) -> int:
-    """End every session of a person, and with each the grants that hang on it; how many sessions ended."""
-    ended = connection.execute(
-        update(sessions).where(sessions.c.user_id == user_id, sessions.c.revoked_at.is_(None)).values(revoked_at=now)
-    )
-    # The root first, the children in a later statement: what was issued in between is found now.
-    of_user = select(sessions.c.id).where(sessions.c.user_id == user_id)
-    connection.execute(
-        update(grants).where(grants.c.session_id.in_(of_user), grants.c.revoked_at.is_(None)).values(revoked_at=now)
-    )
-    return ended.rowcount
 
 
 def insert_known_device(

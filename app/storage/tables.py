@@ -258,7 +258,11 @@ grants = Table(
     Column("client_pk", _RowId, ForeignKey("clients.id"), nullable=False, index=True),
     Column("session_id", _RowId, ForeignKey("sessions.id"), index=True),
     Column("parent_grant_id", Text, ForeignKey("grants.grant_id"), index=True),
-    # The immutable snapshot of what was granted: scopes per resource, networks, details.
+    # Token exchange: the token that was exchanged, and whose it was where it was a machine's and hung on no grant.
+    Column("parent_jti", LargeBinary(16), index=True),
+    Column("origin_client_pk", _RowId, ForeignKey("clients.id"), index=True),
+    Column("depth", SmallInteger),
+    # The immutable snapshot of what was granted: scopes per resource, how the person logged in, networks, details.
     Column("snapshot", Text, nullable=False),
     Column("duration", Text, nullable=False),
     Column("policy_version", Integer, nullable=False),
@@ -284,8 +288,101 @@ access_tokens = Table(
     metadata,
     Column("jti", LargeBinary(16), primary_key=True),
     Column("grant_id", Text, ForeignKey("grants.grant_id"), nullable=False, index=True),
+    # Where its bit is; no foreign key, because a list outlives its tokens by what it is made of.
+    Column("status_list_pk", BigInteger),
+    Column("status_index", Integer),
     Column("expires_at", _Time, nullable=False, index=True),
     Column("revoked_at", _Time),
+)
+
+# Opaque access tokens are looked up, so all of their claims are here. A machine's hangs on no grant.
+opaque_tokens = Table(
+    "opaque_tokens",
+    metadata,
+    *_digest_columns(),
+    Column("jti", LargeBinary(16), nullable=False, unique=True),
+    Column("grant_id", Text, ForeignKey("grants.grant_id"), index=True),
+    Column("client_pk", _RowId, ForeignKey("clients.id"), nullable=False, index=True),
+    Column("claims", Text, nullable=False),
+    Column("expires_at", _Time, nullable=False, index=True),
+    Column("revoked_at", _Time),
+)
+
+# One family per grant. A used token keeps its digest, grant and generation until the family ends, so that its reuse is
+# seen; the sealed successor is erased when it has served.
+refresh_tokens = Table(
+    "refresh_tokens",
+    metadata,
+    *_digest_columns(),
+    Column("grant_id", Text, ForeignKey("grants.grant_id"), nullable=False, index=True),
+    Column("generation", Integer, nullable=False),
+    # The thumbprint of the key that a public client's token is bound to (RFC 9449 5).
+    Column("jkt", Text),
+    Column("created_at", _Time, nullable=False),
+    Column("expires_at", _Time, nullable=False, index=True),
+    Column("used_at", _Time),
+    Column("sealed_successor", LargeBinary),
+    Column("retries", SmallInteger, nullable=False),
+)
+
+# What may come once and has no row of its own: proofs and assertions, by the digest of what makes them unique.
+used_identifiers = Table(
+    "used_identifiers",
+    metadata,
+    Column("digest", LargeBinary(32), primary_key=True),
+    Column("expires_at", _Time, nullable=False, index=True),
+)
+
+# The types of `authorization_details` that an operator registered (RFC 9396).
+authorization_details_types = Table(
+    "authorization_details_types",
+    metadata,
+    Column("type", Text, primary_key=True),
+    Column("document", Text, nullable=False),
+    Column("created_at", _Time, nullable=False),
+)
+
+# ----- Status lists -----
+
+status_lists = Table(
+    "status_lists",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("list_id", Text, nullable=False, unique=True),
+    Column("next_counter", Integer, nullable=False),
+    Column("created_at", _Time, nullable=False),
+    # From here on no index is given out; and from there on every token on the list has expired.
+    Column("closed_at", _Time),
+    Column("expires_at", _Time, index=True),
+)
+
+# Runs of counters that one process leased: for people's tokens, or for the machine tokens of one client.
+status_blocks = Table(
+    "status_blocks",
+    metadata,
+    Column("status_list_pk", _RowId, ForeignKey("status_lists.id"), primary_key=True),
+    Column("first_counter", Integer, primary_key=True, autoincrement=False),
+    Column("length", Integer, nullable=False),
+    Column("client_pk", _RowId, ForeignKey("clients.id"), index=True),
+    Column("leased_at", _Time, nullable=False),
+    Column("revoked_at", _Time),
+)
+
+status_revocations = Table(
+    "status_revocations",
+    metadata,
+    Column("status_list_pk", _RowId, ForeignKey("status_lists.id"), primary_key=True),
+    Column("status_index", Integer, primary_key=True, autoincrement=False),
+    Column("revoked_at", _Time, nullable=False),
+)
+
+# Work that one process at a time does for all of them.
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("expires_at", _Time, nullable=False),
 )
 
 # ----- Audit -----

@@ -1,15 +1,11 @@
 """`grant_type=authorization_code`."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
-
 from authlib.oauth2.rfc6749 import grants
 
+from app.oauth.token_response import TokenAnswer, token_response
 from app.services.exchange_code import CodeExchange, exchange_code
 from app.services.validate_authorization_request import parse_requested_lifetime
 from app.specs.protocol_error import InvalidRequest
-
-JSON_HEADERS = (("Content-Type", "application/json"),)
 
 
 class AuthorizationCodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[misc]
@@ -31,15 +27,6 @@ class AuthorizationCodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[mis
             access_token_lifetime_s=parse_requested_lifetime(parameters),
         )
 
-    def create_token_response(self) -> tuple[int, Mapping[str, Any], Iterable[tuple[str, str]]]:
-        """RFC 6749 5.1, OpenID Connect Core 3.1.3.3."""
-        tokens = exchange_code(self.server.deployment, self.exchange)
-        body: dict[str, Any] = {
-            "access_token": tokens.access_token,
-            "token_type": "Bearer",
-            "expires_in": tokens.expires_in_s,
-            "scope": tokens.scope,
-        }
-        if tokens.id_token is not None:
-            body["id_token"] = tokens.id_token
-        return 200, body, JSON_HEADERS
+    def create_token_response(self) -> TokenAnswer:
+        """RFC 6749 5.1."""
+        return token_response(exchange_code(self.server.deployment, self.exchange))

@@ -1,0 +1,21 @@
+"""The answer of the token endpoint (RFC 6749 5.1, OpenID Connect Core 3.1.3.3), the same for every grant."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from app.services.issue_tokens import IssuedTokens
+
+TokenAnswer = tuple[int, Mapping[str, Any], Iterable[tuple[str, str]]]
+
+
+def token_response(tokens: IssuedTokens) -> TokenAnswer:
+    """Status, body and headers for tokens that were issued."""
+    body: dict[str, Any] = {
+        "access_token": tokens.access_token,
+        "token_type": "Bearer",
+        "expires_in": tokens.expires_in_s,
+        "scope": tokens.scope,
+    }
+    if tokens.id_token is not None:
+        body["id_token"] = tokens.id_token
+    return 200, body, (("Content-Type", "application/json"),)

@@ -1,0 +1,172 @@
+"""From a grant to one `Issuance`: which audience, which scope, for how long. The same rules for every grant type.
+
+A token request may only narrow what was granted: one of its resources, some of its scopes, a shorter life.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.services.authenticate_client import AuthenticatedClient
+from app.services.client_registry import Client, Resource
+from app.services.deployment import Deployment
+from app.services.grant_snapshot import GrantSnapshot
+from app.services.issue_tokens import IdTokenIssuance, Issuance, Spend
+from app.services.userinfo import userinfo_resource
+from app.specs.oidc_core import select_claims
+from app.specs.protocol_error import InvalidGrant, InvalidScope, InvalidTarget, UnauthorizedClient
+from app.specs.rfc8707_resources import parse_resource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """The living grant that tokens are asked on. `expires_at` in milliseconds."""
+
+    grant_id: str
+    session_id: int | None
+    subject: str
+    user_claims: Mapping[str, Any]
+    snapshot: GrantSnapshot
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenWish:
+    """What a token request asks of a grant. `scope` None: all that was granted at the resource."""
+
+    grant_type: str
+    resources: tuple[str, ...] = ()
+    scope: tuple[str, ...] | None = None
+    access_token_lifetime_s: int | None = None
+    nonce: str | None = None
+
+
+def check_grant_type_is_registered(client: Client, grant_type: str) -> None:
+    """RFC 6749 5.2: "The authenticated client is not authorized to use this authorization grant type"."""
+    if grant_type not in client.metadata.grant_types:
+        raise UnauthorizedClient("the client is not registered for this grant type")
+
+
+def decide_tokens(
+    deployment: Deployment,
+    authenticated: AuthenticatedClient,
+    basis: Basis,
+    wish: TokenWish,
+    *,
+    spends: Spend | None,
+    now: int,
+) -> Issuance:
+    """What is issued. Raises `InvalidTarget`, `InvalidScope` or `InvalidGrant`. Does not look whether it may still be
+    spent: `issue_tokens` does, in its transaction.
+    """
+    userinfo = userinfo_resource(deployment.issuer)
+    client, snapshot = authenticated.client, basis.snapshot
+    audience = choose_audience(deployment, snapshot, wish.resources)
+    resource = deployment.registry.resources().find(audience)
+    if resource is None and audience != userinfo:
+        raise InvalidTarget("the resource is no longer known here")
+    granted = snapshot.scope[audience]
+    identity_scope = snapshot.scope.get(userinfo, ())
+    if wish.scope is not None:
+        check_scope_is_granted(snapshot, wish.scope)
+        granted = tuple(name for name in granted if name in wish.scope)
+        identity_scope = tuple(name for name in identity_scope if name in wish.scope)
+    until_end_s = (basis.expires_at - now) // 1000
+    return Issuance(
+        grant_type=wish.grant_type,
+        client_id=client.client_id,
+        client_authentication=describe_authentication(authenticated),
+        subject=basis.subject,
+        grant_id=basis.grant_id,
+        session_id=basis.session_id,
+        audience=audience,
+        scope=granted,
+        response_scope=" ".join(dict.fromkeys([*identity_scope, *granted])),
+        signing_alg=resource.metadata.signing_alg if resource is not None else "ES256",
+        lifetime_s=choose_lifetime_s(
+            deployment, client, resource, until_end_s, snapshot.access_token_lifetime_s, wish.access_token_lifetime_s
+        ),
+        auth_time_s=snapshot.auth_time_s,
+        acr=snapshot.acr,
+        amr=snapshot.amr,
+        id_token=_id_token(
+            client,
+            basis,
+            identity_scope,
+            nonce=wish.nonce,
+            lifetime_s=min(deployment.settings.id_token_lifetime_s, until_end_s),
+            access_token_is_for_userinfo=audience == userinfo,
+        ),
+        spends=spends,
+    )
+
+
+def choose_audience(deployment: Deployment, snapshot: GrantSnapshot, resources: tuple[str, ...]) -> str:
+    """RFC 8707 2.2: the one resource that the token is for; `invalid_target` unless that is clear and granted."""
+    userinfo = userinfo_resource(deployment.issuer)
+    apis = [resource for resource in snapshot.scope if resource != userinfo]
+    if len(resources) > 1:
+        raise InvalidTarget("an access token is for one resource; name one")
+    if not resources:
+        if len(apis) > 1:
+            raise InvalidTarget("several resources were granted; name one with the parameter resource")
+        return apis[0] if apis else userinfo
+    identifier = resources[0]
+    known = deployment.registry.resources().find(identifier)
+    audience = known.identifier if known is not None else parse_resource(identifier)
+    if audience not in snapshot.scope:
+        raise InvalidTarget("the resource was not granted", detail=f"sent {identifier!r:.300}")
+    return audience
+
+
+def check_scope_is_granted(snapshot: GrantSnapshot, scope: tuple[str, ...]) -> None:
+    """RFC 6749 6: the scope "MUST NOT include any scope not originally granted by the resource owner"."""
+    granted = {name for names in snapshot.scope.values() for name in names}
+    excess = [name for name in scope if name not in granted]
+    if excess:
+        raise InvalidScope("a scope was not granted", detail=f"excess: {excess!r:.300}")
+
+
+def choose_lifetime_s(
+    deployment: Deployment, client: Client, resource: Resource | None, until_end_s: int, *asked: int | None
+) -> int:
+    """The shortest of what resource, client and request say; never beyond the grant's end. In seconds."""
+    policies = [
+        resource.metadata.access_token_lifetime_s if resource is not None else None,
+        client.metadata.policy.access_token_lifetime_s,
+    ]
+    allowed = min(
+        (lifetime for lifetime in policies if lifetime is not None),
+        default=deployment.settings.access_token_lifetime_s,
+    )
+    lifetime_s = min([allowed, until_end_s, *(lifetime for lifetime in asked if lifetime is not None)])
+    if lifetime_s < 1:
+        raise InvalidGrant("the grant has ended", detail="less than a second of the grant is left")
+    return int(lifetime_s)
+
+
+def describe_authentication(authenticated: AuthenticatedClient) -> dict[str, Any]:
+    """For the audit trail: during the overlap of a rotation it names which secret was used, and never either."""
+    return {"method": authenticated.method, "secret_created_at": authenticated.secret_created_at}
+
+
+def _id_token(
+    client: Client,
+    basis: Basis,
+    identity_scope: tuple[str, ...],
+    *,
+    nonce: str | None,
+    lifetime_s: int,
+    access_token_is_for_userinfo: bool,
+) -> IdTokenIssuance | None:
+    if "openid" not in identity_scope:
+        return None
+    # OpenID Connect Core 5.4: claims come from userinfo, and from the ID token where the access token cannot get them.
+    claims = {} if access_token_is_for_userinfo else select_claims(basis.user_claims, identity_scope)
+    return IdTokenIssuance(
+        signing_alg=client.metadata.id_token_signed_response_alg,
+        lifetime_s=lifetime_s,
+        nonce=nonce,
+        sid=basis.snapshot.sid,
+        claims=claims,
+    )

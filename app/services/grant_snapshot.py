@@ -1,0 +1,51 @@
+"""What a person granted, as it was at that moment: the immutable part of a grant, and its form at rest."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantSnapshot:
+    """Scopes per resource, how the person logged in, and the limits that bind every token of the grant.
+
+    `auth_time_s`, `acr`, `amr` and `sid` tell of the login; a grant without a person has none. `networks` empty: not
+    bound to any. `access_token_lifetime_s`: what the client asked for at the beginning.
+    """
+
+    scope: Mapping[str, tuple[str, ...]]
+    auth_time_s: int | None = None
+    acr: str | None = None
+    amr: tuple[str, ...] = ()
+    sid: str | None = None
+    access_token_lifetime_s: int | None = None
+    networks: tuple[str, ...] = ()
+    authorization_details: tuple[Mapping[str, Any], ...] = ()
+
+    def to_document(self) -> dict[str, Any]:
+        """The JSON document that `from_document` reads; what is empty is left out."""
+        members = {
+            "scope": {resource: list(names) for resource, names in self.scope.items()},
+            "auth_time_s": self.auth_time_s,
+            "acr": self.acr,
+            "amr": list(self.amr),
+            "sid": self.sid,
+            "access_token_lifetime_s": self.access_token_lifetime_s,
+            "networks": list(self.networks),
+            "authorization_details": [dict(detail) for detail in self.authorization_details],
+        }
+        return {name: value for name, value in members.items() if value or name == "scope"}
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """The snapshot that was stored."""
+        return cls(
+            scope={resource: tuple(names) for resource, names in document["scope"].items()},
+            auth_time_s=document.get("auth_time_s"),
+            acr=document.get("acr"),
+            amr=tuple(document.get("amr", ())),
+            sid=document.get("sid"),
+            access_token_lifetime_s=document.get("access_token_lifetime_s"),
+            networks=tuple(document.get("networks", ())),
+            authorization_details=tuple(document.get("authorization_details", ())),
+        )

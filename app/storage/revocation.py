@@ -1,0 +1,108 @@
+"""Ending things: grants with all that hangs on them, single tokens, sessions.
+
+One shape for every reason (a person, a client, a session, a replay): the root rows first, which waits for whatever is
+being issued on them; then, in later statements, the grants that were exchanged from theirs, and the tokens of all.
+Under READ COMMITTED each statement sees what committed before it, so what won the race for the root is found and ended.
+"""
+
+from typing import Final
+
+from sqlalchemy import ColumnElement, Connection, Select, literal, select, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from app.storage import changes
+from app.storage.tables import access_tokens, grants, opaque_tokens, sessions, status_revocations
+
+MAX_EXCHANGE_DEPTH: Final = 4
+"""How many grants may hang on each other; it bounds the statements of a revocation."""
+
+
+def revoke_grant(connection: Connection, grant_id: str, *, now: int) -> bool:
+    """End a grant, what was exchanged from it, and the tokens of all; whether it was alive."""
+    return _revoke(connection, grants.c.grant_id == grant_id, now=now) > 0
+
+
+def revoke_user_grants(connection: Connection, user_id: int, *, now: int) -> int:
+    """End every grant of a person; how many."""
+    return _revoke(connection, grants.c.user_id == user_id, now=now)
+
+
+def revoke_client_grants(connection: Connection, client_pk: int, *, now: int) -> int:
+    """End every grant to a client, and what others exchanged for its machine tokens; how many."""
+    of_client = (grants.c.client_pk == client_pk) | (grants.c.origin_client_pk == client_pk)
+    ended = _revoke(connection, of_client, now=now)
+    # A machine's opaque tokens hang on no grant.
+    _end_opaque_tokens(connection, opaque_tokens.c.client_pk == client_pk, now=now)
+    return ended
+
+
+def revoke_user_sessions(connection: Connection, user_id: int, *, now: int) -> int:
+    """End every session of a person, and with each the grants that hang on it; how many sessions ended."""
+    ended = connection.execute(
+        update(sessions).where(sessions.c.user_id == user_id, sessions.c.revoked_at.is_(None)).values(revoked_at=now)
+    )
+    of_user = select(sessions.c.id).where(sessions.c.user_id == user_id)
+    _revoke(connection, grants.c.session_id.in_(of_user), now=now)
+    return ended.rowcount
+
+
+def revoke_access_token(connection: Connection, jti: bytes, *, now: int) -> bool:
+    """End one access token of a person, JWT or opaque, and what was exchanged for it; whether it was alive."""
+    ended = _end_access_tokens(connection, access_tokens.c.jti == jti, now=now)
+    ended += _end_opaque_tokens(connection, opaque_tokens.c.jti == jti, now=now)
+    _revoke(connection, grants.c.parent_jti == jti, now=now)
+    return ended > 0
+
+
+def revoke_machine_token(
+    connection: Connection, jti: bytes, *, status_list_pk: int, status_index: int, now: int
+) -> bool:
+    """End one JWT of a machine, which is no row but a bit, and what was exchanged for it; whether it was alive."""
+    bit = select(literal(status_list_pk), literal(status_index), literal(now))
+    ended = _insert_bits(connection, bit)
+    _revoke(connection, grants.c.parent_jti == jti, now=now)
+    return ended > 0
+
+
+def _revoke(connection: Connection, roots: ColumnElement[bool], *, now: int) -> int:
+    ended = connection.execute(update(grants).where(roots, grants.c.revoked_at.is_(None)).values(revoked_at=now))
+    tree = _tree(roots)
+    for _ in range(MAX_EXCHANGE_DEPTH):
+        # A child's child that was being written during one round is there for the next.
+        statement = update(grants).where(grants.c.grant_id.in_(tree), grants.c.revoked_at.is_(None))
+        if connection.execute(statement.values(revoked_at=now)).rowcount == 0:
+            break
+    _end_access_tokens(connection, access_tokens.c.grant_id.in_(tree), now=now)
+    _end_opaque_tokens(connection, opaque_tokens.c.grant_id.in_(tree), now=now)
+    return ended.rowcount
+
+
+def _tree(roots: ColumnElement[bool]) -> Select[str]:
+    """The grants that `roots` names and all that were exchanged from them, ended or not."""
+    tree = select(grants.c.grant_id).where(roots).cte("tree", recursive=True)
+    child = grants.alias("child")
+    tree = tree.union(select(child.c.grant_id).where(child.c.parent_grant_id == tree.c.grant_id))
+    return select(tree.c.grant_id)
+
+
+def _end_access_tokens(connection: Connection, tokens: ColumnElement[bool], *, now: int) -> int:
+    living = tokens & access_tokens.c.revoked_at.is_(None) & (access_tokens.c.expires_at > now)
+    bits = select(access_tokens.c.status_list_pk, access_tokens.c.status_index, literal(now))
+    _insert_bits(connection, bits.where(living, access_tokens.c.status_list_pk.is_not(None)))
+    return connection.execute(update(access_tokens).where(living).values(revoked_at=now)).rowcount
+
+
+def _end_opaque_tokens(connection: Connection, tokens: ColumnElement[bool], *, now: int) -> int:
+    living = tokens & opaque_tokens.c.revoked_at.is_(None) & (opaque_tokens.c.expires_at > now)
+    return connection.execute(update(opaque_tokens).where(living).values(revoked_at=now)).rowcount
+
+
+def _insert_bits(connection: Connection, bits: Select[int, int, int]) -> int:
+    make = postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert
+    columns = ["status_list_pk", "status_index", "revoked_at"]
+    statement = make(status_revocations).from_select(columns, bits).on_conflict_do_nothing()
+    flipped = connection.execute(statement).rowcount
+    if flipped > 0:
+        changes.bump(connection, "status_lists")
+    return flipped

@@ -35,7 +35,8 @@ verifier = AccessTokenVerifier(
 def require_token(requirement: Requirement) -> Callable[[View], View]:
     """A decorator for views that need such a token; they find its claims in `request.access_token`.
 
-    `request.META` is the WSGI environment, and much the same under Django's ASGI handler.
+    `request.META` is the WSGI environment. Under Django's ASGI handler take `request_from_scope(request.scope)` of
+    `app.verifier.asgi` instead.
     """
 
     def decorate(view: View) -> View:

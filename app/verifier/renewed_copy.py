@@ -113,12 +113,14 @@ class RenewedCopy(Generic[T]):
         copy = self._copy
         return copy.value if copy is not None and copy.value is not than else None
 
-    def renew_if_due(self) -> None:
-        """Starts a fetch where one is due, also the first one; waits for nothing. The refresher calls it."""
+    def renew_if_due(self) -> bool:
+        """Starts a fetch where one is due, also the first one; waits for nothing. The refresher calls it.
+
+        Returns whether one runs now.
+        """
         copy = self._copy
         now = self._monotonic()
-        if copy is None or now >= copy.renew_at:
-            self._start(now, seen=copy)
+        return (copy is None or now >= copy.renew_at) and self._start(now, seen=copy) is not None
 
     def retry_after_s(self) -> int:
         """Returns for how many seconds there will be no further attempt, at least one."""

@@ -39,6 +39,8 @@ MAX_LIST_BYTES: Final = 524_288
 # Each is 128 KB in memory.
 MAX_LISTS: Final = 256
 MIN_INTERVAL_S: Final = 1.0
+# Of the refresher; each is a thread and a connection. Whoever waits for a list starts its fetch all the same.
+MAX_FETCHES_AT_ONCE: Final = 16
 _FIRST_RETRY_S: Final = 1.0
 _LAST_RETRY_S: Final = 15.0
 _AGGREGATION_INTERVAL_S: Final = 60.0
@@ -188,12 +190,13 @@ class StatusLists:
         if not self._entries:
             return
         now_s = self._clock() - self._leeway_s
+        running = 0
         for uri, entry in list(self._entries.items()):
             if entry.needed_until_s < now_s:
                 with self._lock:
                     self._entries.pop(uri, None)
-            else:
-                entry.copy.renew_if_due()
+            elif running < MAX_FETCHES_AT_ONCE:
+                running += entry.copy.renew_if_due()
         # Also the lists that no token has named here yet: else their first tokens could not be judged in an outage.
         self._aggregation.renew_if_due()
 

@@ -72,4 +72,7 @@ def get_claims(environ: WSGIEnvironment) -> AccessTokenClaims:
 
 def _get_path(environ: WSGIEnvironment) -> bytes:
     path: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-    return path.encode("latin-1")
+    try:
+        return path.encode("latin-1")
+    except UnicodeEncodeError:  # not as PEP 3333 has it: somebody decoded it
+        return path.encode("utf-8", "surrogateescape")

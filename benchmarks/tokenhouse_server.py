@@ -40,7 +40,12 @@ class Deployment:
         self.issuer = f"http://127.0.0.1:{self.port}"
         self._folder = folder
         # Rate limits are for strangers; log level and everything else stay as they are shipped.
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("TOKENHOUSE_")}
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            # An installed server has its bytecode beside it; without it each start would compile every module anew.
+            if not name.startswith("TOKENHOUSE_") and name != "PYTHONDONTWRITEBYTECODE"
+        }
         self.environment = {
             **inherited,
             "TOKENHOUSE_ISSUER": self.issuer,

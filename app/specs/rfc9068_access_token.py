@@ -5,11 +5,11 @@ Signatures are rfc7515_jose's, and so is the comparison of `typ` with TYP. Encry
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Final
 
 from .protocol_error import InvalidToken
 from .rfc9396_authorization_details import Details, parse_details_claim
+from .shared_object import SharedObject
 
 TYP: Final = "at+jwt"
 
@@ -83,7 +83,7 @@ def build_claims(
 
 
 def check_claims(
-    claims: Mapping[str, Any],
+    claims: dict[str, Any],
     *,
     issuer: str,
     audience: str | Collection[str],
@@ -119,7 +119,7 @@ def check_claims(
         auth_time_s=None if auth_time_s is None else int(_get_time(claims, "auth_time")),
         acr=acr,
         authorization_details=parse_details_claim(claims),
-        claims=MappingProxyType(claims),
+        claims=SharedObject(claims),
     )
 
 

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from .protocol_error import InvalidAuthorizationDetails, InvalidToken
+from .shared_object import SharedObject
 from .strict_json import StrictJsonError, parse_json
 
 CLAIM: Final = "authorization_details"
@@ -46,7 +47,7 @@ _UNCLEAR_PATH: Final = re.compile(r"%|\\|//|(?:^|/)\.{1,2}(?:/|$)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorizationDetail:
-    """One detail. `members` is the whole object as it came, `type` included; it is not to be changed."""
+    """One detail. `members` is the whole object as it came, `type` included, read-only."""
 
     type: str
     members: Mapping[str, Any]
@@ -114,7 +115,7 @@ def _parse_detail(entry: object) -> AuthorizationDetail:
             raise InvalidAuthorizationDetails(f"authorization_details has {name} that are not a list of texts")
     if not isinstance(entry.get("identifier", ""), str):
         raise InvalidAuthorizationDetails("authorization_details has an identifier that is not a text")
-    return AuthorizationDetail(type=type_, members=MappingProxyType(entry))
+    return AuthorizationDetail(type=type_, members=SharedObject(entry))
 
 
 # ----- Orders -----

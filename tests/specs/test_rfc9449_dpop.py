@@ -288,20 +288,19 @@ def test_a_token_is_bound_to_the_key_of_its_thumbprint() -> None:
 @pytest.mark.parametrize(
     "confirmation",
     [
-        {"x5t#S256": JKT},
-        {"jkt": JKT, "x5t#S256": JKT},
+        {"x5t#S256": RFC_JKT},
+        {"jkt": RFC_JKT, "x5t#S256": RFC_JKT},
         {"jwk": PUBLIC_JWK},
         {"kid": "1"},
         {},
         {"jkt": 7},
-        {"jkt": JKT[:-1]},
-        {"jkt": JKT + "A"},
+        {"jkt": RFC_JKT[:-1]},
+        {"jkt": RFC_JKT + "A"},
         {"jkt": "é" * 43},
-        JKT,
+        RFC_JKT,
         None,
         [],
     ],
-    ids=str,
 )
 def test_a_binding_that_is_not_enforced_is_refused(confirmation: Any) -> None:
     with pytest.raises(InvalidToken, match="cnf"):

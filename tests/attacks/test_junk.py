@@ -13,7 +13,7 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.factory import add_pages, list_endpoints
+from app.factory import add_pages, list_documents, list_endpoints
 from app.services.limit_requests import RequestLimits
 from tests.actors.browser import find_form
 from tests.actors.http import send
@@ -91,7 +91,8 @@ def list_paths(world: World) -> list[str]:
     """Every path that the application answers, from the application itself: a new one is tried without being named."""
     pages = Flask("paths", static_folder=None)
     add_pages(pages, world.operator.deployment, RequestLimits(is_enabled=False))
-    paths = {endpoint.path for endpoint in list_endpoints(world.operator.deployment)}
+    deployment = world.operator.deployment
+    paths = {endpoint.path for endpoint in list_endpoints(deployment, list_documents(deployment))}
     return sorted(paths | {str(rule) for rule in pages.url_map.iter_rules()})
 
 

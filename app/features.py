@@ -46,6 +46,10 @@ FEATURES: tuple[Feature, ...] = (
         ),
     ),
     Feature(
+        name="client_credentials",
+        specs=(_rfc(6749, "The OAuth 2.0 Authorization Framework"),),
+    ),
+    Feature(
         name="resource_indicators",
         specs=(_rfc(8707, "Resource Indicators for OAuth 2.0"),),
         requires=("authorization_code",),

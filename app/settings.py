@@ -59,6 +59,7 @@ class Settings(BaseSettings):
     session_absolute_lifetime_s: int = Field(default=43_200, ge=60, le=43_200)
     signing_key_lifetime_s: int = Field(default=90 * 86_400, ge=3600, le=400 * 86_400)
     jwks_max_age_s: int = Field(default=300, ge=1, le=86_400)
+    machine_token_audit: Literal["durable", "batched"] = "durable"  # noqa: S105 - a way of writing
     audit_retention_s: int = Field(default=400 * 86_400, ge=86_400)
 
     # ----- How a login is worked -----
@@ -129,6 +130,11 @@ class Settings(BaseSettings):
         if self.signing_key_lifetime_s <= longest_publication_s:
             raise ValueError("signing_key_lifetime_s must be longer than twice jwks_max_age_s")
         return self
+
+    @cached_property
+    def batches_machine_audit(self) -> bool:
+        """Whether the events of machines' tokens are written in batches."""
+        return self.machine_token_audit == "batched"  # noqa: S105
 
     @cached_property
     def issuer_path(self) -> str:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from app.services.manage_clients import RegisteredClient
 from tests.actors.browser import Browser
 from tests.actors.http import Reply
+from tests.actors.machine import Machine
 from tests.actors.relying_party import Pending, RelyingParty, Tokens
 from tests.clock import MovableClock
 from tests.deployments import Account, Operator
@@ -36,6 +37,12 @@ class World:
         """A registered application; a new confidential one unless given."""
         client = client or self.operator.add_client(**metadata)
         return RelyingParty(self.issuer, client, server_url=self.server.url + urlsplit(self.issuer).path)
+
+    def machine(self, client: RegisteredClient | None = None, **metadata: Any) -> Machine:
+        """A registered program that acts for itself; a new one unless given, which may do what `metadata` says."""
+        registration = {"grant_types": ["client_credentials"], "redirect_uris": None, **metadata}
+        client = client or self.operator.add_client(**registration)
+        return Machine(client, server_url=self.server.url + urlsplit(self.issuer).path)
 
     def authorize(self, browser: Browser, pending: Pending, account: Account | None = None) -> Reply:
         """Open the request, log in and consent as far as asked; the answer that leads back to the client."""

@@ -7,6 +7,7 @@ from authlib.oauth2.rfc6749 import AuthorizationServer
 from authlib.oauth2.rfc6749.errors import UnsupportedGrantTypeError
 
 from app.oauth.grants.authorization_code import AuthorizationCodeGrant
+from app.oauth.grants.client_credentials import ClientCredentialsGrant
 from app.oauth.token_request import TokenRequest
 from app.oauth.token_response import TokenAnswer
 from app.services.authenticate_client import authenticate_client
@@ -16,7 +17,7 @@ from app.specs.protocol_error import InvalidRequest, ProtocolError, UnsupportedG
 from app.specs.strict_request import ProtocolRequest
 
 # What this server grants, as a table of contents.
-GRANTS = (AuthorizationCodeGrant,)
+GRANTS = (AuthorizationCodeGrant, ClientCredentialsGrant)
 
 
 class TokenServer(AuthorizationServer):  # type: ignore[misc]

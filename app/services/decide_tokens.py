@@ -128,9 +128,9 @@ def check_scope_is_granted(snapshot: GrantSnapshot, scope: tuple[str, ...]) -> N
 
 
 def choose_lifetime_s(
-    deployment: Deployment, client: Client, resource: Resource | None, until_end_s: int, *asked: int | None
+    deployment: Deployment, client: Client, resource: Resource | None, until_end_s: int | None, *asked: int | None
 ) -> int:
-    """The shortest of what resource, client and request say; never beyond the grant's end. In seconds."""
+    """The shortest of what resource, client and request say; never beyond the grant's end, if it has one. Seconds."""
     policies = [
         resource.metadata.access_token_lifetime_s if resource is not None else None,
         client.metadata.policy.access_token_lifetime_s,
@@ -139,7 +139,7 @@ def choose_lifetime_s(
         (lifetime for lifetime in policies if lifetime is not None),
         default=deployment.settings.access_token_lifetime_s,
     )
-    lifetime_s = min([allowed, until_end_s, *(lifetime for lifetime in asked if lifetime is not None)])
+    lifetime_s = min([allowed, *(lifetime for lifetime in (until_end_s, *asked) if lifetime is not None)])
     if lifetime_s < 1:
         raise InvalidGrant("the grant has ended", detail="less than a second of the grant is left")
     return int(lifetime_s)

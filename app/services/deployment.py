@@ -7,6 +7,7 @@ has another schema, or whose key-encryption key is not at hand. Nothing here mak
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from app.features import Profile
@@ -175,6 +176,8 @@ class Deployment:
         """Write what waits, end the threads, close the connections."""
         while self.recorder.flush_refusals():
             pass
+        with suppress(DatabaseUnavailable):
+            self.recorder.flush_batched()
         self.log.flush()
         self.passwords.shutdown()
         self.database.dispose()

@@ -53,10 +53,13 @@ def _examine_client(
     if not client.is_confidential and live:
         yield error(check, "it is public, but has a secret: whoever has the application has the secret")
     yield from _examine_redirects(settings, check, client)
-    unknown = sorted(set(client.metadata.policy.resources or ()) - known_resources)
+    policy = client.metadata.policy
+    unknown = sorted({*(policy.resources or ()), *(policy.introspects or ())} - known_resources)
     if unknown:
-        yield warning(check, f"it may ask for resources that are not registered: {', '.join(unknown)}")
-    if client.metadata.policy.skip_consent and not client.is_confidential:
+        yield warning(check, f"its policy names resources that are not registered: {', '.join(unknown)}")
+    if policy.introspects and not client.is_confidential:
+        yield warning(check, "it is public, so that it cannot introspect anything")
+    if policy.skip_consent and not client.is_confidential:
         yield warning(check, "nobody is asked for consent, and it is public: any application can pretend to be it")
 
 

@@ -42,6 +42,7 @@ class Housekeeper:
             self._deployment.log.flush()
             try:
                 self._deployment.recorder.flush_refusals()
+                self._deployment.recorder.flush_batched()
                 self._deployment.notice_changes(at_once=True)
                 if beat % ROTATE_EVERY == 0:
                     self._deployment.rotate_keys_if_due()

@@ -195,9 +195,10 @@ def _split_document(metadata: ClientMetadata) -> dict[str, Any]:
 def _canonical_policy(connection: Connection, policy: Mapping[str, Any]) -> dict[str, Any]:
     # The profile has a column of its own; two places could disagree.
     canonical = {name: value for name, value in policy.items() if name != "security_profile"}
-    if canonical.get("resources") is not None:
-        found = [(asked, find_resource(connection, asked)) for asked in canonical["resources"]]
-        canonical["resources"] = [asked if row is None else row.resource for asked, row in found]
+    for member in ("resources", "introspects"):
+        if canonical.get(member) is not None:
+            found = [(asked, find_resource(connection, asked)) for asked in canonical[member]]
+            canonical[member] = [asked if row is None else row.resource for asked, row in found]
     return canonical
 
 

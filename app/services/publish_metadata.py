@@ -29,6 +29,7 @@ def publish_metadata(deployment: Deployment) -> Document:
         pkce_fragment(),
         client_authentication_fragment(),
         issuer_identification_fragment(),
+        client_credentials_fragment(),
         scopes_fragment(deployment),
         openid_fragment(deployment),
     )
@@ -46,6 +47,11 @@ def authorization_code_fragment(issuer: str) -> Mapping[str, Any]:
         "response_modes_supported": ["query"],
         "grant_types_supported": ["authorization_code"],
     }
+
+
+def client_credentials_fragment() -> Mapping[str, Any]:
+    """RFC 6749 4.4, RFC 8414 2."""
+    return {"grant_types_supported": ["client_credentials"]}
 
 
 def pkce_fragment() -> Mapping[str, Any]:

@@ -1,7 +1,9 @@
 """What happened, told once: an audit row in the transaction that did it, a log line and a metric after its commit.
 
 Refusals of callers who have proven nothing go through `refuse`: they wait in a bounded queue and are written in
-batches, because junk must not own the only writer; what does not fit is counted, not stored.
+batches, because junk must not own the only writer; what does not fit is counted, not stored. Where the operator chose
+it, machines' tokens go through `record_in_batches`: they wait too, but whoever finds the queue full or late writes it
+first, so that what a crash can take is bounded and nothing is dropped.
 """
 
 import os
@@ -29,6 +31,10 @@ _TABLE = "audit_events"
 _PURPOSE = "audit_events"
 _QUEUE_LENGTH = 2000
 _BATCH = 200
+# What a crash can take of the events that are recorded in batches: those of about a second, and as many as wait here
+# while as many more are being written. The README says so.
+_MOST_IN_BATCH = 500
+_LONGEST_WAIT_MS = 1000
 
 EVENTS = Counter("tokenhouse_events_total", "What happened, by the type of the audit event.", ["type"])
 REFUSALS_DROPPED = Counter("tokenhouse_refusals_dropped_total", "Refusals that were counted but not stored.")
@@ -65,6 +71,9 @@ class EventRecorder:
         self._person_keys_lock = threading.Lock()
         self._waiting: deque[tuple[int, Event]] = deque()
         self._waiting_lock = threading.Lock()
+        self._batched: deque[tuple[int, Event]] = deque()
+        self._batched_lock = threading.Lock()
+        self._writing_batch = threading.Lock()
 
     def record(self, connection: Connection, event: Event) -> None:
         """One row now, in the caller's transaction; the log line and the metric only if it commits."""
@@ -97,6 +106,46 @@ class EventRecorder:
             with self._waiting_lock:
                 self._waiting.extendleft(reversed(batch))
             return 0
+        return len(batch)
+
+    def record_in_batches(self, event: Event) -> None:
+        """Remember an event for the next batch. Raises `DatabaseUnavailable` where one is due and cannot be kept."""
+        now = self._clock()
+        if self._batch_is_due(now):
+            with self._writing_batch:
+                # Whoever waited for the lock finds that the other one has written it.
+                if self._batch_is_due(now):
+                    self._write_batch()
+        with self._batched_lock:
+            self._batched.append((now, event))
+        self._tell(event)
+
+    def flush_batched(self) -> int:
+        """Write the events that wait for their batch and return how many. Raises `DatabaseUnavailable`."""
+        with self._writing_batch:
+            return self._write_batch()
+
+    def _batch_is_due(self, now: int) -> bool:
+        with self._batched_lock:
+            return len(self._batched) >= _MOST_IN_BATCH or (
+                len(self._batched) > 0 and now - self._batched[0][0] >= _LONGEST_WAIT_MS
+            )
+
+    def _write_batch(self) -> int:
+        with self._batched_lock:
+            batch, self._batched = self._batched, deque()
+        if not batch:
+            return 0
+
+        def write(connection: Connection) -> None:
+            insert_audit_rows(connection, [self._row(connection, event, at=at) for at, event in batch])
+
+        try:
+            self._database.transact(write)
+        except BaseException:
+            with self._batched_lock:
+                self._batched.extendleft(reversed(batch))
+            raise
         return len(batch)
 
     def read_personal(self, connection: Connection, row: AuditRow) -> dict[str, str]:

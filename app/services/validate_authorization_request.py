@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.features import Profile, ProfileRules, effective_profile
-from app.services.authorization_request import AuthorizationRequest, RequestedResource
-from app.services.client_registry import BrokenClient, Client, Resource, Resources
+from app.services.authorization_request import AuthorizationRequest
+from app.services.client_registry import BrokenClient, Client, Resources
+from app.services.requested_resources import check_registered_scope, choose_resources
 from app.specs.oidc_core import OPENID_SCOPES, SCOPE_CLAIMS, parse_max_age, parse_prompt
 from app.specs.protocol_error import (
     InvalidRequest,
     InvalidScope,
-    InvalidTarget,
     ProtocolError,
     RegistrationNotSupported,
     RequestNotSupported,
@@ -26,7 +26,6 @@ from app.specs.protocol_error import (
 from app.specs.rfc6749_oauth import parse_scope
 from app.specs.rfc7636_pkce import check_code_challenge
 from app.specs.rfc8252_redirects import matches_redirect_uri
-from app.specs.rfc8707_resources import parse_resource
 from app.specs.strict_request import Parameters
 
 # Anything longer is no CSRF token; the whole of it comes back in a Location header.
@@ -209,13 +208,18 @@ def check_scope_and_resources(question: Question) -> Mapping[str, Any]:
     requested = tuple(
         name for name in parse_scope(question.parameters.get("scope")) if name != "offline_access"
     )  # refresh tokens are not issued, and OpenID Connect Core 11 lets the request be ignored
-    _check_registered_scope(question.client, requested)
+    check_registered_scope(question.client, requested)
     identity = tuple(name for name in requested if name in SUPPORTED_IDENTITY_SCOPES)
     if identity and "openid" not in identity:
         raise InvalidScope("profile, email, address and phone need openid beside them")
     api_scope = tuple(name for name in requested if name not in OPENID_SCOPES)
-    named = _find_named_resources(question)
-    resources = _infer_resource(question, api_scope) if named is None else _share_out(api_scope, named)
+    resources = choose_resources(
+        question.client,
+        question.resources,
+        api_scope=api_scope,
+        asked=question.parameters.get_all("resource"),
+        userinfo=question.userinfo,
+    )
     if not identity and not resources:
         raise InvalidScope("scope is missing")
     return {"identity_scope": identity, "resources": resources}
@@ -259,66 +263,3 @@ def parse_requested_lifetime(parameters: Parameters) -> int | None:
     if not (value.isascii() and value.isdecimal() and len(value) <= 9) or int(value) < MINIMUM_LIFETIME_S:
         raise InvalidRequest(f"tokenhouse_expires_in must be a number of seconds, at least {MINIMUM_LIFETIME_S}")
     return int(value)
-
-
-def _check_registered_scope(client: Client, requested: tuple[str, ...]) -> None:
-    registered = client.metadata.scope
-    if registered is None:
-        return
-    excess = sorted(set(requested) - set(registered.split(" ")))
-    if excess:
-        raise InvalidScope("the client is not registered for a scope that it asks for", detail=f"excess: {excess!r}")
-
-
-def _find_named_resources(question: Question) -> tuple[Resource | None, ...] | None:
-    """The resources that `resource` names, without repetition; None stands for userinfo. None: none was named."""
-    values = question.parameters.get_all("resource")
-    if not values:
-        return None
-    named: dict[str, Resource | None] = {}
-    for value in values:
-        if value == question.userinfo:
-            named[value] = None
-            continue
-        resource = question.resources.find(value)
-        if resource is None:
-            # What is registered was looked at then; of anything else it is first said whether it can be a resource.
-            parse_resource(value)
-        if resource is None or not question.client.may_ask_for(resource.identifier):
-            detail = f"{value!r:.300} is {'unknown' if resource is None else 'not allowed for this client'}"
-            raise InvalidTarget("the resource is not known here, or not for this client", detail=detail)
-        named[resource.identifier] = resource
-    return tuple(named.values())
-
-
-def _infer_resource(question: Question, api_scope: tuple[str, ...]) -> tuple[RequestedResource, ...]:
-    """The one resource that has all the scopes; two that would do are an `invalid_scope`."""
-    if not api_scope:
-        return ()
-    fitting = [
-        resource
-        for resource in question.resources.all
-        if question.client.may_ask_for(resource.identifier) and set(api_scope) <= set(resource.descriptions)
-    ]
-    if len(fitting) != 1:
-        raise InvalidScope(
-            "the scopes do not belong to one resource; name it with the parameter resource",
-            detail=f"{len(fitting)} resources have {list(api_scope)!r:.300}",
-        )
-    return (RequestedResource(resource=fitting[0].identifier, scope=api_scope),)
-
-
-def _share_out(api_scope: tuple[str, ...], named: tuple[Resource | None, ...]) -> tuple[RequestedResource, ...]:
-    resources = [resource for resource in named if resource is not None]
-    ownerless = [name for name in api_scope if not any(name in resource.descriptions for resource in resources)]
-    if ownerless:
-        raise InvalidScope(
-            "a scope does not belong to the requested resource", detail=f"without a resource: {ownerless!r:.300}"
-        )
-    return tuple(
-        RequestedResource(
-            resource=resource.identifier,
-            scope=tuple(name for name in api_scope if name in resource.descriptions),
-        )
-        for resource in resources
-    )

@@ -115,6 +115,8 @@ class ClientPolicy(BaseModel):
     access_token_lifetime_s: AccessTokenLifetime | None = None
     resources: Annotated[tuple[ResourceUri, ...], _Tuple, Field(max_length=100), _Distinct] | None = None
     """The resources that the client may ask for; None is every one, an empty list none."""
+    introspects: Annotated[tuple[ResourceUri, ...], _Tuple, Field(max_length=100), _Distinct] | None = None
+    """The resources that the client is the server of: it may look into their access tokens (RFC 7662)."""
     skip_consent: bool = False
     security_profile: Literal["oauth21", "openid"] | None = None
 
@@ -126,16 +128,16 @@ class ClientMetadata(BaseModel):
 
     client_id: str | None = None
     client_secret: SecretStr | None = None
-    redirect_uris: Annotated[tuple[str, ...], _Tuple, Field(min_length=1), _AtMost20, _Distinct]
+    redirect_uris: Annotated[tuple[str, ...], _Tuple, _AtMost20, _Distinct] = ()
     token_endpoint_auth_method: ClientAuthenticationMethod = "client_secret_basic"  # noqa: S105 - a method's name
     grant_types: Annotated[
-        tuple[Literal["authorization_code"], ...],
+        tuple[Literal["authorization_code", "client_credentials"], ...],
         BeforeValidator(_drop_grants_not_built),
         _Tuple,
         Field(min_length=1),
         _Distinct,
     ] = ("authorization_code",)
-    response_types: Annotated[tuple[Literal["code"], ...], _Tuple, Field(min_length=1), _Distinct] = ("code",)
+    response_types: Annotated[tuple[Literal["code"], ...], _Tuple, _Distinct] = ("code",)
     application_type: Literal["web", "native"] = "web"
     client_name: DisplayText | None = None
     client_uri: WebUri | None = None
@@ -174,6 +176,16 @@ class ClientMetadata(BaseModel):
             raise ValueError("client_secret contradicts token_endpoint_auth_method none")
         return self
 
+    @model_validator(mode="after")
+    def _check_grant_types_fit(self) -> Self:
+        # RFC 7591 2.1: grant types and response types "are partially orthogonal", and must not contradict each other.
+        if ("authorization_code" in self.grant_types) != ("code" in self.response_types):
+            raise ValueError("response_types contradicts grant_types: code belongs to authorization_code")
+        # RFC 6749 4.4: "The client credentials grant type MUST only be used by confidential clients."
+        if "client_credentials" in self.grant_types and self.token_endpoint_auth_method == "none":  # noqa: S105
+            raise ValueError("grant_types: client_credentials contradicts token_endpoint_auth_method none")
+        return self
+
     def to_document(self) -> dict[str, Any]:
         """The JSON document, which parses to an equal model. Never holds `client_secret`."""
         return self.model_dump(mode="json", exclude_none=True, exclude={"client_secret"})
@@ -183,16 +195,25 @@ def parse_client_metadata(document: Mapping[str, Any]) -> ClientMetadata:
     """A validated client. Raises InvalidRedirectUri or InvalidClientMetadata with a readable description.
 
     Members that are null count as absent. Without `application_type`, a private-use redirect URI makes the client
-    `native`: RFC 7591 alone does not know that member. Does **not** check that the client_id is free, and trusts
-    the operator-only members: see OPERATOR_ONLY_MEMBERS.
+    `native`: RFC 7591 alone does not know that member. A client that sends nobody here to log in (no
+    `authorization_code` among its grant types) has no response types and needs no redirect URI. Does **not** check
+    that the client_id is free, and trusts the operator-only members: see OPERATOR_ONLY_MEMBERS.
     """
     members = {name: value for name, value in document.items() if value is not None}
+    if not _sends_people(members.get("grant_types")):
+        members.setdefault("response_types", [])
     if "application_type" not in members and _has_private_use_redirect(members.get("redirect_uris")):
         members["application_type"] = "native"
     metadata = _validate(ClientMetadata, members, InvalidClientMetadata)
+    if "authorization_code" in metadata.grant_types and not metadata.redirect_uris:
+        raise InvalidRedirectUri("redirect_uris: is required")
     for uri in metadata.redirect_uris:
         check_redirect_uri_registration(uri, application_type=metadata.application_type)
     return metadata
+
+
+def _sends_people(grant_types: object) -> bool:
+    return not isinstance(grant_types, list) or "authorization_code" in grant_types
 
 
 def _has_private_use_redirect(redirect_uris: object) -> bool:

@@ -28,6 +28,7 @@ MEMBERS = {
         "code_challenge_methods_supported",
         "authorization_response_iss_parameter_supported",
     },
+    "client_credentials": set(),
     "resource_indicators": {"scopes_supported"},
     "jwt_access_tokens": {"jwks_uri"},
     "bearer_token_usage": set(),

@@ -97,6 +97,7 @@ FULL_CLIENT = {
     "policy": {
         "access_token_lifetime_s": 180,
         "resources": ["https://api.example/photos"],
+        "introspects": ["https://api.example/photos"],
         "skip_consent": True,
         "security_profile": "openid",
     },
@@ -111,6 +112,23 @@ def test_a_full_document_is_read_and_written_back_the_same() -> None:
 def test_a_written_document_parses_to_an_equal_model(document: Mapping[str, Any]) -> None:
     metadata = parse_client_metadata(document)
     assert parse_client_metadata(metadata.to_document()) == metadata
+
+
+@pytest.mark.requirement("RFC 7591", "2.1", "grant types and response types do not contradict each other")
+def test_a_client_that_sends_nobody_here_needs_no_redirect_uri_and_has_no_response_type() -> None:
+    metadata = parse_client_metadata({"grant_types": ["client_credentials"]})
+    assert (metadata.redirect_uris, metadata.response_types) == ((), ())
+    assert parse_client_metadata(metadata.to_document()) == metadata
+    with pytest.raises(InvalidRedirectUri):
+        parse_client_metadata({"grant_types": ["client_credentials", "authorization_code"]})
+    assert "contradicts" in refused(InvalidClientMetadata, grant_types=["client_credentials"], response_types=["code"])
+    assert "contradicts" in refused(InvalidClientMetadata, response_types=[])
+
+
+@pytest.mark.requirement("RFC 6749", "4.4", "MUST only be used by confidential clients")
+def test_a_public_client_does_not_act_for_itself() -> None:
+    members = {"grant_types": ["client_credentials", "authorization_code"], "token_endpoint_auth_method": "none"}
+    assert "contradicts" in refused(InvalidClientMetadata, **members)
 
 
 def test_null_members_are_absent_members() -> None:

@@ -69,6 +69,11 @@ FEATURES: tuple[Feature, ...] = (
         requires=("jwt_access_tokens",),
     ),
     Feature(
+        name="dpop",
+        specs=(_rfc(9449, "Demonstrating Proof of Possession (DPoP)"),),
+        requires=("jwt_access_tokens",),
+    ),
+    Feature(
         name="openid",
         specs=(
             Specification(

@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     outbound_ca_bundle: Path | None = None
     rate_limits: Literal["default", "off"] = "default"
 
+    # ----- What is demanded of clients -----
+    dpop_nonce: Literal["off", "required"] = "off"
+
     # ----- Lifetimes -----
     access_token_lifetime_s: int = Field(default=300, ge=10, le=3600)
     id_token_lifetime_s: int = Field(default=600, ge=10, le=3600)

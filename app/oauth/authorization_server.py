@@ -11,9 +11,11 @@ from app.oauth.grants.client_credentials import ClientCredentialsGrant
 from app.oauth.token_request import TokenRequest
 from app.oauth.token_response import TokenAnswer
 from app.services.authenticate_client import authenticate_client
+from app.services.bind_sender import bind_sender
 from app.services.client_registry import Client
 from app.services.deployment import Deployment
 from app.specs.protocol_error import InvalidRequest, ProtocolError, UnsupportedGrantType
+from app.specs.rfc8414_metadata import endpoint_url
 from app.specs.strict_request import ProtocolRequest
 
 # What this server grants, as a table of contents.
@@ -39,11 +41,23 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]
         return TokenRequest(request)
 
     def authenticate_client(self, request: TokenRequest, methods: object, endpoint: str = "token") -> Client:  # noqa: ARG002
-        """One rule for every grant and endpoint, whatever methods Authlib would let each choose."""
+        """One rule for every grant and endpoint, whatever methods Authlib would let each choose.
+
+        At the token endpoint the sender is bound here too: the client is known, and no grant has spent anything yet.
+        """
         authenticated = authenticate_client(
             self.deployment, authorization=request.authorization, parameters=request.parameters
         )
         request.authenticated = authenticated
+        if endpoint == "token":
+            request.binding = bind_sender(
+                self.deployment,
+                authenticated.client,
+                dpop=request.headers.get("dpop"),
+                method=request.method,
+                url=endpoint_url(self.deployment.issuer, request.uri),
+                address=request.remote_address,
+            )
         return authenticated.client
 
     def send_signal(self, name: str, *args: object, **kwargs: object) -> None:

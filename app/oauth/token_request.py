@@ -34,9 +34,11 @@ class TokenRequest(OAuth2Request):  # type: ignore[misc]
         self.uri = request.path
         self.headers = request.headers
         self.authorization = request.authorization
+        self.remote_address = request.remote_address
         self.payload = TokenPayload(request.parameters)
         self.parameters = request.parameters
         self.client: Any = None
         self.authenticated: Any = None
+        self.binding: Any = None
         self._scope = None
         self._body = None

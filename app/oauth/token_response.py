@@ -12,7 +12,7 @@ def token_response(tokens: IssuedTokens) -> TokenAnswer:
     """Status, body and headers for tokens that were issued."""
     body: dict[str, Any] = {
         "access_token": tokens.access_token,
-        "token_type": "Bearer",
+        "token_type": tokens.token_type,
         "expires_in": tokens.expires_in_s,
         "scope": tokens.scope,
     }

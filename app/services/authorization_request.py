@@ -30,6 +30,7 @@ class AuthorizationRequest:
     login_hint: str | None
     acr_values: tuple[str, ...]
     access_token_lifetime_s: int | None
+    dpop_jkt: str | None = None
 
     @property
     def is_openid(self) -> bool:

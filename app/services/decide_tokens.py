@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.services.authenticate_client import AuthenticatedClient
+from app.services.bind_sender import SenderBinding
 from app.services.client_registry import Client, Resource
 from app.services.deployment import Deployment
 from app.services.grant_snapshot import GrantSnapshot
@@ -53,6 +54,7 @@ def decide_tokens(
     basis: Basis,
     wish: TokenWish,
     *,
+    sender: SenderBinding,
     spends: Spend | None,
     now: int,
 ) -> Issuance:
@@ -97,6 +99,7 @@ def decide_tokens(
             lifetime_s=min(deployment.settings.id_token_lifetime_s, until_end_s),
             access_token_is_for_userinfo=audience == userinfo,
         ),
+        sender=sender,
         spends=spends,
     )
 

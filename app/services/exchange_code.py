@@ -5,11 +5,13 @@ wrong `code_verifier` does spend it, so that there is one guess and no second. A
 that it gave.
 """
 
+import hmac
 from dataclasses import dataclass
 from typing import Final
 
 from app.features import effective_profile
 from app.services.authenticate_client import AuthenticatedClient
+from app.services.bind_sender import SenderBinding
 from app.services.client_registry import Client
 from app.services.decide_tokens import (
     Basis,
@@ -23,7 +25,7 @@ from app.services.grant_snapshot import GrantSnapshot
 from app.services.issue_tokens import AlreadySpent, IssuedTokens, Spend, issue_tokens
 from app.services.mint_secret import is_well_formed
 from app.services.record_event import Event
-from app.specs.protocol_error import InvalidGrant
+from app.specs.protocol_error import InvalidDpopProof, InvalidGrant
 from app.specs.rfc7636_pkce import check_code_verifier
 from app.specs.rfc8252_redirects import matches_redirect_uri
 from app.storage.database import Connection
@@ -41,6 +43,7 @@ class CodeExchange:
     """A token request with `grant_type=authorization_code`; the client has been authenticated."""
 
     authenticated: AuthenticatedClient
+    binding: SenderBinding
     code: str
     redirect_uri: str | None
     code_verifier: str | None
@@ -57,12 +60,16 @@ class CodeExchange:
 
 
 def exchange_code(deployment: Deployment, exchange: CodeExchange) -> IssuedTokens:
-    """The tokens of a code. Raises `InvalidGrant`, `InvalidTarget`, `UnauthorizedClient`, `TemporarilyUnavailable`."""
+    """The tokens of a code.
+
+    Raises `InvalidGrant`, `InvalidDpopProof`, `InvalidTarget`, `UnauthorizedClient`, `TemporarilyUnavailable`.
+    """
     now = deployment.clock()
     check_grant_type_is_registered(exchange.client, GRANT_TYPE)
     row = find_own_code(deployment, exchange)
     check_redirect_uri(exchange, row)
     check_is_unused(deployment, exchange, row, now=now)
+    check_key(exchange, row)
     basis = find_basis(row)
     choose_audience(deployment, basis.snapshot, exchange.resources)
     check_verifier(deployment, exchange, row, now=now)
@@ -73,7 +80,9 @@ def exchange_code(deployment: Deployment, exchange: CodeExchange) -> IssuedToken
         nonce=row.request["nonce"],
     )
     spends = Spend(kind="authorization_codes", key=row.digest)
-    issuance = decide_tokens(deployment, exchange.authenticated, basis, wish, spends=spends, now=now)
+    issuance = decide_tokens(
+        deployment, exchange.authenticated, basis, wish, sender=exchange.binding, spends=spends, now=now
+    )
     try:
         return issue_tokens(deployment, issuance, now=now)
     except AlreadySpent:
@@ -122,6 +131,17 @@ def check_is_unused(deployment: Deployment, exchange: CodeExchange, row: CodeRow
         raise InvalidGrant("the code is not valid", detail="the code is from the future: some clock is wrong")
     if row.grant_revoked_at is not None or row.grant_expires_at <= now:
         raise InvalidGrant("the grant has ended", detail="the grant was revoked or has expired")
+
+
+def check_key(exchange: CodeExchange, row: CodeRow) -> None:
+    """RFC 9449 10: a code that was asked for with `dpop_jkt` is for that key alone. Spends nothing."""
+    expected = row.request.get("dpop_jkt")
+    if expected is None:
+        return
+    if exchange.binding.jkt is None:
+        raise InvalidDpopProof("the code is bound to a key; a DPoP proof is needed")
+    if not hmac.compare_digest(exchange.binding.jkt, expected):
+        raise InvalidGrant("the code is bound to another key than the DPoP proof's", detail=f"expected {expected}")
 
 
 def check_verifier(deployment: Deployment, exchange: CodeExchange, row: CodeRow, *, now: int) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 
 from app.services.authenticate_client import AuthenticatedClient
 from app.services.authorization_request import RequestedResource
+from app.services.bind_sender import SenderBinding
 from app.services.client_registry import Client, Resource
 from app.services.decide_tokens import (
     check_grant_type_is_registered,
@@ -32,6 +33,7 @@ class ClientCredentialsRequest:
     """A token request with `grant_type=client_credentials`; the client has been authenticated."""
 
     authenticated: AuthenticatedClient
+    binding: SenderBinding
     scope: str | None
     resources: tuple[str, ...]
     access_token_lifetime_s: int | None
@@ -136,5 +138,6 @@ def decide_machine_token(
         acr=None,
         amr=(),
         id_token=None,
+        sender=request.binding,
         spends=None,
     )

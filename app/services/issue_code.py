@@ -224,4 +224,5 @@ def _code_request(approval: Approval) -> dict[str, Any]:
         "redirect_uri": request.redirect_uri if request.redirect_uri_was_sent else None,
         "code_challenge": request.code_challenge,
         "nonce": request.nonce,
+        "dpop_jkt": request.dpop_jkt,
     }

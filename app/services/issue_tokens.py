@@ -7,10 +7,11 @@ storing and auditing are one transaction, which holds user, client, session and 
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
+from app.services.bind_sender import SenderBinding, use_proof
 from app.services.deployment import Deployment
 from app.services.identifiers import random_bytes
 from app.services.record_event import Event
@@ -47,7 +48,8 @@ class IdTokenIssuance:
 class Issuance:
     """One decision to issue, whole. Times are wire seconds; `scope` is that of the access token alone.
 
-    `grant_id` None: a machine's token, which hangs on no grant. `session_id`: the session that the grant dies with.
+    `sender`: who asks, and to whose key the access token is bound. `grant_id` None: a machine's token, which hangs on
+    no grant. `session_id`: the session that the grant dies with.
     """
 
     grant_type: str
@@ -65,6 +67,7 @@ class Issuance:
     acr: str | None
     amr: tuple[str, ...]
     id_token: IdTokenIssuance | None
+    sender: SenderBinding
     spends: Spend | None
 
 
@@ -73,6 +76,7 @@ class IssuedTokens:
     """What goes to the client, once."""
 
     access_token: str
+    token_type: Literal["Bearer", "DPoP"]
     expires_in_s: int
     scope: str
     id_token: str | None
@@ -88,8 +92,9 @@ class AlreadySpent(Exception):
 def issue_tokens(deployment: Deployment, issuance: Issuance, *, now: int) -> IssuedTokens:
     """Sign, and then redeem, store and audit in one transaction.
 
-    Raises `AlreadySpent`, `InvalidGrant` when grant, session, user or client have ended, and
-    `TemporarilyUnavailable` when we have no key. Does not judge whether the client may have the tokens.
+    Raises `AlreadySpent`, `InvalidDpopProof` for a proof that came before, `InvalidGrant` when grant, session, user or
+    client have ended, and `TemporarilyUnavailable` when we have no key. Does not judge whether the client may have the
+    tokens.
     """
     jti = random_bytes(16)
     expires_at_s = now // 1000 + issuance.lifetime_s
@@ -107,6 +112,8 @@ def issue_tokens(deployment: Deployment, issuance: Issuance, *, now: int) -> Iss
         spends, grant_id = issuance.spends, issuance.grant_id
         if spends is not None and not redeem_once(connection, spends.kind, spends.key, now=now):
             raise AlreadySpent
+        if issuance.sender.proof is not None:
+            use_proof(connection, issuance.sender.proof, now=now)
         if grant_id is not None:
             if not lock_live_grant(connection, grant_id, session_id=issuance.session_id, now=now):
                 raise InvalidGrant("the grant has ended", detail="grant, session, user or client is no longer alive")
@@ -114,7 +121,7 @@ def issue_tokens(deployment: Deployment, issuance: Issuance, *, now: int) -> Iss
         deployment.recorder.record(connection, event)
         deployment.failpoint("issue.before_commit")
 
-    if issuance.grant_id is None and deployment.settings.batches_machine_audit:
+    if issuance.grant_id is None and issuance.sender.proof is None and deployment.settings.batches_machine_audit:
         # Nothing but the event would be written for a machine's JWT.
         deployment.recorder.record_in_batches(event)
     else:
@@ -122,6 +129,7 @@ def issue_tokens(deployment: Deployment, issuance: Issuance, *, now: int) -> Iss
     deployment.failpoint("issue.after_commit")
     return IssuedTokens(
         access_token=access_token,
+        token_type="Bearer" if issuance.sender.proof is None else "DPoP",
         expires_in_s=issuance.lifetime_s,
         scope=issuance.response_scope,
         id_token=id_token,
@@ -142,6 +150,7 @@ def _describe(issuance: Issuance, *, expires_at_s: int) -> Event:
             "scope": " ".join(issuance.scope),
             "expires_at": expires_at_s,
             "id_token": issuance.id_token is not None,
+            **({} if issuance.sender.jkt is None else {"jkt": issuance.sender.jkt}),
         },
     )
 
@@ -161,9 +170,15 @@ def _sign_access_token(
         auth_time_s=issuance.auth_time_s,
         acr=issuance.acr,
         amr=issuance.amr,
+        extra=_constraining_claims(issuance),
     )
     key = deployment.get_signing_key(issuance.signing_alg)
     return sign_jws({"typ": TYP}, orjson.dumps(claims), key, issuance.signing_alg)
+
+
+def _constraining_claims(issuance: Issuance) -> dict[str, Any]:
+    confirmation = issuance.sender.confirmation
+    return {} if confirmation is None else {"cnf": confirmation}
 
 
 def _sign_id_token(deployment: Deployment, issuance: Issuance, access_token: str, *, issued_at_s: int) -> str | None:

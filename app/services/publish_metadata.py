@@ -11,6 +11,7 @@ from app.services.deployment import Deployment
 from app.services.validate_authorization_request import SUPPORTED_IDENTITY_SCOPES
 from app.specs.oidc_core import SCOPE_CLAIMS
 from app.specs.rfc8414_metadata import endpoint_url, merge_fragments
+from app.specs.rfc9449_dpop import PROOF_ALGORITHMS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,7 @@ def publish_metadata(deployment: Deployment) -> Document:
         client_credentials_fragment(),
         scopes_fragment(deployment),
         openid_fragment(deployment),
+        dpop_fragment(),
     )
     body = orjson.dumps(merge_fragments(issuer, *fragments))
     return Document(body=body, etag=f'"{hashlib.sha256(body).hexdigest()[:32]}"')
@@ -92,3 +94,8 @@ def openid_fragment(deployment: Deployment) -> Mapping[str, Any]:
         "request_uri_parameter_supported": False,
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
     }
+
+
+def dpop_fragment() -> Mapping[str, Any]:
+    """RFC 9449 5.1."""
+    return {"dpop_signing_alg_values_supported": list(PROOF_ALGORITHMS)}

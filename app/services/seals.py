@@ -154,6 +154,10 @@ class Seals:
         message = f"{secret_type}\0{secret}".encode()
         return tuple(hmac.digest(key, message, "sha256") for _, key in self._digest_keys)
 
+    def derive_keys(self, use: str) -> tuple[bytes, ...]:
+        """A key for `use` from every live digest key, the newest first: the same on every node, and stored nowhere."""
+        return tuple(hmac.digest(key, f"derived-key\0{use}".encode(), "sha256") for _, key in self._digest_keys)
+
     def seal(self, purpose: str, plaintext: bytes, *, table: str, row: str) -> tuple[bytes, str]:
         """`plaintext` sealed under the purpose's newest key and bound to its place, and that key's id."""
         key_id = self._newest[purpose]

@@ -1,13 +1,17 @@
 """The userinfo endpoint's rules (OpenID Connect Core 5.3): our own access tokens, checked and looked up."""
 
+from dataclasses import dataclass
 from typing import Any
 
+from app.services.bind_sender import use_proof, verify_sender_proof
 from app.services.deployment import Deployment
 from app.services.issue_tokens import decode_jti
 from app.specs.oidc_core import select_claims
 from app.specs.protocol_error import InsufficientScope, InvalidToken
+from app.specs.rfc6750_bearer import PresentedToken
 from app.specs.rfc7515_jose import InvalidJws, parse_unverified_header, verify_jws
 from app.specs.rfc9068_access_token import TYP, AccessTokenClaims, check_claims
+from app.specs.rfc9449_dpop import DpopProof, check_binding, check_scheme, parse_confirmation_claim
 from app.specs.strict_json import StrictJsonError, parse_json_object
 from app.storage.grants import find_token_holder
 
@@ -17,13 +21,26 @@ def userinfo_resource(issuer: str) -> str:
     return f"{issuer}/userinfo"
 
 
-def read_userinfo(deployment: Deployment, access_token: str) -> dict[str, Any]:
-    """The claims that the token's scopes allow. Raises `InvalidToken` or `InsufficientScope`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserinfoRequest:
+    """The token as it came, and what tells who sends it: the DPoP header's value, if any."""
+
+    presented: PresentedToken
+    method: str
+    dpop: str | None
+
+
+def read_userinfo(deployment: Deployment, request: UserinfoRequest) -> dict[str, Any]:
+    """The claims that the token's scopes allow.
+
+    Raises `InvalidToken`, `InsufficientScope`, and for a token that is bound to a key `InvalidDpopProof` and
+    `UseDpopNonce`.
 
     Unlike a resource server we can see the grant: a token that was revoked, or whose grant, session, user or client
     has ended, is refused at once.
     """
-    claims = verify_own_access_token(deployment, access_token)
+    claims = verify_own_access_token(deployment, request.presented.unverified_token)
+    proof = check_sender(deployment, request, claims)
     if "openid" not in claims.scope:
         raise InsufficientScope("the scope openid is needed")
     jti = decode_jti(claims.jti)
@@ -33,11 +50,32 @@ def read_userinfo(deployment: Deployment, access_token: str) -> dict[str, Any]:
             holder = find_token_holder(connection, jti, now=deployment.clock())
     if holder is None:
         raise InvalidToken("the access token is no longer valid", detail="revoked, or its grant has ended")
+    if proof is not None:
+        # Last, because it leaves a mark; here nothing is issued, so that the transaction is its own.
+        now = deployment.clock()
+        deployment.database.transact(lambda connection: use_proof(connection, proof, now=now))
     return {"sub": holder.sub, **select_claims(holder.user_claims, claims.scope)}
 
 
+def check_sender(deployment: Deployment, request: UserinfoRequest, claims: AccessTokenClaims) -> DpopProof | None:
+    """The proof, if the token is bound to a key (RFC 9449 7). Does not see replays."""
+    bound_jkt = parse_confirmation_claim(claims.claims)
+    check_scheme(request.presented.scheme, bound_jkt=bound_jkt)
+    if bound_jkt is None:
+        return None
+    proof = verify_sender_proof(
+        deployment,
+        request.dpop,
+        method=request.method,
+        url=userinfo_resource(deployment.issuer),
+        access_token=request.presented.unverified_token,
+    )
+    check_binding(proof, bound_jkt=bound_jkt)
+    return proof
+
+
 def verify_own_access_token(deployment: Deployment, access_token: str) -> AccessTokenClaims:
-    """The checked claims of an access token for userinfo. Does not look whether it was revoked."""
+    """The checked claims of an access token for userinfo. Does not look whether it was revoked, nor who sends it."""
     try:
         kid = parse_unverified_header(access_token).kid
         key = deployment.keys.published.get(kid or "")
@@ -53,4 +91,5 @@ def verify_own_access_token(deployment: Deployment, access_token: str) -> Access
         audience=userinfo_resource(deployment.issuer),
         now_s=deployment.clock() / 1000,
         leeway_s=0,
+        enforced=("cnf",),
     )

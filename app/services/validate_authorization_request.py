@@ -26,6 +26,7 @@ from app.specs.protocol_error import (
 from app.specs.rfc6749_oauth import parse_scope
 from app.specs.rfc7636_pkce import check_code_challenge
 from app.specs.rfc8252_redirects import matches_redirect_uri
+from app.specs.rfc9449_dpop import is_jkt
 from app.specs.strict_request import Parameters
 
 # Anything longer is no CSRF token; the whole of it comes back in a Location header.
@@ -230,6 +231,14 @@ def check_lifetime(question: Question) -> Mapping[str, Any]:
     return {"access_token_lifetime_s": parse_requested_lifetime(question.parameters)}
 
 
+def check_dpop_jkt(question: Question) -> Mapping[str, Any]:
+    """RFC 9449 10: the thumbprint of the key that the code will be for."""
+    dpop_jkt = question.parameters.get("dpop_jkt")
+    if dpop_jkt is not None and not is_jkt(dpop_jkt):
+        raise InvalidRequest("dpop_jkt must be the SHA-256 thumbprint of a key, in base64url")
+    return {"dpop_jkt": dpop_jkt}
+
+
 def read_hints(question: Question) -> Mapping[str, Any]:
     """What helps the person or is voluntary: never a reason to refuse."""
     login_hint = question.parameters.get("login_hint")
@@ -251,6 +260,7 @@ CHECKS: tuple[Callable[[Question], Mapping[str, Any]], ...] = (
     check_nonce,
     check_scope_and_resources,
     check_lifetime,
+    check_dpop_jkt,
     read_hints,
 )
 

@@ -151,6 +151,8 @@ class ClientMetadata(BaseModel):
     default_max_age: Annotated[int, Field(ge=0, le=MAX_MAX_AGE_S)] | None = None
     require_auth_time: bool = False
     default_acr_values: Annotated[tuple[DisplayText, ...], _Tuple, _AtMost20, _Distinct] = ()
+    dpop_bound_access_tokens: bool = False
+    """RFC 9449 5.2: whether the client gets bound access tokens only."""
     policy: ClientPolicy = ClientPolicy()
 
     @field_validator("client_id")

@@ -16,6 +16,7 @@ from app.storage.tables import (
     login_throttle,
     session_clients,
     sessions,
+    used_identifiers,
 )
 
 BATCH = 500
@@ -63,6 +64,7 @@ def purge_expired(connection: Connection, *, now: int, audit_before: int) -> int
         (browsers, browsers.c.id, (browsers.c.expires_at <= now) & browser_is_free),
         (known_devices, known_devices.c.digest, known_devices.c.expires_at <= now),
         (login_throttle, login_throttle.c.key, login_throttle.c.window_ends_at <= now),
+        (used_identifiers, used_identifiers.c.digest, used_identifiers.c.expires_at <= now),
         (consents, consents.c.id, consents.c.expires_at <= now),
         (audit_events, audit_events.c.event_id, audit_events.c.at <= audit_before),
     )

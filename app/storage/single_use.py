@@ -1,12 +1,17 @@
-"""The only way to spend what may be used once: one statement that finds it unused, unexpired, and marks it.
+"""The only way to spend what may be used once: one statement that finds it unused, unexpired, and marks it; or, for
+what was never stored before it came (a proof, an assertion), one that finds nobody's mark and leaves its own.
 
 However many try at the same moment, in however many processes, exactly one sees its row returned.
 """
 
+from typing import Any
+
 from sqlalchemy import Connection, Table, bindparam, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from app.storage.prepared import Prepared
-from app.storage.tables import authorization_codes, authorization_transactions
+from app.storage.tables import authorization_codes, authorization_transactions, used_identifiers
 
 
 def _redemption(table: Table, key: str) -> Prepared:
@@ -28,6 +33,25 @@ _REDEMPTIONS = {
 }
 
 
+_MARK_VALUES: dict[str, Any] = {column.name: bindparam(column.name) for column in used_identifiers.c}
+_MARK = {
+    name: upsert(used_identifiers)
+    .values(_MARK_VALUES)
+    .on_conflict_do_nothing(index_elements=["digest"])
+    .returning(used_identifiers.c.digest)
+    for name, upsert in (("postgresql", postgresql_insert), ("sqlite", sqlite_insert))
+}
+_USE = Prepared(_MARK["sqlite"], per_dialect=_MARK)
+
+
 def redeem_once(connection: Connection, kind: str, key: bytes | str, *, now: int) -> bool:
     """Spend one thing; whether this call was the one that did. Does not say why it was not: used, expired, unknown."""
     return _REDEMPTIONS[kind].first(connection, {"spent_key": key, "spent_at": now}) is not None
+
+
+def use_once(connection: Connection, digest: bytes, *, expires_at: int) -> bool:
+    """Use what had no row before it came; whether this call was the first. Its mark stays until `expires_at`.
+
+    Another transaction with the same mark is waited for; if that one is taken back, this one is the first.
+    """
+    return _USE.first(connection, {"digest": digest, "expires_at": expires_at}) is not None

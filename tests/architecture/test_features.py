@@ -32,6 +32,7 @@ MEMBERS = {
     "resource_indicators": {"scopes_supported"},
     "jwt_access_tokens": {"jwks_uri"},
     "bearer_token_usage": set(),
+    "dpop": {"dpop_signing_alg_values_supported"},
     "openid": {
         "userinfo_endpoint",
         "subject_types_supported",

@@ -141,13 +141,15 @@ def test_the_scheme_is_compared_without_case(world: World, tokens: Tokens) -> No
 def test_without_a_token_the_challenge_names_no_error(world: World) -> None:
     reply = send(f"{world.url}/userinfo")
     assert reply.status == 401
-    assert reply.headers["www-authenticate"] == 'Bearer realm="userinfo"'
+    assert reply.headers["www-authenticate"].startswith('Bearer realm="userinfo", DPoP realm="userinfo"')
+    assert "error" not in reply.headers["www-authenticate"]
 
 
 def test_a_token_in_the_query_is_not_read(world: World, tokens: Tokens) -> None:
     reply = send(f"{world.url}/userinfo?access_token={tokens.access_token}")
     assert reply.status == 401
-    assert reply.headers["www-authenticate"] == 'Bearer realm="userinfo"'
+    assert reply.headers["www-authenticate"].startswith('Bearer realm="userinfo", DPoP realm="userinfo"')
+    assert "error" not in reply.headers["www-authenticate"]
 
 
 @pytest.mark.requirement("RFC 6750", "2", "Clients MUST NOT use more than one method to transmit the token")

@@ -20,6 +20,7 @@ class AuthorizationCodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[mis
             raise InvalidRequest("code is missing")
         self.exchange = CodeExchange(
             authenticated=self.request.authenticated,
+            binding=self.request.binding,
             code=code,
             redirect_uri=parameters.get("redirect_uri"),
             code_verifier=parameters.get("code_verifier"),

@@ -16,6 +16,7 @@ class ClientCredentialsGrant(grants.ClientCredentialsGrant):  # type: ignore[mis
         parameters = self.request.parameters
         self.wanted = ClientCredentialsRequest(
             authenticated=self.request.authenticated,
+            binding=self.request.binding,
             scope=parameters.get("scope"),
             resources=parameters.get_all("resource"),
             access_token_lifetime_s=parse_requested_lifetime(parameters),

@@ -217,7 +217,9 @@ def test_a_host_header_does_not_move_the_address(sender: Sender) -> None:
 def two_nodes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[World, str]]:
     """A deployment with two processes; the second one's address."""
     with fresh_database_url(request.param, tmp_path) as database_url:
-        for world in run_world(tmp_path, database_url, rate_limits="off", dpop_nonce="required"):
+        for world in run_world(
+            tmp_path, database_url, rate_limits="off", dpop_nonce="required", machine_token_audit="batched"
+        ):
             second = ServerProcess(
                 environment=world.environment, port=free_port(), clock_path=world.clock.path, threads=8
             )
@@ -284,6 +286,14 @@ def test_of_one_proof_at_two_nodes_one_is_accepted_and_a_demand_for_a_nonce_spen
         ]
         statuses = sorted(attempt.result().status for attempt in uses)
     assert statuses == [200, *[401] * (REPLAYS_AT_ONCE - 1)]
+
+    # A machine's proof as well, also where its token writes nothing else.
+    machine = world.machine(policy={"resources": [world.operator.add_resource()]})
+    proof = sender.prove(nonce=nonce)
+    answers = [machine.post("/token", headers={"DPoP": proof}, grant_type="client_credentials") for _ in range(2)]
+    assert read_jwt(answers[0].json()["access_token"])["cnf"] == {"jkt": sender.key.jkt}
+    assert answers[0].json()["token_type"] == "DPoP"
+    assert_json_error(answers[1], "invalid_dpop_proof")
 
     # A nonce is good for some minutes. The marks of proofs leave when these are too old in any case.
     world.clock.move(seconds=300)

@@ -78,6 +78,11 @@ class ServerProcess:
         """Where it listens; without the issuer's path."""
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def command(self) -> list[str]:
+        """What is run."""
+        return [sys.executable, "-m", "tests.server", str(self.port)]
+
     def start(self) -> "ServerProcess":
         """Start it and wait until it answers."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TOKENHOUSE_")}
@@ -88,7 +93,7 @@ class ServerProcess:
             environment["TEST_CLOCK"] = str(self.clock_path)
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.server", str(self.port)],
+                self.command,
                 env=environment,
                 cwd=ROOT,
                 stdout=log,

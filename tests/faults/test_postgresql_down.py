@@ -183,6 +183,56 @@ def test_locks_that_another_transaction_holds_cost_503_and_other_routes_live(
     check_invariants(world)
 
 
+def test_whoever_waits_behind_a_change_of_schema_that_waits_itself_is_answered_in_time(
+    world: FaultWorld, cluster: PostgresqlCluster, party: RelyingParty, account: Account, database: str
+) -> None:
+    queue_behind_maintenance(world, cluster, party, account, database, rounds=1)
+
+
+@pytest.mark.long
+def test_a_transaction_that_idles_for_a_minute_costs_every_request_the_same(
+    world: FaultWorld, cluster: PostgresqlCluster, party: RelyingParty, account: Account, database: str
+) -> None:
+    queue_behind_maintenance(world, cluster, party, account, database, rounds=15)
+
+
+def queue_behind_maintenance(
+    world: FaultWorld, cluster: PostgresqlCluster, party: RelyingParty, account: Account, database: str, *, rounds: int
+) -> None:
+    """Somebody has read the codes and idles in the transaction; VACUUM FULL waits for them, and everybody for it."""
+    browser = world.browser()
+    codes = [world.get_code(party, account, browser=browser) for _ in range(THREADS - 2)]
+    tokens = world.get_tokens(party, account)
+    with (
+        cluster.connect(database) as idle,
+        cluster.connect(database) as maintenance,
+        ThreadPoolExecutor(THREADS) as pool,
+    ):
+        idle.autocommit = False
+        idle.execute("SELECT count(*) FROM authorization_codes")
+        # What runs every night holds nobody up.
+        maintenance.execute("VACUUM (ANALYZE) authorization_codes")
+        code, pending = codes.pop()
+        assert exchange_in_time(world, party, code, pending).status == 200
+        vacuum = pool.submit(maintenance.execute, "VACUUM FULL authorization_codes")
+        eventually(lambda: waiting_for_a_lock(cluster, role="postgres") == 1, within_s=5, what="VACUUM FULL waits")
+        for _ in range(rounds):
+            tries = [pool.submit(exchange_in_time, world, party, code, pending) for code, pending in codes]
+            eventually(lambda: waiting_for_a_lock(cluster) > 0, within_s=2.5, what="exchanges wait behind it")
+            # Who needs another table, or none, does not wait with them.
+            assert party.userinfo(tokens.access_token).status == 200
+            assert world.try_get("/jwks").status == world.try_get("/readyz").status == 200
+            for reply in [attempt.result() for attempt in tries]:
+                assert reply.status == 503
+                check_error_is_readable(reply)
+            assert waiting_for_a_lock(cluster) == 0, "a request that was answered still waits in the database"
+        idle.rollback()
+        vacuum.result(timeout=30)
+    for code, pending in codes:
+        assert exchange_in_time(world, party, code, pending).status == 200
+    check_invariants(world)
+
+
 def test_a_database_without_a_free_connection_costs_503(
     world: FaultWorld, cluster: PostgresqlCluster, party: RelyingParty, account: Account, database: str
 ) -> None:
@@ -230,10 +280,10 @@ def test_a_refusal_of_ours_is_readable_and_never_blames_the_caller(
     assert party.userinfo(tokens.access_token).status == 200
 
 
-def waiting_for_a_lock(cluster: PostgresqlCluster) -> int:
+def waiting_for_a_lock(cluster: PostgresqlCluster, *, role: str = "tokenhouse") -> int:
     with cluster.connect() as connection:
-        query = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'tokenhouse' AND wait_event_type = 'Lock'"
-        row = connection.execute(query).fetchone()
+        query = "SELECT count(*) FROM pg_stat_activity WHERE usename = %s AND wait_event_type = 'Lock'"
+        row = connection.execute(query, [role]).fetchone()
     assert row is not None
     return int(row[0])
 

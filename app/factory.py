@@ -9,6 +9,7 @@ from app.endpoints.edge import Edge
 from app.endpoints.health import livez, metrics_endpoint, readyz_endpoint
 from app.endpoints.public_documents import CurrentDocument, current_jwks, current_metadata, document_endpoint
 from app.endpoints.router import Endpoint, Endpoints
+from app.endpoints.status_lists import current_aggregation, status_list_endpoint
 from app.endpoints.token import token_endpoint
 from app.endpoints.userinfo import userinfo_endpoint
 from app.oauth.authorization_server import TokenServer
@@ -19,6 +20,7 @@ from app.services.failpoints import Failpoint, no_failpoint
 from app.services.fetch_document import DocumentFetcher
 from app.services.housekeeping import Housekeeper
 from app.services.limit_requests import RequestLimits
+from app.services.status_lists import start_publishing
 from app.services.write_log import configure_log
 from app.settings import Settings, load_settings
 from app.specs.rfc8414_metadata import well_known_paths
@@ -58,6 +60,7 @@ def create_app(
     settings = load_settings() if settings is None else settings
     configure_log(settings.log_level)
     deployment = open_deployment(settings, clock=clock, failpoint=failpoints)
+    start_publishing(deployment)
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url is not None else None
     limits = RequestLimits(redis_url=redis_url, is_enabled=settings.rate_limits != "off")
     app = Tokenhouse("app.web", template_folder="templates", static_folder=None)
@@ -117,7 +120,8 @@ def list_documents(deployment: Deployment) -> dict[str, CurrentDocument]:
         "/.well-known/openid-configuration",
         "/.well-known/oauth-authorization-server",
     }
-    return {"/jwks": current_jwks(deployment), **dict.fromkeys(sorted(paths), metadata)}
+    published = {"/jwks": current_jwks(deployment), "/status-lists": current_aggregation(deployment)}
+    return {**published, **dict.fromkeys(sorted(paths), metadata)}
 
 
 def list_endpoints(deployment: Deployment, documents: Mapping[str, CurrentDocument]) -> list[Endpoint]:
@@ -135,6 +139,13 @@ def list_endpoints(deployment: Deployment, documents: Mapping[str, CurrentDocume
         *(
             Endpoint(path=path, methods=GET, handler=document_endpoint(current), has_cors=True, is_limited=False)
             for path, current in documents.items()
+        ),
+        Endpoint(
+            path="/status-lists/",
+            methods=GET,
+            handler=status_list_endpoint(deployment),
+            has_cors=True,
+            is_limited=False,
         ),
         Endpoint(path="/livez", methods=GET, handler=livez, is_limited=False),
         Endpoint(path="/readyz", methods=GET, handler=readyz_endpoint(deployment), is_limited=False),

@@ -64,6 +64,17 @@ FEATURES: tuple[Feature, ...] = (
         ),
     ),
     Feature(
+        name="token_status_lists",
+        specs=(
+            Specification(
+                name="draft-ietf-oauth-status-list",
+                title="Token Status List",
+                url="https://datatracker.ietf.org/doc/draft-ietf-oauth-status-list/",
+            ),
+        ),
+        requires=("jwt_access_tokens",),
+    ),
+    Feature(
         name="bearer_token_usage",
         specs=(_rfc(6750, "Bearer Token Usage"),),
         requires=("jwt_access_tokens",),

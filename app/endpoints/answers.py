@@ -37,21 +37,25 @@ class PublicDocument:
 
     body: bytes
     etag: str
+    media_type: str
     headers: tuple[tuple[str, str], ...]
     headers_of_get: tuple[tuple[str, str], ...]
 
     @classmethod
-    def of(cls, body: bytes, *, etag: str, cache_control: str) -> "PublicDocument":
+    def of(
+        cls, body: bytes, *, etag: str, cache_control: str, media_type: str = "application/json"
+    ) -> "PublicDocument":
         """The document with its headers: anybody may keep it, and pages of other origins may read it."""
         headers = (("Cache-Control", cache_control), ("ETag", etag), ("X-Content-Type-Options", "nosniff"))
-        return cls(body, etag, headers, (JSON, *headers, *CORS, ("Content-Length", str(len(body)))))
+        content = ("Content-Type", media_type)
+        return cls(body, etag, media_type, headers, (content, *headers, *CORS, ("Content-Length", str(len(body)))))
 
     def answer(self, if_none_match: str) -> Answer:
         """The answer to whoever may have it already."""
         # RFC 9110 13.1.2: a list of tags, compared weakly; "*" is whatever we have.
         if self.etag in if_none_match or if_none_match.strip() == "*":
             return Answer(304, [*self.headers], b"")
-        return Answer(200, [JSON, *self.headers], self.body)
+        return Answer(200, [("Content-Type", self.media_type), *self.headers], self.body)
 
 
 def json_answer(status: int, document: Mapping[str, Any], headers: Iterable[tuple[str, str]] = ()) -> Answer:

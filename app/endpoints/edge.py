@@ -194,7 +194,9 @@ class Edge:
 
     def _tell(self, environ: dict[str, Any], status: int, seconds: float) -> None:
         path, method = environ.get("PATH_INFO", ""), environ["REQUEST_METHOD"]
-        route = path if path in self._routes else "other"
+        # What ends in a slash is the route of everything with one more segment.
+        collection = path[: path.rfind("/") + 1]
+        route = path if path in self._routes else collection if collection in self._routes else "other"
         labels = (route, method if method in _KNOWN_METHODS else "other", status)
         counter = self._counters.get(labels)
         if counter is None:

@@ -35,6 +35,8 @@ Handler = Callable[[ProtocolRequest], Answer]
 class Endpoint:
     """A path that programs call. `reads_form`: the parameters come from the body, and only from there.
 
+    A path that ends in a slash stands for everything with one more segment.
+
     Not `is_limited`: what is served from memory to anybody, or asked by who watches over us. A stranger behind the same
     address must not take the keys away from a verifier.
     """
@@ -59,7 +61,8 @@ class Endpoints:
         self._endpoints = {endpoint.path: endpoint for endpoint in endpoints}
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        endpoint = self._endpoints.get(environ["PATH_INFO"])
+        path: str = environ["PATH_INFO"]
+        endpoint = self._endpoints.get(path) or self._endpoints.get(path[: path.rfind("/") + 1])
         if endpoint is None:
             return self._pages(environ, start_response)
         answer = self._answer(endpoint, environ)

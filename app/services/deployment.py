@@ -11,10 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from app.features import Profile
+from app.services.allocate_status import StatusAllocator
 from app.services.client_registry import ClientRegistry
 from app.services.clock import Clock, system_clock
 from app.services.failpoints import Failpoint, no_failpoint
 from app.services.hash_password import Argon2Parameters, PasswordPool
+from app.services.publish_status_lists import StatusListPublisher
 from app.services.record_event import Event, EventRecorder
 from app.services.rotate_keys import KeyChange, RotationPolicy, rotate_due
 from app.services.seals import Kek, KekError, SealError, Seals, read_kek
@@ -85,6 +87,8 @@ class Deployment:
         self.rotation = RotationPolicy.from_seconds(
             signing_key_lifetime_s=settings.signing_key_lifetime_s, jwks_max_age_s=settings.jwks_max_age_s
         )
+        self.status_allocator = StatusAllocator(database, seals, clock, issuer=settings.issuer)
+        self.status_lists = StatusListPublisher(database, self.status_allocator)
         self.kek_fingerprint = kek.fingerprint
         self._keys = keys
         self._versions = versions
@@ -138,6 +142,7 @@ class Deployment:
         if not self._refreshing.acquire(blocking=at_once):
             return
         try:
+            looked_at = self.clock()
             with self.database.reading() as connection:
                 versions = read_versions(connection)
             changed = {name for name, version in versions.items() if self._versions.get(name) != version}
@@ -145,6 +150,7 @@ class Deployment:
                 self.registry.forget()
             if "keys" in changed:
                 self._read_keys()
+            self.status_lists.catch_up(versions.get("status_lists", 0), as_of=looked_at)
             self._versions = versions
             self.is_cut_off = False
         except DatabaseUnavailable:

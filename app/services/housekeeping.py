@@ -8,12 +8,18 @@ import threading
 import structlog
 
 from app.services.deployment import Deployment
+from app.services.identifiers import random_bytes
+from app.services.keep_status_lists import keep_status_lists
+from app.services.status_lists import sign_status_lists
 from app.storage.database import Connection, DatabaseUnavailable
+from app.storage.leases import take_lease
 from app.storage.purge import purge_expired
 
 FLUSH_EVERY_S = 0.5
 ROTATE_EVERY = 20
 PURGE_EVERY = 40
+KEEP_STATUS_LISTS_EVERY = 4
+LEASED_FOR_MS = 10_000
 _log = structlog.get_logger("tokenhouse.housekeeping")
 
 
@@ -22,6 +28,7 @@ class Housekeeper:
 
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
+        self._holder = random_bytes(12).hex()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
 
@@ -43,7 +50,10 @@ class Housekeeper:
             try:
                 self._deployment.recorder.flush_refusals()
                 self._deployment.recorder.flush_batched()
+                if beat % KEEP_STATUS_LISTS_EVERY == 1:
+                    self.keep_status_lists()
                 self._deployment.notice_changes(at_once=True)
+                sign_status_lists(self._deployment)
                 if beat % ROTATE_EVERY == 0:
                     self._deployment.rotate_keys_if_due()
                 if beat % PURGE_EVERY == 0:
@@ -60,5 +70,17 @@ class Housekeeper:
 
         def work(connection: Connection) -> int:
             return purge_expired(connection, now=now, audit_before=now - settings.audit_retention_s * 1000)
+
+        return self._deployment.database.transact(work)
+
+    def keep_status_lists(self) -> bool:
+        """Announce, close and drop status lists as far as due, unless another process does it; whether it was us."""
+        now = self._deployment.clock()
+
+        def work(connection: Connection) -> bool:
+            if not take_lease(connection, "status_lists", holder=self._holder, now=now, expires_at=now + LEASED_FOR_MS):
+                return False
+            keep_status_lists(connection, self._deployment.seals, now=now)
+            return True
 
         return self._deployment.database.transact(work)

@@ -11,15 +11,18 @@ from typing import Any, Literal
 
 import orjson
 
+from app.services.allocate_status import ClientHasEnded, TokenStatus
 from app.services.bind_sender import SenderBinding, use_proof
 from app.services.deployment import Deployment
 from app.services.identifiers import random_bytes
+from app.services.keep_status_lists import NoStatusList
 from app.services.record_event import Event
 from app.services.signing_keys import NoSigningKey
 from app.specs.oidc_core import at_hash, build_id_token_claims
-from app.specs.protocol_error import InvalidGrant, TemporarilyUnavailable
+from app.specs.protocol_error import InvalidGrant, TemporarilyUnavailable, UnauthorizedClient
 from app.specs.rfc7515_jose import sign_jws
 from app.specs.rfc9068_access_token import TYP, build_claims
+from app.specs.token_status_list import status_claim
 from app.storage.database import Connection
 from app.storage.grants import insert_access_token, lock_live_grant
 from app.storage.single_use import redeem_once
@@ -93,13 +96,17 @@ def issue_tokens(deployment: Deployment, issuance: Issuance, *, now: int) -> Iss
     """Sign, and then redeem, store and audit in one transaction.
 
     Raises `AlreadySpent`, `InvalidDpopProof` for a proof that came before, `InvalidGrant` when grant, session, user or
-    client have ended, and `TemporarilyUnavailable` when we have no key. Does not judge whether the client may have the
+    client have ended, `UnauthorizedClient` for a machine that has, and `TemporarilyUnavailable` when we have no key or
+    no place on a status list: never a token that cannot be revoked. Does not judge whether the client may have the
     tokens.
     """
     jti = random_bytes(16)
     expires_at_s = now // 1000 + issuance.lifetime_s
+    status = _allocate_status(deployment, issuance)
     try:
-        access_token = _sign_access_token(deployment, issuance, jti, issued_at_s=now // 1000, expires_at_s=expires_at_s)
+        access_token = _sign_access_token(
+            deployment, issuance, jti, status, issued_at_s=now // 1000, expires_at_s=expires_at_s
+        )
         id_token = _sign_id_token(deployment, issuance, access_token, issued_at_s=now // 1000)
     except NoSigningKey as error:
         come_back = {"Retry-After": "2"}
@@ -117,7 +124,14 @@ def issue_tokens(deployment: Deployment, issuance: Issuance, *, now: int) -> Iss
         if grant_id is not None:
             if not lock_live_grant(connection, grant_id, session_id=issuance.session_id, now=now):
                 raise InvalidGrant("the grant has ended", detail="grant, session, user or client is no longer alive")
-            insert_access_token(connection, jti=jti, grant_id=grant_id, expires_at=expires_at_s * 1000)
+            insert_access_token(
+                connection,
+                jti=jti,
+                grant_id=grant_id,
+                expires_at=expires_at_s * 1000,
+                status_list_pk=status.status_list_pk,
+                status_index=status.index,
+            )
         deployment.recorder.record(connection, event)
         deployment.failpoint("issue.before_commit")
 
@@ -155,8 +169,31 @@ def _describe(issuance: Issuance, *, expires_at_s: int) -> Event:
     )
 
 
+def _allocate_status(deployment: Deployment, issuance: Issuance) -> TokenStatus:
+    client_pk = None
+    try:
+        if issuance.grant_id is None:
+            # No row of its own will tell where its bit is, so it shares its client's blocks.
+            client = deployment.registry.find_client(issuance.client_id)
+            if client is None:
+                raise ClientHasEnded
+            client_pk = client.pk
+        return deployment.status_allocator.allocate(client_pk=client_pk)
+    except ClientHasEnded:
+        raise UnauthorizedClient("the client is disabled") from None
+    except NoStatusList as error:
+        come_back = {"Retry-After": "2"}
+        raise TemporarilyUnavailable("no status list has room", detail=str(error), headers=come_back) from error
+
+
 def _sign_access_token(
-    deployment: Deployment, issuance: Issuance, jti: bytes, *, issued_at_s: int, expires_at_s: int
+    deployment: Deployment,
+    issuance: Issuance,
+    jti: bytes,
+    status: TokenStatus,
+    *,
+    issued_at_s: int,
+    expires_at_s: int,
 ) -> str:
     claims = build_claims(
         issuer=deployment.issuer,
@@ -170,7 +207,7 @@ def _sign_access_token(
         auth_time_s=issuance.auth_time_s,
         acr=issuance.acr,
         amr=issuance.amr,
-        extra=_constraining_claims(issuance),
+        extra={**_constraining_claims(issuance), "status": status_claim(status.uri, status.index)},
     )
     key = deployment.get_signing_key(issuance.signing_alg)
     return sign_jws({"typ": TYP}, orjson.dumps(claims), key, issuance.signing_alg)

@@ -34,6 +34,7 @@ def publish_metadata(deployment: Deployment) -> Document:
         scopes_fragment(deployment),
         openid_fragment(deployment),
         dpop_fragment(),
+        status_list_fragment(issuer),
     )
     body = orjson.dumps(merge_fragments(issuer, *fragments))
     return Document(body=body, etag=f'"{hashlib.sha256(body).hexdigest()[:32]}"')
@@ -70,6 +71,11 @@ def client_authentication_fragment() -> Mapping[str, Any]:
 def issuer_identification_fragment() -> Mapping[str, Any]:
     """RFC 9207 3."""
     return {"authorization_response_iss_parameter_supported": True}
+
+
+def status_list_fragment(issuer: str) -> Mapping[str, Any]:
+    """draft-ietf-oauth-status-list 9.1."""
+    return {"status_list_aggregation_endpoint": endpoint_url(issuer, "/status-lists")}
 
 
 def scopes_fragment(deployment: Deployment) -> Mapping[str, Any]:

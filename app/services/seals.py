@@ -158,6 +158,13 @@ class Seals:
         """A key for `use` from every live digest key, the newest first: the same on every node, and stored nowhere."""
         return tuple(hmac.digest(key, f"derived-key\0{use}".encode(), "sha256") for _, key in self._digest_keys)
 
+    def derive_key(self, key_id: str, use: str) -> bytes:
+        """The key for `use` from one digest key. Raises `SealError` where that is not at hand."""
+        for known_id, key in self._digest_keys:
+            if known_id == key_id:
+                return hmac.digest(key, f"derived-key\0{use}".encode(), "sha256")
+        raise SealError(f"no digest key {key_id}")
+
     def seal(self, purpose: str, plaintext: bytes, *, table: str, row: str) -> tuple[bytes, str]:
         """`plaintext` sealed under the purpose's newest key and bound to its place, and that key's id."""
         key_id = self._newest[purpose]

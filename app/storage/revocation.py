@@ -7,12 +7,12 @@ Under READ COMMITTED each statement sees what committed before it, so what won t
 
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, Select, literal, select, update
+from sqlalchemy import ColumnElement, Connection, Select, exists, literal, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from app.storage import changes
-from app.storage.tables import access_tokens, grants, opaque_tokens, sessions, status_revocations
+from app.storage.tables import access_tokens, grants, opaque_tokens, sessions, status_blocks, status_revocations
 
 MAX_EXCHANGE_DEPTH: Final = 4
 """How many grants may hang on each other; it bounds the statements of a revocation."""
@@ -32,8 +32,9 @@ def revoke_client_grants(connection: Connection, client_pk: int, *, now: int) ->
     """End every grant to a client, and what others exchanged for its machine tokens; how many."""
     of_client = (grants.c.client_pk == client_pk) | (grants.c.origin_client_pk == client_pk)
     ended = _revoke(connection, of_client, now=now)
-    # A machine's opaque tokens hang on no grant.
+    # A machine's tokens hang on no grant.
     _end_opaque_tokens(connection, opaque_tokens.c.client_pk == client_pk, now=now)
+    _end_machine_blocks(connection, client_pk, now=now)
     return ended
 
 
@@ -59,8 +60,7 @@ def revoke_machine_token(
     connection: Connection, jti: bytes, *, status_list_pk: int, status_index: int, now: int
 ) -> bool:
     """End one JWT of a machine, which is no row but a bit, and what was exchanged for it; whether it was alive."""
-    bit = select(literal(status_list_pk), literal(status_index), literal(now))
-    ended = _insert_bits(connection, bit)
+    ended = _insert_bits(connection, select(literal(status_list_pk), literal(status_index)), now=now)
     _revoke(connection, grants.c.parent_jti == jti, now=now)
     return ended > 0
 
@@ -88,8 +88,13 @@ def _tree(roots: ColumnElement[bool]) -> Select[str]:
 
 def _end_access_tokens(connection: Connection, tokens: ColumnElement[bool], *, now: int) -> int:
     living = tokens & access_tokens.c.revoked_at.is_(None) & (access_tokens.c.expires_at > now)
-    bits = select(access_tokens.c.status_list_pk, access_tokens.c.status_index, literal(now))
-    _insert_bits(connection, bits.where(living, access_tokens.c.status_list_pk.is_not(None)))
+    bits = select(access_tokens.c.status_list_pk, access_tokens.c.status_index).where(
+        living, access_tokens.c.status_list_pk.is_not(None)
+    )
+    # Nothing is added to them meanwhile, because what they hang on is locked. Revocations that flip nothing wait for
+    # nobody.
+    if connection.execute(select(exists(bits))).scalar_one():
+        _insert_bits(connection, bits, now=now)
     return connection.execute(update(access_tokens).where(living).values(revoked_at=now)).rowcount
 
 
@@ -98,11 +103,18 @@ def _end_opaque_tokens(connection: Connection, tokens: ColumnElement[bool], *, n
     return connection.execute(update(opaque_tokens).where(living).values(revoked_at=now)).rowcount
 
 
-def _insert_bits(connection: Connection, bits: Select[int, int, int]) -> int:
+def _end_machine_blocks(connection: Connection, client_pk: int, *, now: int) -> None:
+    """Whatever is minted from such a block, before or after, is revoked; one is leased for a living client only."""
+    living = (status_blocks.c.client_pk == client_pk) & status_blocks.c.revoked_at.is_(None)
+    if connection.execute(select(exists(select(status_blocks.c.first_counter).where(living)))).scalar_one():
+        version = changes.bump(connection, "status_lists")
+        connection.execute(update(status_blocks).where(living).values(revoked_at=now, revoked_version=version))
+
+
+def _insert_bits(connection: Connection, bits: Select[int, int], *, now: int) -> int:
+    # The number first: it is part of the rows, and the lock on it keeps numbers in the order of their commits.
+    version = changes.bump(connection, "status_lists")
     make = postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert
-    columns = ["status_list_pk", "status_index", "revoked_at"]
-    statement = make(status_revocations).from_select(columns, bits).on_conflict_do_nothing()
-    flipped = connection.execute(statement).rowcount
-    if flipped > 0:
-        changes.bump(connection, "status_lists")
-    return flipped
+    columns = ["status_list_pk", "status_index", "revoked_at", "revoked_version"]
+    rows = bits.add_columns(literal(now), literal(version))
+    return connection.execute(make(status_revocations).from_select(columns, rows).on_conflict_do_nothing()).rowcount

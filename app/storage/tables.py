@@ -349,6 +349,8 @@ status_lists = Table(
     metadata,
     Column("id", _RowId, primary_key=True),
     Column("list_id", Text, nullable=False, unique=True),
+    # The key that its order of indices comes from: it must not change while the list is open.
+    Column("digest_key_id", Text, nullable=False),
     Column("next_counter", Integer, nullable=False),
     Column("created_at", _Time, nullable=False),
     # From here on no index is given out; and from there on every token on the list has expired.
@@ -366,6 +368,8 @@ status_blocks = Table(
     Column("client_pk", _RowId, ForeignKey("clients.id"), index=True),
     Column("leased_at", _Time, nullable=False),
     Column("revoked_at", _Time),
+    # As in `status_revocations`.
+    Column("revoked_version", BigInteger, index=True),
 )
 
 status_revocations = Table(
@@ -374,6 +378,8 @@ status_revocations = Table(
     Column("status_list_pk", _RowId, ForeignKey("status_lists.id"), primary_key=True),
     Column("status_index", Integer, primary_key=True, autoincrement=False),
     Column("revoked_at", _Time, nullable=False),
+    # The number in `changes` that announced it: whoever has seen a number has seen every bit up to it.
+    Column("revoked_version", BigInteger, nullable=False, index=True),
 )
 
 # Work that one process at a time does for all of them.

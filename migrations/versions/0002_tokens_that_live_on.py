@@ -72,6 +72,7 @@ def upgrade() -> None:
         "status_lists",
         sa.Column("id", _ROW_ID, primary_key=True),
         sa.Column("list_id", sa.Text, nullable=False, unique=True),
+        sa.Column("digest_key_id", sa.Text, nullable=False),
         sa.Column("next_counter", sa.Integer, nullable=False),
         sa.Column("created_at", _TIME, nullable=False),
         sa.Column("closed_at", _TIME),
@@ -85,12 +86,14 @@ def upgrade() -> None:
         sa.Column("client_pk", _ROW_ID, sa.ForeignKey("clients.id"), index=True),
         sa.Column("leased_at", _TIME, nullable=False),
         sa.Column("revoked_at", _TIME),
+        sa.Column("revoked_version", sa.BigInteger, index=True),
     )
     op.create_table(
         "status_revocations",
         sa.Column("status_list_pk", _ROW_ID, sa.ForeignKey("status_lists.id"), primary_key=True),
         sa.Column("status_index", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("revoked_at", _TIME, nullable=False),
+        sa.Column("revoked_version", sa.BigInteger, nullable=False, index=True),
     )
     op.create_table(
         "leases",

@@ -31,6 +31,7 @@ MEMBERS = {
     "client_credentials": set(),
     "resource_indicators": {"scopes_supported"},
     "jwt_access_tokens": {"jwks_uri"},
+    "token_status_lists": {"status_list_aggregation_endpoint"},
     "bearer_token_usage": set(),
     "dpop": {"dpop_signing_alg_values_supported"},
     "openid": {

@@ -7,7 +7,9 @@ from flask import Flask
 
 from app.endpoints.edge import Edge
 from app.endpoints.health import livez, metrics_endpoint, readyz_endpoint
+from app.endpoints.introspect import introspect_endpoint
 from app.endpoints.public_documents import CurrentDocument, current_jwks, current_metadata, document_endpoint
+from app.endpoints.revoke import revoke_endpoint
 from app.endpoints.router import Endpoint, Endpoints
 from app.endpoints.status_lists import current_aggregation, status_list_endpoint
 from app.endpoints.token import token_endpoint
@@ -135,6 +137,9 @@ def list_endpoints(deployment: Deployment, documents: Mapping[str, CurrentDocume
             reads_form=True,
             has_cors=True,
         ),
+        Endpoint(path="/revoke", methods=POST, handler=revoke_endpoint(deployment), reads_form=True, has_cors=True),
+        # No page of a browser introspects: only clients that keep a secret may.
+        Endpoint(path="/introspect", methods=POST, handler=introspect_endpoint(deployment), reads_form=True),
         Endpoint(path="/userinfo", methods=GET | POST, handler=userinfo, reads_form=True, has_cors=True),
         *(
             Endpoint(path=path, methods=GET, handler=document_endpoint(current), has_cors=True, is_limited=False)

@@ -85,6 +85,19 @@ FEATURES: tuple[Feature, ...] = (
         requires=("jwt_access_tokens",),
     ),
     Feature(
+        name="token_revocation",
+        specs=(_rfc(7009, "OAuth 2.0 Token Revocation"),),
+        requires=("jwt_access_tokens",),
+    ),
+    Feature(
+        name="token_introspection",
+        specs=(
+            _rfc(7662, "OAuth 2.0 Token Introspection"),
+            _rfc(9701, "JWT Response for OAuth Token Introspection"),
+        ),
+        requires=("jwt_access_tokens",),
+    ),
+    Feature(
         name="openid",
         specs=(
             Specification(

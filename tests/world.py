@@ -42,7 +42,16 @@ class World:
         """A registered program that acts for itself; a new one unless given, which may do what `metadata` says."""
         registration = {"grant_types": ["client_credentials"], "redirect_uris": None, **metadata}
         client = client or self.operator.add_client(**registration)
-        return Machine(client, server_url=self.server.url + urlsplit(self.issuer).path)
+        return Machine(
+            client.client_id,
+            client.client_secret,
+            method=client.metadata.get("token_endpoint_auth_method", "client_secret_basic"),
+            server_url=self.server.url + urlsplit(self.issuer).path,
+        )
+
+    def api_server(self, api: str, **metadata: Any) -> Machine:
+        """The client by which an API's server looks into its tokens."""
+        return self.machine(policy={"resources": [], "introspects": [api]}, **metadata)
 
     def authorize(self, browser: Browser, pending: Pending, account: Account | None = None) -> Reply:
         """Open the request, log in and consent as far as asked; the answer that leads back to the client."""

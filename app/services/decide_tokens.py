@@ -77,6 +77,7 @@ def decide_tokens(
     return Issuance(
         grant_type=wish.grant_type,
         client_id=client.client_id,
+        client_pk=client.pk,
         client_authentication=describe_authentication(authenticated),
         subject=basis.subject,
         grant_id=basis.grant_id,
@@ -84,6 +85,7 @@ def decide_tokens(
         audience=audience,
         scope=granted,
         response_scope=" ".join(dict.fromkeys([*identity_scope, *granted])),
+        access_token_format=resource.metadata.access_token_format if resource is not None else "jwt",
         signing_alg=resource.metadata.signing_alg if resource is not None else "ES256",
         lifetime_s=choose_lifetime_s(
             deployment, client, resource, until_end_s, snapshot.access_token_lifetime_s, wish.access_token_lifetime_s

@@ -125,6 +125,7 @@ def decide_machine_token(
     return Issuance(
         grant_type=GRANT_TYPE,
         client_id=client.client_id,
+        client_pk=client.pk,
         client_authentication=describe_authentication(request.authenticated),
         subject=client.client_id,
         grant_id=None,
@@ -132,6 +133,7 @@ def decide_machine_token(
         audience=resource.identifier,
         scope=scope,
         response_scope=" ".join(scope),
+        access_token_format=resource.metadata.access_token_format,
         signing_alg=resource.metadata.signing_alg,
         lifetime_s=choose_lifetime_s(deployment, client, resource, None, request.access_token_lifetime_s),
         auth_time_s=None,

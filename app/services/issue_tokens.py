@@ -16,6 +16,7 @@ from app.services.bind_sender import SenderBinding, use_proof
 from app.services.deployment import Deployment
 from app.services.identifiers import random_bytes
 from app.services.keep_status_lists import NoStatusList
+from app.services.mint_secret import mint_secret
 from app.services.record_event import Event
 from app.services.signing_keys import NoSigningKey
 from app.specs.oidc_core import at_hash, build_id_token_claims
@@ -23,9 +24,11 @@ from app.specs.protocol_error import InvalidGrant, TemporarilyUnavailable, Unaut
 from app.specs.rfc7515_jose import sign_jws
 from app.specs.rfc9068_access_token import TYP, build_claims
 from app.specs.token_status_list import status_claim
+from app.storage.clients import lock_live_client
 from app.storage.database import Connection
 from app.storage.grants import insert_access_token, lock_live_grant
 from app.storage.single_use import redeem_once
+from app.storage.token_states import insert_opaque_token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,7 @@ class Issuance:
 
     grant_type: str
     client_id: str
+    client_pk: int
     client_authentication: Mapping[str, Any]
     subject: str
     grant_id: str | None
@@ -64,6 +68,7 @@ class Issuance:
     audience: str
     scope: tuple[str, ...]
     response_scope: str
+    access_token_format: Literal["jwt", "opaque"]
     signing_alg: str
     lifetime_s: int
     auth_time_s: int | None
@@ -102,11 +107,14 @@ def issue_tokens(deployment: Deployment, issuance: Issuance, *, now: int) -> Iss
     """
     jti = random_bytes(16)
     expires_at_s = now // 1000 + issuance.lifetime_s
-    status = _allocate_status(deployment, issuance)
+    is_opaque = issuance.access_token_format == "opaque"  # noqa: S105 - a format's name
+    # What is looked up at every use needs no place on a list.
+    status = None if is_opaque else _allocate_status(deployment, issuance)
+    claims = _build_access_token_claims(
+        deployment, issuance, jti, status, issued_at_s=now // 1000, expires_at_s=expires_at_s
+    )
     try:
-        access_token = _sign_access_token(
-            deployment, issuance, jti, status, issued_at_s=now // 1000, expires_at_s=expires_at_s
-        )
+        access_token = mint_secret("at") if is_opaque else _sign_access_token(deployment, issuance, claims)
         id_token = _sign_id_token(deployment, issuance, access_token, issued_at_s=now // 1000)
     except NoSigningKey as error:
         come_back = {"Retry-After": "2"}
@@ -124,19 +132,22 @@ def issue_tokens(deployment: Deployment, issuance: Issuance, *, now: int) -> Iss
         if grant_id is not None:
             if not lock_live_grant(connection, grant_id, session_id=issuance.session_id, now=now):
                 raise InvalidGrant("the grant has ended", detail="grant, session, user or client is no longer alive")
-            insert_access_token(
-                connection,
-                jti=jti,
-                grant_id=grant_id,
-                expires_at=expires_at_s * 1000,
-                status_list_pk=status.status_list_pk,
-                status_index=status.index,
-            )
+            if status is not None:
+                insert_access_token(
+                    connection,
+                    jti=jti,
+                    grant_id=grant_id,
+                    expires_at=expires_at_s * 1000,
+                    status_list_pk=status.status_list_pk,
+                    status_index=status.index,
+                )
+        if is_opaque:
+            _store_opaque_token(deployment, connection, issuance, access_token, jti, claims)
         deployment.recorder.record(connection, event)
         deployment.failpoint("issue.before_commit")
 
-    if issuance.grant_id is None and issuance.sender.proof is None and deployment.settings.batches_machine_audit:
-        # Nothing but the event would be written for a machine's JWT.
+    writes_event_only = issuance.grant_id is None and issuance.sender.proof is None and not is_opaque
+    if writes_event_only and deployment.settings.batches_machine_audit:
         deployment.recorder.record_in_batches(event)
     else:
         deployment.database.transact(write)
@@ -170,14 +181,9 @@ def _describe(issuance: Issuance, *, expires_at_s: int) -> Event:
 
 
 def _allocate_status(deployment: Deployment, issuance: Issuance) -> TokenStatus:
-    client_pk = None
     try:
-        if issuance.grant_id is None:
-            # No row of its own will tell where its bit is, so it shares its client's blocks.
-            client = deployment.registry.find_client(issuance.client_id)
-            if client is None:
-                raise ClientHasEnded
-            client_pk = client.pk
+        # A machine's token has no row of its own to tell where its bit is, so it shares its client's blocks.
+        client_pk = issuance.client_pk if issuance.grant_id is None else None
         return deployment.status_allocator.allocate(client_pk=client_pk)
     except ClientHasEnded:
         raise UnauthorizedClient("the client is disabled") from None
@@ -186,16 +192,17 @@ def _allocate_status(deployment: Deployment, issuance: Issuance) -> TokenStatus:
         raise TemporarilyUnavailable("no status list has room", detail=str(error), headers=come_back) from error
 
 
-def _sign_access_token(
+def _build_access_token_claims(
     deployment: Deployment,
     issuance: Issuance,
     jti: bytes,
-    status: TokenStatus,
+    status: TokenStatus | None,
     *,
     issued_at_s: int,
     expires_at_s: int,
-) -> str:
-    claims = build_claims(
+) -> dict[str, Any]:
+    place = {} if status is None else {"status": status_claim(status.uri, status.index)}
+    return build_claims(
         issuer=deployment.issuer,
         subject=issuance.subject,
         audience=issuance.audience,
@@ -207,8 +214,11 @@ def _sign_access_token(
         auth_time_s=issuance.auth_time_s,
         acr=issuance.acr,
         amr=issuance.amr,
-        extra={**_constraining_claims(issuance), "status": status_claim(status.uri, status.index)},
+        extra={**_constraining_claims(issuance), **place},
     )
+
+
+def _sign_access_token(deployment: Deployment, issuance: Issuance, claims: Mapping[str, Any]) -> str:
     key = deployment.get_signing_key(issuance.signing_alg)
     return sign_jws({"typ": TYP}, orjson.dumps(claims), key, issuance.signing_alg)
 
@@ -216,6 +226,30 @@ def _sign_access_token(
 def _constraining_claims(issuance: Issuance) -> dict[str, Any]:
     confirmation = issuance.sender.confirmation
     return {} if confirmation is None else {"cnf": confirmation}
+
+
+def _store_opaque_token(
+    deployment: Deployment,
+    connection: Connection,
+    issuance: Issuance,
+    access_token: str,
+    jti: bytes,
+    claims: Mapping[str, Any],
+) -> None:
+    # A grant was locked with its client; a machine's token has none, and must not come to be while its client ends.
+    if issuance.grant_id is None and not lock_live_client(connection, issuance.client_pk):
+        raise UnauthorizedClient("the client may not do this at present", detail="the client is disabled or removed")
+    digest, digest_key_id = deployment.seals.digest("at", access_token)
+    insert_opaque_token(
+        connection,
+        digest=digest,
+        digest_key_id=digest_key_id,
+        jti=jti,
+        grant_id=issuance.grant_id,
+        client_pk=issuance.client_pk,
+        claims=orjson.dumps(claims).decode(),
+        expires_at=claims["exp"] * 1000,
+    )
 
 
 def _sign_id_token(deployment: Deployment, issuance: Issuance, access_token: str, *, issued_at_s: int) -> str | None:

@@ -9,8 +9,9 @@ import secrets
 import zlib
 from typing import Literal
 
-SecretType = Literal["ac", "br", "cs", "kd", "tx"]
-# ac: authorization code, br: browser, cs: client secret, kd: known device, tx: authorization transaction
+SecretType = Literal["ac", "at", "br", "cs", "kd", "rt", "tx"]
+# ac: authorization code, at: opaque access token, br: browser, cs: client secret, kd: known device,
+# rt: refresh token, tx: authorization transaction
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _PAIRS = tuple(high + low for high in _ALPHABET for low in _ALPHABET)

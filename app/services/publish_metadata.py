@@ -31,6 +31,8 @@ def publish_metadata(deployment: Deployment) -> Document:
         client_authentication_fragment(),
         issuer_identification_fragment(),
         client_credentials_fragment(),
+        revocation_fragment(issuer),
+        introspection_fragment(issuer),
         scopes_fragment(deployment),
         openid_fragment(deployment),
         dpop_fragment(),
@@ -66,6 +68,23 @@ def client_authentication_fragment() -> Mapping[str, Any]:
     """RFC 8414 2."""
     methods = ["client_secret_basic", "client_secret_post", "none"]
     return {"token_endpoint_auth_methods_supported": methods}
+
+
+def revocation_fragment(issuer: str) -> Mapping[str, Any]:
+    """RFC 7009 through RFC 8414 2."""
+    return {
+        "revocation_endpoint": endpoint_url(issuer, "/revoke"),
+        "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
+    }
+
+
+def introspection_fragment(issuer: str) -> Mapping[str, Any]:
+    """RFC 7662 through RFC 8414 2, RFC 9701 7."""
+    return {
+        "introspection_endpoint": endpoint_url(issuer, "/introspect"),
+        "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "introspection_signing_alg_values_supported": ["RS256", "ES256"],
+    }
 
 
 def issuer_identification_fragment() -> Mapping[str, Any]:

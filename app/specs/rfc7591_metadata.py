@@ -148,6 +148,8 @@ class ClientMetadata(BaseModel):
     scope: Annotated[str, AfterValidator(_check_scope)] | None = None
     """The scopes that the client may ask for, separated by spaces; None leaves it to the server."""
     id_token_signed_response_alg: Literal["RS256", "ES256"] = "RS256"  # noqa: S105 - an algorithm's name
+    introspection_signed_response_alg: Literal["RS256", "ES256"] = "RS256"
+    """RFC 9701 section 6: what signs the introspection responses that this client asks for as JWTs."""
     default_max_age: Annotated[int, Field(ge=0, le=MAX_MAX_AGE_S)] | None = None
     require_auth_time: bool = False
     default_acr_values: Annotated[tuple[DisplayText, ...], _Tuple, _AtMost20, _Distinct] = ()
@@ -265,7 +267,8 @@ class ResourceMetadata(BaseModel):
     scopes: Annotated[tuple[ResourceScope, ...], _Tuple, Field(max_length=200)] = ()
     access_token_lifetime_s: AccessTokenLifetime | None = None
     """None leaves it to the server."""
-    access_token_format: Literal["jwt"] = "jwt"  # noqa: S105 - a format's name
+    access_token_format: Literal["jwt", "opaque"] = "jwt"  # noqa: S105 - a format's name
+    """An opaque token says nothing to who finds it: the API has to ask us, by introspection."""
     signing_alg: Literal["ES256", "RS256"] = "ES256"
 
     @model_validator(mode="before")

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, bindparam, insert, or_, select, update
 
 from app.storage.conflicts import refusing_duplicates
+from app.storage.prepared import Prepared
 from app.storage.tables import client_secrets, clients
 
 
@@ -41,6 +42,11 @@ class SecretRow:
 _COLUMNS = [clients.c[name] for name in ClientRow.__dataclass_fields__]
 _FIND = select(*_COLUMNS).where(clients.c.client_id_digest == bindparam("client_id_digest"))
 _FIND_BY_PK = select(*_COLUMNS).where(clients.c.id == bindparam("client_pk"))
+_LOCK_LIVE = Prepared(
+    select(clients.c.id)
+    .where(clients.c.id == bindparam("client_pk"), clients.c.disabled_at.is_(None), clients.c.removed_at.is_(None))
+    .with_for_update(read=True)
+)
 _LIST = select(*_COLUMNS).where(clients.c.removed_at.is_(None)).order_by(clients.c.created_at, clients.c.id)
 _SECRET_COLUMNS = [client_secrets.c[name] for name in SecretRow.__dataclass_fields__]
 _FIND_SECRETS = (
@@ -95,6 +101,11 @@ def lock_client(connection: Connection, client_id: str) -> ClientRow | None:
     query = _FIND.with_for_update()
     row = connection.execute(query, {"client_id_digest": _digest(client_id)}).mappings().first()
     return None if row is None or row["client_id"] != client_id else _read(row)
+
+
+def lock_live_client(connection: Connection, client_pk: int) -> bool:
+    """Hold the client until the transaction ends; whether it is neither disabled nor removed."""
+    return _LOCK_LIVE.first(connection, {"client_pk": client_pk}) is not None
 
 
 def list_clients(connection: Connection) -> tuple[ClientRow, ...]:

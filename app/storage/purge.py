@@ -14,6 +14,7 @@ from app.storage.tables import (
     grants,
     known_devices,
     login_throttle,
+    opaque_tokens,
     session_clients,
     sessions,
     used_identifiers,
@@ -33,13 +34,16 @@ def purge_expired(connection: Connection, *, now: int, audit_before: int) -> int
             authorization_transactions.c.session_id == sessions.c.id
         )
     )
-    grant_is_free = ~exists(
-        select(authorization_codes.c.digest).where(authorization_codes.c.grant_id == grants.c.grant_id)
-    ) & ~exists(select(access_tokens.c.jti).where(access_tokens.c.grant_id == grants.c.grant_id))
+    grant_is_free = (
+        ~exists(select(authorization_codes.c.digest).where(authorization_codes.c.grant_id == grants.c.grant_id))
+        & ~exists(select(access_tokens.c.jti).where(access_tokens.c.grant_id == grants.c.grant_id))
+        & ~exists(select(opaque_tokens.c.jti).where(opaque_tokens.c.grant_id == grants.c.grant_id))
+    )
     browser_is_free = ~exists(select(sessions.c.id).where(sessions.c.browser_id == browsers.c.id))
     dead_sessions = select(sessions.c.id).where(sessions.c.expires_at <= day_ago, session_is_free)
     steps: tuple[tuple[Table, Column[object], ColumnElement[bool]], ...] = (
         (access_tokens, access_tokens.c.jti, access_tokens.c.expires_at <= now),
+        (opaque_tokens, opaque_tokens.c.digest, opaque_tokens.c.expires_at <= now),
         (authorization_codes, authorization_codes.c.digest, authorization_codes.c.expires_at <= day_ago),
         (
             authorization_transactions,

@@ -1,21 +1,25 @@
 """A program that acts for itself: asks for tokens, looks into them, ends them. Nobody is logged in anywhere."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
-from app.services.manage_clients import RegisteredClient
 from tests.actors.http import Reply, send
-from tests.actors.relying_party import Tokens, basic
+from tests.actors.relying_party import RelyingParty, Tokens, basic
 
 
 class Machine:
-    """One registered client, whatever its grant types; `server_url` is where its requests go."""
+    """One registered client, whatever its grant types. `method`: how it authenticates itself."""
 
-    def __init__(self, client: RegisteredClient, *, server_url: str) -> None:
+    def __init__(self, client_id: str, client_secret: str | None, *, method: str, server_url: str) -> None:
+        self.client_id = client_id
+        self.client_secret = client_secret
+        self.method = method
         self.server_url = server_url
-        self.client_id = client.client_id
-        self.client_secret = client.client_secret
-        self.method: str = client.metadata.get("token_endpoint_auth_method", "client_secret_basic")
+
+    @classmethod
+    def of(cls, party: RelyingParty) -> Self:
+        """The server side of an application that also sends people to log in."""
+        return cls(party.client_id, party.client_secret, method=party.method, server_url=party.server_url)
 
     def post(self, path: str, *, headers: Mapping[str, str] | None = None, **form: Any) -> Reply:
         """One request in the client's name; a parameter of None is left out."""

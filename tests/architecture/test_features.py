@@ -34,6 +34,12 @@ MEMBERS = {
     "token_status_lists": {"status_list_aggregation_endpoint"},
     "bearer_token_usage": set(),
     "dpop": {"dpop_signing_alg_values_supported"},
+    "token_revocation": {"revocation_endpoint", "revocation_endpoint_auth_methods_supported"},
+    "token_introspection": {
+        "introspection_endpoint",
+        "introspection_endpoint_auth_methods_supported",
+        "introspection_signing_alg_values_supported",
+    },
     "openid": {
         "userinfo_endpoint",
         "subject_types_supported",

@@ -83,6 +83,14 @@ def assert_json_error(reply: Reply, error: str, status: int = 400) -> None:
     assert_no_store(reply)
 
 
+def assert_inactive(reply: Reply) -> None:
+    """An introspection that tells nothing: the same for every token that is no business of the caller's."""
+    assert reply.status == 200, reply.text
+    assert reply.body == b'{"active":false}'
+    assert reply.headers["content-type"] == "application/json"
+    assert_no_store(reply)
+
+
 def assert_no_store(reply: Reply) -> None:
     """Implied for every answer that is not public metadata."""
     assert reply.headers["cache-control"] == "no-store"

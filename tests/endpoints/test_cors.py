@@ -6,8 +6,8 @@ from tests.actors.http import Reply, send
 from tests.world import World
 
 DOCUMENTS = ("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server")
-SHARED = ("/token", "/userinfo", "/jwks", *DOCUMENTS)
-PRIVATE = ("/authorize", "/login", "/consent", "/", "/livez", "/metrics", "/static/x", "/nowhere")
+SHARED = ("/token", "/userinfo", "/revoke", "/jwks", *DOCUMENTS)
+PRIVATE = ("/introspect", "/authorize", "/login", "/consent", "/", "/livez", "/metrics", "/static/x", "/nowhere")
 
 
 def _cors(reply: Reply) -> dict[str, str]:
@@ -39,7 +39,7 @@ def test_a_preflight_is_answered_with_what_may_be_sent(world: World, path: str) 
     cors = _cors(reply)
     assert cors["access-control-allow-origin"] == "*"
     assert {"Authorization", "Content-Type", "DPoP"} <= set(cors["access-control-allow-headers"].split(", "))
-    assert ("POST" in cors["access-control-allow-methods"]) is (path in ("/token", "/userinfo"))
+    assert ("POST" in cors["access-control-allow-methods"]) is (path in ("/token", "/userinfo", "/revoke"))
     assert "access-control-allow-credentials" not in cors
 
 

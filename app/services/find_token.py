@@ -1,0 +1,127 @@
+"""Whatever a client presents as a token, found: which kind it is, whose, what it says, and whether it is alive.
+
+The one place that knows every form of a token of ours; revocation and introspection decide what to tell of it. Hints
+about the type are not needed: each form tells itself apart.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from app.services.client_registry import BrokenClient
+from app.services.deployment import Deployment
+from app.services.issue_tokens import decode_jti
+from app.services.mint_secret import is_well_formed
+from app.services.own_access_token import verify_own_access_token
+from app.specs.protocol_error import InvalidToken
+from app.specs.rfc9068_access_token import CONSTRAINING_CLAIMS
+from app.storage.token_states import find_access_token, find_opaque_token, find_refresh_token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundToken:
+    """A token of ours. `claims` is what it says, for an access token those of RFC 9068.
+
+    `jti` is an access token's name in our tables. `hangs_on_row` False: a machine's JWT, which is in no table.
+    """
+
+    kind: Literal["access_token", "refresh_token"]
+    client_id: str
+    sub: str | None
+    grant_id: str | None
+    is_live: bool
+    claims: Mapping[str, Any] = field(repr=False)
+    jti: bytes | None = None
+    hangs_on_row: bool = True
+
+
+def find_token(deployment: Deployment, token: str) -> FoundToken | None:
+    """The token, alive or not; None for whatever we did not issue, and for a JWT that has expired."""
+    if is_well_formed("at", token):
+        return _find_opaque(deployment, token)
+    if is_well_formed("rt", token):
+        return _find_refresh(deployment, token)
+    return _find_jwt(deployment, token)
+
+
+def _find_opaque(deployment: Deployment, token: str) -> FoundToken | None:
+    with deployment.database.reading() as connection:
+        state = find_opaque_token(connection, deployment.seals.digests("at", token), now=deployment.clock())
+    if state is None:
+        return None
+    return FoundToken(
+        kind="access_token",
+        client_id=state.client_id,
+        sub=state.sub,
+        grant_id=state.grant_id,
+        is_live=state.is_live,
+        claims=state.claims,
+        jti=state.jti,
+    )
+
+
+def _find_refresh(deployment: Deployment, token: str) -> FoundToken | None:
+    with deployment.database.reading() as connection:
+        state = find_refresh_token(connection, deployment.seals.digests("rt", token), now=deployment.clock())
+    if state is None:
+        return None
+    granted: dict[str, list[str]] = state.snapshot["scope"]
+    claims = {
+        "iss": deployment.issuer,
+        "sub": state.sub,
+        "client_id": state.client_id,
+        "scope": " ".join(dict.fromkeys(name for names in granted.values() for name in names)),
+        "iat": state.created_at // 1000,
+        "exp": state.expires_at // 1000,
+    }
+    return FoundToken(
+        kind="refresh_token",
+        client_id=state.client_id,
+        sub=state.sub,
+        grant_id=state.grant_id,
+        is_live=state.is_live,
+        claims=claims,
+    )
+
+
+def _find_jwt(deployment: Deployment, token: str) -> FoundToken | None:
+    try:
+        verified = verify_own_access_token(deployment, token, audience=None, enforced=CONSTRAINING_CLAIMS)
+    except InvalidToken:
+        return None
+    jti = decode_jti(verified.jti)
+    if jti is None:
+        return None
+    with deployment.database.reading() as connection:
+        state = find_access_token(connection, jti, now=deployment.clock())
+    if state is not None:
+        return FoundToken(
+            kind="access_token",
+            client_id=state.client_id,
+            sub=state.sub,
+            grant_id=state.grant_id,
+            is_live=state.is_live,
+            claims=verified.claims,
+            jti=jti,
+        )
+    if verified.subject != verified.client_id:
+        # A person's token always has its row: this one was signed by somebody who had our key, and not by us.
+        return None
+    return FoundToken(
+        kind="access_token",
+        client_id=verified.client_id,
+        sub=verified.subject,
+        grant_id=None,
+        is_live=_is_alive(deployment, verified.client_id),
+        claims=verified.claims,
+        jti=jti,
+        hangs_on_row=False,
+    )
+
+
+def _is_alive(deployment: Deployment, client_id: str) -> bool:
+    try:
+        client = deployment.registry.find_client(client_id)
+    except BrokenClient:
+        return False
+    return client is not None and not client.is_disabled

@@ -45,6 +45,7 @@ FEATURES: tuple[Feature, ...] = (
             _rfc(9700, "Best Current Practice for OAuth 2.0 Security"),
         ),
     ),
+    Feature(name="refresh_tokens", specs=(), requires=("authorization_code",)),
     Feature(
         name="client_credentials",
         specs=(_rfc(6749, "The OAuth 2.0 Authorization Framework"),),

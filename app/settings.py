@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     access_token_lifetime_s: int = Field(default=300, ge=10, le=3600)
     id_token_lifetime_s: int = Field(default=600, ge=10, le=3600)
     authorization_code_lifetime_s: int = Field(default=60, ge=5, le=60)
+    refresh_token_idle_lifetime_s: int = Field(default=30 * 86_400, ge=60, le=400 * 86_400)
+    refresh_token_absolute_lifetime_s: int = Field(default=90 * 86_400, ge=60, le=400 * 86_400)
+    refresh_token_retry_window_s: int = Field(default=10, ge=0, le=60)
     transaction_lifetime_s: int = Field(default=900, ge=60, le=900)
     session_idle_lifetime_s: int = Field(default=3600, ge=60, le=43_200)
     session_absolute_lifetime_s: int = Field(default=43_200, ge=60, le=43_200)
@@ -125,6 +128,8 @@ class Settings(BaseSettings):
     def _check_together(self) -> "Settings":
         if self.session_idle_lifetime_s > self.session_absolute_lifetime_s:
             raise ValueError("session_idle_lifetime_s is longer than session_absolute_lifetime_s")
+        if self.refresh_token_idle_lifetime_s > self.refresh_token_absolute_lifetime_s:
+            raise ValueError("refresh_token_idle_lifetime_s is longer than refresh_token_absolute_lifetime_s")
         if len({self.acr_pwd, self.acr_mfa, self.acr_phr}) != 3:
             raise ValueError("acr_pwd, acr_mfa and acr_phr must differ from each other")
         if self.outbound_ca_bundle is not None and not self.outbound_ca_bundle.is_file():

@@ -18,4 +18,6 @@ def token_response(tokens: IssuedTokens) -> TokenAnswer:
     }
     if tokens.id_token is not None:
         body["id_token"] = tokens.id_token
+    if tokens.refresh_token is not None:
+        body["refresh_token"] = tokens.refresh_token
     return 200, body, (("Content-Type", "application/json"),)

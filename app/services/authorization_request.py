@@ -31,6 +31,7 @@ class AuthorizationRequest:
     acr_values: tuple[str, ...]
     access_token_lifetime_s: int | None
     dpop_jkt: str | None = None
+    offline_access: bool = False
 
     @property
     def is_openid(self) -> bool:

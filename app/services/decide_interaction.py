@@ -108,7 +108,8 @@ def consent_is_missing(situation: Situation) -> str | None:
     missing = [pair for pair in asked_pairs(situation.request, userinfo=situation.userinfo) if pair not in decided]
     if missing:
         return f"not decided yet: {', '.join(scope or resource for resource, scope in missing)}"[:500]
-    if not allowed_pairs(situation.request, situation.consents, userinfo=situation.userinfo):
+    allowed = allowed_pairs(situation.request, situation.consents, userinfo=situation.userinfo)
+    if all(scope == "offline_access" for _, scope in allowed):
         return "everything that is asked for was declined"
     return None
 
@@ -129,8 +130,14 @@ PROMPTS: tuple[tuple[Literal["login", "consent"], Callable[[Situation], str | No
 
 
 def asked_pairs(request: AuthorizationRequest, *, userinfo: str) -> tuple[tuple[str, str], ...]:
-    """Every (resource, scope) of a request; an API without scopes is a pair with an empty one."""
+    """Every (resource, scope) of a request; an API without scopes is a pair with an empty one.
+
+    OpenID Connect Core 11: `offline_access` is given to who asked the person for it, so it is decided on like a scope;
+    either now (`prompt=consent`, or because this was never decided), or by what they said before.
+    """
     pairs = [(userinfo, scope) for scope in request.identity_scope]
+    if request.offline_access:
+        pairs.append((userinfo, "offline_access"))
     for resource in request.resources:
         pairs += [(resource.resource, scope) for scope in resource.scope or ("",)]
     return tuple(pairs)

@@ -67,12 +67,17 @@ def decide_tokens(
     resource = deployment.registry.resources().find(audience)
     if resource is None and audience != userinfo:
         raise InvalidTarget("the resource is no longer known here")
+    if resource is not None and not client.may_ask_for(audience):
+        raise InvalidTarget("the resource is no longer for this client")
     granted = snapshot.scope[audience]
     identity_scope = snapshot.scope.get(userinfo, ())
     if wish.scope is not None:
         check_scope_is_granted(snapshot, wish.scope)
         granted = tuple(name for name in granted if name in wish.scope)
         identity_scope = tuple(name for name in identity_scope if name in wish.scope)
+    offline = ["offline_access"] if snapshot.refresh_tokens == "offline" else []
+    if wish.scope is not None and "offline_access" not in wish.scope:
+        offline = []
     until_end_s = (basis.expires_at - now) // 1000
     return Issuance(
         grant_type=wish.grant_type,
@@ -84,7 +89,7 @@ def decide_tokens(
         session_id=basis.session_id,
         audience=audience,
         scope=granted,
-        response_scope=" ".join(dict.fromkeys([*identity_scope, *granted])),
+        response_scope=" ".join(dict.fromkeys([*identity_scope, *granted, *offline])),
         access_token_format=resource.metadata.access_token_format if resource is not None else "jwt",
         signing_alg=resource.metadata.signing_alg if resource is not None else "ES256",
         lifetime_s=choose_lifetime_s(
@@ -127,6 +132,8 @@ def choose_audience(deployment: Deployment, snapshot: GrantSnapshot, resources: 
 def check_scope_is_granted(snapshot: GrantSnapshot, scope: tuple[str, ...]) -> None:
     """RFC 6749 6: the scope "MUST NOT include any scope not originally granted by the resource owner"."""
     granted = {name for names in snapshot.scope.values() for name in names}
+    if snapshot.refresh_tokens == "offline":
+        granted.add("offline_access")
     excess = [name for name in scope if name not in granted]
     if excess:
         raise InvalidScope("a scope was not granted", detail=f"excess: {excess!r:.300}")

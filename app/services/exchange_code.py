@@ -6,7 +6,7 @@ that it gave.
 """
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from app.features import effective_profile
@@ -25,6 +25,7 @@ from app.services.grant_snapshot import GrantSnapshot
 from app.services.issue_tokens import AlreadySpent, IssuedTokens, Spend, issue_tokens
 from app.services.mint_secret import is_well_formed
 from app.services.record_event import Event
+from app.services.rotate_refresh_token import BeginFamily, begin_family
 from app.specs.protocol_error import InvalidDpopProof, InvalidGrant
 from app.specs.rfc7636_pkce import check_code_verifier
 from app.specs.rfc8252_redirects import matches_redirect_uri
@@ -83,6 +84,7 @@ def exchange_code(deployment: Deployment, exchange: CodeExchange) -> IssuedToken
     issuance = decide_tokens(
         deployment, exchange.authenticated, basis, wish, sender=exchange.binding, spends=spends, now=now
     )
+    issuance = replace(issuance, refresh=begin_family_if_granted(deployment, exchange, basis, now=now))
     try:
         return issue_tokens(deployment, issuance, now=now)
     except AlreadySpent:
@@ -171,6 +173,20 @@ def find_basis(row: CodeRow) -> Basis:
         snapshot=GrantSnapshot.from_document(row.snapshot),
         expires_at=row.grant_expires_at,
     )
+
+
+def begin_family_if_granted(
+    deployment: Deployment, exchange: CodeExchange, basis: Basis, *, now: int
+) -> BeginFamily | None:
+    """The first refresh token, where the grant was made to have one and the client is still registered for them.
+
+    RFC 9449 5: a public client's is bound to the key that it proved; others prove who they are by themselves.
+    """
+    client = exchange.client
+    if basis.snapshot.refresh_tokens is None or "refresh_token" not in client.metadata.grant_types:
+        return None
+    jkt = None if client.is_confidential else exchange.binding.jkt
+    return begin_family(deployment, grant_id=basis.grant_id, grant_expires_at=basis.expires_at, jkt=jkt, now=now)
 
 
 def _spend(deployment: Deployment, exchange: CodeExchange, row: CodeRow, *, now: int) -> None:

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
+
+RefreshKind = Literal["online", "offline"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -10,7 +12,8 @@ class GrantSnapshot:
     """Scopes per resource, how the person logged in, and the limits that bind every token of the grant.
 
     `auth_time_s`, `acr`, `amr` and `sid` tell of the login; a grant without a person has none. `networks` empty: not
-    bound to any. `access_token_lifetime_s`: what the client asked for at the beginning.
+    bound to any. `access_token_lifetime_s`: what the client asked for at the beginning. `refresh_tokens`: None for a
+    grant that gives none; `online` ones die with the session, `offline` ones (`offline_access`) with the grant.
     """
 
     scope: Mapping[str, tuple[str, ...]]
@@ -19,6 +22,7 @@ class GrantSnapshot:
     amr: tuple[str, ...] = ()
     sid: str | None = None
     access_token_lifetime_s: int | None = None
+    refresh_tokens: RefreshKind | None = None
     networks: tuple[str, ...] = ()
     authorization_details: tuple[Mapping[str, Any], ...] = ()
 
@@ -31,6 +35,7 @@ class GrantSnapshot:
             "amr": list(self.amr),
             "sid": self.sid,
             "access_token_lifetime_s": self.access_token_lifetime_s,
+            "refresh_tokens": self.refresh_tokens,
             "networks": list(self.networks),
             "authorization_details": [dict(detail) for detail in self.authorization_details],
         }
@@ -46,6 +51,7 @@ class GrantSnapshot:
             amr=tuple(document.get("amr", ())),
             sid=document.get("sid"),
             access_token_lifetime_s=document.get("access_token_lifetime_s"),
+            refresh_tokens=document.get("refresh_tokens"),
             networks=tuple(document.get("networks", ())),
             authorization_details=tuple(document.get("authorization_details", ())),
         )

@@ -69,7 +69,12 @@ class Housekeeper:
         now = self._deployment.clock()
 
         def work(connection: Connection) -> int:
-            return purge_expired(connection, now=now, audit_before=now - settings.audit_retention_s * 1000)
+            return purge_expired(
+                connection,
+                now=now,
+                audit_before=now - settings.audit_retention_s * 1000,
+                retries_end_before=now - settings.refresh_token_retry_window_s * 1000,
+            )
 
         return self._deployment.database.transact(work)
 

@@ -8,7 +8,7 @@ from app.services.authorization_request import AuthorizationRequest
 from app.services.client_registry import Client
 from app.services.decide_interaction import asked_pairs
 from app.services.deployment import Deployment
-from app.services.grant_snapshot import GrantSnapshot
+from app.services.grant_snapshot import GrantSnapshot, RefreshKind
 from app.services.identifiers import new_grant_id
 from app.services.log_in import new_sid
 from app.services.mint_secret import mint_secret
@@ -65,7 +65,8 @@ def decided_pairs(
     asked = asked_pairs(request, userinfo=userinfo)
     chosen = set(ticked)
     allowed = tuple(pair for pair in asked if pair in chosen or pair in required)
-    optional = [pair for pair in asked if pair not in required]
+    # Whether it lasts after a sign-out is no permission by itself: unticking that alone is no refusal of the rest.
+    optional = [pair for pair in asked if pair not in required and pair[1] != "offline_access"]
     if optional and not chosen.intersection(optional):
         raise AccessDenied("the person allowed nothing of what was asked")
     return allowed
@@ -83,6 +84,7 @@ def issue_code(deployment: Deployment, approval: Approval) -> str:
     grant_id = new_grant_id()
     request, session = approval.request, approval.session
     duration = _duration(approval)
+    refresh_tokens = _refresh_kind(approval, duration)
 
     def write(connection: Connection) -> None:
         deployment.failpoint("authorize.before_redeem")
@@ -106,13 +108,16 @@ def issue_code(deployment: Deployment, approval: Approval) -> str:
                 grant_id=grant_id,
                 user_id=session.user_id,
                 client_pk=approval.client.pk,
-                session_id=session.session_id,
+                # An offline grant outlives the session that it began in.
+                session_id=None if refresh_tokens == "offline" else session.session_id,
                 parent_grant_id=None,
-                snapshot=_snapshot(deployment, approval, sid).to_document(),
+                snapshot=_snapshot(deployment, approval, sid, refresh_tokens).to_document(),
                 duration=duration,
                 policy_version=approval.client.policy_version,
                 created_at=now,
-                expires_at=_grant_expiry(deployment, approval, session_expires_at=live.expires_at, now=now),
+                expires_at=_grant_expiry(
+                    deployment, approval, refresh_tokens, session_expires_at=live.expires_at, now=now
+                ),
                 revoked_at=None,
             ),
         )
@@ -136,6 +141,7 @@ def issue_code(deployment: Deployment, approval: Approval) -> str:
                 body={
                     "allowed": [list(pair) for pair in approval.allowed],
                     "duration": duration,
+                    "refresh_tokens": refresh_tokens,
                     "asked": approval.decision is not None,
                 },
             ),
@@ -183,9 +189,13 @@ def _remember(connection: Connection, approval: Approval, decision: Decision, *,
     )
 
 
-def _snapshot(deployment: Deployment, approval: Approval, sid: str) -> GrantSnapshot:
+def _snapshot(
+    deployment: Deployment, approval: Approval, sid: str, refresh_tokens: RefreshKind | None
+) -> GrantSnapshot:
     scope: dict[str, list[str]] = {}
     for resource, name in approval.allowed:
+        if name == "offline_access":
+            continue
         names = scope.setdefault(resource, [])
         if name:
             names.append(name)
@@ -197,7 +207,15 @@ def _snapshot(deployment: Deployment, approval: Approval, sid: str) -> GrantSnap
         amr=tuple(sorted({event.method for event in approval.session.events})),
         sid=sid,
         access_token_lifetime_s=approval.request.access_token_lifetime_s,
+        refresh_tokens=refresh_tokens,
     )
+
+
+def _refresh_kind(approval: Approval, duration: Duration) -> RefreshKind | None:
+    if duration == "once" or "refresh_token" not in approval.client.metadata.grant_types:
+        return None
+    is_offline = (approval.userinfo, "offline_access") in approval.allowed
+    return "offline" if is_offline else "online"
 
 
 def _duration(approval: Approval) -> Duration:
@@ -206,9 +224,22 @@ def _duration(approval: Approval) -> Duration:
     return "until_revoked" if approval.remembered_until is None else "day"
 
 
-def _grant_expiry(deployment: Deployment, approval: Approval, *, session_expires_at: int, now: int) -> int:
-    # Nothing hangs on a grant for longer than its code and its last access token live.
-    longest = now + deployment.settings.authorization_code_lifetime_s * 1000 + LONGEST_TOKEN_LIFETIME_MS
+def _grant_expiry(
+    deployment: Deployment,
+    approval: Approval,
+    refresh_tokens: RefreshKind | None,
+    *,
+    session_expires_at: int,
+    now: int,
+) -> int:
+    settings = deployment.settings
+    if refresh_tokens is None:
+        # Nothing hangs on it for longer than its code and its last access token live.
+        longest = now + settings.authorization_code_lifetime_s * 1000 + LONGEST_TOKEN_LIFETIME_MS
+    else:
+        longest = now + settings.refresh_token_absolute_lifetime_s * 1000
+    if refresh_tokens == "online":
+        longest = min(longest, session_expires_at)
     if approval.decision is None:
         # What was allowed for a day ends with that day, also where this answer came from memory at its very end.
         return min(longest, approval.remembered_until or longest)

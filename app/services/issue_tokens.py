@@ -18,6 +18,7 @@ from app.services.identifiers import random_bytes
 from app.services.keep_status_lists import NoStatusList
 from app.services.mint_secret import mint_secret
 from app.services.record_event import Event
+from app.services.rotate_refresh_token import RefreshStep, take_step
 from app.services.signing_keys import NoSigningKey
 from app.specs.oidc_core import at_hash, build_id_token_claims
 from app.specs.protocol_error import InvalidGrant, TemporarilyUnavailable, UnauthorizedClient
@@ -77,6 +78,7 @@ class Issuance:
     id_token: IdTokenIssuance | None
     sender: SenderBinding
     spends: Spend | None
+    refresh: RefreshStep | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +90,7 @@ class IssuedTokens:
     expires_in_s: int
     scope: str
     id_token: str | None
+    refresh_token: str | None
 
     def __repr__(self) -> str:
         return f"IssuedTokens(scope={self.scope!r})"
@@ -100,8 +103,8 @@ class AlreadySpent(Exception):
 def issue_tokens(deployment: Deployment, issuance: Issuance, *, now: int) -> IssuedTokens:
     """Sign, and then redeem, store and audit in one transaction.
 
-    Raises `AlreadySpent`, `InvalidDpopProof` for a proof that came before, `InvalidGrant` when grant, session, user or
-    client have ended, `UnauthorizedClient` for a machine that has, and `TemporarilyUnavailable` when we have no key or
+    Raises `AlreadySpent`, `StepOvertaken`, `InvalidDpopProof` for a proof that came before, `InvalidGrant` when grant,
+    session, user or client have ended, `UnauthorizedClient` for a machine that has, and `TemporarilyUnavailable` when we have no key or
     no place on a status list: never a token that cannot be revoked. Does not judge whether the client may have the
     tokens.
     """
@@ -122,7 +125,7 @@ def issue_tokens(deployment: Deployment, issuance: Issuance, *, now: int) -> Iss
 
     event = _describe(issuance, expires_at_s=expires_at_s)
 
-    def write(connection: Connection) -> None:
+    def write(connection: Connection) -> str | None:
         deployment.failpoint("issue.before_redeem")
         spends, grant_id = issuance.spends, issuance.grant_id
         if spends is not None and not redeem_once(connection, spends.kind, spends.key, now=now):
@@ -143,14 +146,19 @@ def issue_tokens(deployment: Deployment, issuance: Issuance, *, now: int) -> Iss
                 )
         if is_opaque:
             _store_opaque_token(deployment, connection, issuance, access_token, jti, claims)
+        refresh_token = None
+        if issuance.refresh is not None:
+            refresh_token = take_step(deployment, connection, issuance.refresh)
         deployment.recorder.record(connection, event)
         deployment.failpoint("issue.before_commit")
+        return refresh_token
 
+    refresh_token = None
     writes_event_only = issuance.grant_id is None and issuance.sender.proof is None and not is_opaque
     if writes_event_only and deployment.settings.batches_machine_audit:
         deployment.recorder.record_in_batches(event)
     else:
-        deployment.database.transact(write)
+        refresh_token = deployment.database.transact(write)
     deployment.failpoint("issue.after_commit")
     return IssuedTokens(
         access_token=access_token,
@@ -158,6 +166,7 @@ def issue_tokens(deployment: Deployment, issuance: Issuance, *, now: int) -> Iss
         expires_in_s=issuance.lifetime_s,
         scope=issuance.response_scope,
         id_token=id_token,
+        refresh_token=refresh_token,
     )
 
 

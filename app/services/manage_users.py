@@ -173,15 +173,22 @@ def enable_user(deployment: Deployment, name: str) -> User:
 
 
 def set_password(deployment: Deployment, name: str, password: str) -> User:
-    """Replace somebody's password, and end the sessions that the old one opened."""
+    """Replace somebody's password, and end the sessions that the old one opened, with all that was granted.
+
+    Also what outlives a session (`offline_access`): whoever knew the old password may have granted it to himself.
+    """
     check_password_policy(password)
     # Before the transaction begins: SQLite has one writer, and a hash is slow on purpose.
     password_hash = hash_password(deployment.passwords.parameters, password)
 
     def work(connection: Connection, row: UserRow) -> None:
         users.set_password_hash(connection, row.id, password_hash)
-        ended = revoke_user_sessions(connection, row.id, now=deployment.clock())
-        _announce(deployment, connection, row, "user.password_set", {"sessions": ended})
+        now = deployment.clock()
+        ended = {
+            "sessions": revoke_user_sessions(connection, row.id, now=now),
+            "grants": revoke_user_grants(connection, row.id, now=now),
+        }
+        _announce(deployment, connection, row, "user.password_set", ended)
 
     return _change(deployment, name, work)
 

@@ -27,6 +27,7 @@ def publish_metadata(deployment: Deployment) -> Document:
     issuer = deployment.issuer
     fragments: tuple[Mapping[str, Any], ...] = (
         authorization_code_fragment(issuer),
+        refresh_token_fragment(),
         pkce_fragment(),
         client_authentication_fragment(),
         issuer_identification_fragment(),
@@ -52,6 +53,11 @@ def authorization_code_fragment(issuer: str) -> Mapping[str, Any]:
         "response_modes_supported": ["query"],
         "grant_types_supported": ["authorization_code"],
     }
+
+
+def refresh_token_fragment() -> Mapping[str, Any]:
+    """RFC 6749 6, OpenID Connect Core 11."""
+    return {"grant_types_supported": ["refresh_token"], "scopes_supported": ["offline_access"]}
 
 
 def client_credentials_fragment() -> Mapping[str, Any]:

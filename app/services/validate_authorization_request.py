@@ -206,9 +206,10 @@ def check_nonce(question: Question) -> Mapping[str, Any]:
 
 def check_scope_and_resources(question: Question) -> Mapping[str, Any]:
     """Which scopes of which API: RFC 6749 3.3, RFC 8707 2. A scope belongs to the one resource that has it."""
-    requested = tuple(
-        name for name in parse_scope(question.parameters.get("scope")) if name != "offline_access"
-    )  # refresh tokens are not issued, and OpenID Connect Core 11 lets the request be ignored
+    requested = parse_scope(question.parameters.get("scope"))
+    if "refresh_token" not in question.client.metadata.grant_types:
+        # OpenID Connect Core 11 has it ignored where nothing can come of it.
+        requested = tuple(name for name in requested if name != "offline_access")
     check_registered_scope(question.client, requested)
     identity = tuple(name for name in requested if name in SUPPORTED_IDENTITY_SCOPES)
     if identity and "openid" not in identity:
@@ -223,7 +224,7 @@ def check_scope_and_resources(question: Question) -> Mapping[str, Any]:
     )
     if not identity and not resources:
         raise InvalidScope("scope is missing")
-    return {"identity_scope": identity, "resources": resources}
+    return {"identity_scope": identity, "resources": resources, "offline_access": "offline_access" in requested}
 
 
 def check_lifetime(question: Question) -> Mapping[str, Any]:

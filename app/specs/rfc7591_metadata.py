@@ -87,13 +87,6 @@ def _to_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _drop_grants_not_built(value: object) -> object:
-    """RFC 7591 section 2: the server may "ignore values" of features it lacks; a refresh token is a mere wish."""
-    if isinstance(value, list | tuple):
-        return tuple(entry for entry in value if entry != "refresh_token")
-    return value
-
-
 DisplayText = Annotated[str, Field(max_length=200), AfterValidator(_check_display_text)]
 WebUri = Annotated[str, AfterValidator(_check_web_uri)]
 ResourceUri = Annotated[str, AfterValidator(_check_resource)]
@@ -118,6 +111,8 @@ class ClientPolicy(BaseModel):
     introspects: Annotated[tuple[ResourceUri, ...], _Tuple, Field(max_length=100), _Distinct] | None = None
     """The resources that the client is the server of: it may look into their access tokens (RFC 7662)."""
     skip_consent: bool = False
+    rotate_refresh_tokens: bool = True
+    """False: a client that authenticates itself keeps its refresh token, which lives on with each use."""
     security_profile: Literal["oauth21", "openid"] | None = None
 
 
@@ -131,8 +126,7 @@ class ClientMetadata(BaseModel):
     redirect_uris: Annotated[tuple[str, ...], _Tuple, _AtMost20, _Distinct] = ()
     token_endpoint_auth_method: ClientAuthenticationMethod = "client_secret_basic"  # noqa: S105 - a method's name
     grant_types: Annotated[
-        tuple[Literal["authorization_code", "client_credentials"], ...],
-        BeforeValidator(_drop_grants_not_built),
+        tuple[Literal["authorization_code", "refresh_token", "client_credentials"], ...],
         _Tuple,
         Field(min_length=1),
         _Distinct,
@@ -188,6 +182,15 @@ class ClientMetadata(BaseModel):
         # RFC 6749 4.4: "The client credentials grant type MUST only be used by confidential clients."
         if "client_credentials" in self.grant_types and self.token_endpoint_auth_method == "none":  # noqa: S105
             raise ValueError("grant_types: client_credentials contradicts token_endpoint_auth_method none")
+        if "refresh_token" in self.grant_types and "authorization_code" not in self.grant_types:
+            raise ValueError("grant_types: refresh_token needs a grant beside it that gives the first one")
+        return self
+
+    @model_validator(mode="after")
+    def _check_refresh_tokens(self) -> Self:
+        # RFC 9700 2.2.2: refresh tokens of public clients "MUST be sender-constrained or use refresh token rotation".
+        if not self.policy.rotate_refresh_tokens and self.token_endpoint_auth_method == "none":  # noqa: S105
+            raise ValueError("policy.rotate_refresh_tokens must be true for a client without authentication")
         return self
 
     def to_document(self) -> dict[str, Any]:

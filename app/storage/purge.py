@@ -1,6 +1,6 @@
 """Expired rows leave in small batches, children before parents, each after the time for which it is still useful."""
 
-from sqlalchemy import Column, Connection, Table, delete, exists, select
+from sqlalchemy import Column, Connection, Table, delete, exists, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from app.storage.tables import (
@@ -15,6 +15,7 @@ from app.storage.tables import (
     known_devices,
     login_throttle,
     opaque_tokens,
+    refresh_tokens,
     session_clients,
     sessions,
     used_identifiers,
@@ -25,8 +26,12 @@ BATCH = 500
 REPLAY_IS_SEEN_FOR_MS = 86_400_000
 
 
-def purge_expired(connection: Connection, *, now: int, audit_before: int) -> int:
-    """Delete at most one batch per table; how many rows left."""
+def purge_expired(connection: Connection, *, now: int, audit_before: int, retries_end_before: int) -> int:
+    """Delete at most one batch per table; how many rows left.
+
+    Refresh tokens that were used before `retries_end_before` lose the sealed copies of their successors.
+    """
+    erase_successors(connection, used_before=retries_end_before)
     day_ago = now - REPLAY_IS_SEEN_FOR_MS
     # A dead session stays until nothing refers to it.
     session_is_free = ~exists(select(grants.c.grant_id).where(grants.c.session_id == sessions.c.id)) & ~exists(
@@ -34,10 +39,20 @@ def purge_expired(connection: Connection, *, now: int, audit_before: int) -> int
             authorization_transactions.c.session_id == sessions.c.id
         )
     )
+    child = grants.alias("child")
     grant_is_free = (
         ~exists(select(authorization_codes.c.digest).where(authorization_codes.c.grant_id == grants.c.grant_id))
         & ~exists(select(access_tokens.c.jti).where(access_tokens.c.grant_id == grants.c.grant_id))
         & ~exists(select(opaque_tokens.c.jti).where(opaque_tokens.c.grant_id == grants.c.grant_id))
+        & ~exists(select(refresh_tokens.c.digest).where(refresh_tokens.c.grant_id == grants.c.grant_id))
+        & ~exists(select(child.c.grant_id).where(child.c.parent_grant_id == grants.c.grant_id))
+    )
+    # A spent refresh token stays as long as its family, so that its reuse is seen.
+    ended_families = (
+        select(refresh_tokens.c.grant_id)
+        .join(grants, grants.c.grant_id == refresh_tokens.c.grant_id)
+        .where((grants.c.expires_at <= now) | grants.c.revoked_at.is_not(None))
+        .limit(BATCH)
     )
     browser_is_free = ~exists(select(sessions.c.id).where(sessions.c.browser_id == browsers.c.id))
     dead_sessions = select(sessions.c.id).where(sessions.c.expires_at <= day_ago, session_is_free)
@@ -50,7 +65,12 @@ def purge_expired(connection: Connection, *, now: int, audit_before: int) -> int
             authorization_transactions.c.transaction_id,
             authorization_transactions.c.expires_at <= day_ago,
         ),
-        (grants, grants.c.grant_id, (grants.c.expires_at <= day_ago) & grant_is_free),
+        (refresh_tokens, refresh_tokens.c.digest, refresh_tokens.c.grant_id.in_(ended_families)),
+        (
+            grants,
+            grants.c.grant_id,
+            ((grants.c.expires_at <= day_ago) | (grants.c.revoked_at <= day_ago)) & grant_is_free,
+        ),
         (
             authentication_events,
             authentication_events.c.id,
@@ -77,3 +97,11 @@ def purge_expired(connection: Connection, *, now: int, audit_before: int) -> int
         batch = select(key).where(is_over).limit(BATCH)
         deleted += connection.execute(delete(table).where(key.in_(batch))).rowcount
     return deleted
+
+
+def erase_successors(connection: Connection, *, used_before: int) -> int:
+    """Erase the sealed copies beside refresh tokens whose retries are over; how many."""
+    over = (refresh_tokens.c.used_at <= used_before) & refresh_tokens.c.sealed_successor.is_not(None)
+    batch = select(refresh_tokens.c.digest).where(over).limit(BATCH)
+    erasure = update(refresh_tokens).where(refresh_tokens.c.digest.in_(batch), over).values(sealed_successor=None)
+    return connection.execute(erasure).rowcount

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData(
@@ -269,6 +270,12 @@ grants = Table(
     Column("created_at", _Time, nullable=False),
     Column("expires_at", _Time, nullable=False, index=True),
     Column("revoked_at", _Time),
+    Index(
+        "ix_grants_revoked_at",
+        "revoked_at",
+        postgresql_where=text("revoked_at IS NOT NULL"),
+        sqlite_where=text("revoked_at IS NOT NULL"),
+    ),
 )
 
 authorization_codes = Table(
@@ -314,7 +321,7 @@ refresh_tokens = Table(
     "refresh_tokens",
     metadata,
     *_digest_columns(),
-    Column("grant_id", Text, ForeignKey("grants.grant_id"), nullable=False, index=True),
+    Column("grant_id", Text, ForeignKey("grants.grant_id"), nullable=False),
     Column("generation", Integer, nullable=False),
     # The thumbprint of the key that a public client's token is bound to (RFC 9449 5).
     Column("jkt", Text),
@@ -323,6 +330,15 @@ refresh_tokens = Table(
     Column("used_at", _Time),
     Column("sealed_successor", LargeBinary),
     Column("retries", SmallInteger, nullable=False),
+    # A generation has one token: no second successor can be written, whatever happens.
+    Index("ix_refresh_tokens_grant_id_generation", "grant_id", "generation", unique=True),
+    # What housekeeping looks for every few seconds among many rows that are neither.
+    Index(
+        "ix_refresh_tokens_sealed",
+        "used_at",
+        postgresql_where=text("sealed_successor IS NOT NULL"),
+        sqlite_where=text("sealed_successor IS NOT NULL"),
+    ),
 )
 
 # What may come once and has no row of its own: proofs and assertions, by the digest of what makes them unique.

@@ -31,6 +31,7 @@ IDENTITY_DESCRIPTIONS = {
     "email": "See your e-mail address",
     "address": "See your postal address",
     "phone": "See your telephone number",
+    "offline_access": "Keep this access while you are signed out",
 }
 
 
@@ -65,6 +66,11 @@ def add_consent(app: Flask, site: Site) -> None:
 
 
 def _show(site: Site, transaction: Transaction, prompt: Prompt) -> Response:
+    about_person = [
+        scope
+        for resource, scope in _scopes(site, transaction, prompt.consents)
+        if resource == userinfo_resource(site.deployment.issuer)
+    ]
     page = ConsentPage(
         client=site.client_card(prompt.client, transaction.request),
         transaction=transaction.transaction_id,
@@ -72,11 +78,9 @@ def _show(site: Site, transaction: Transaction, prompt: Prompt) -> Response:
         action=f"{site.base_path}/consent",
         username=prompt.session.username if prompt.session is not None else "",
         resources=_resources(site, transaction, prompt.client, prompt.consents),
-        identity_scopes=tuple(
-            scope
-            for resource, scope in _scopes(site, transaction, prompt.consents)
-            if resource == userinfo_resource(site.deployment.issuer)
-        ),
+        identity_scopes=tuple(scope for scope in about_person if scope.name != "offline_access"),
+        offline_access=next((scope for scope in about_person if scope.name == "offline_access"), None),
+        longest_offline=in_words(site.deployment.settings.refresh_token_absolute_lifetime_s),
         changed=bool(prompt.consents),
         can_be_remembered=can_be_remembered(prompt.client, transaction.request.redirect_uri),
     )
@@ -145,6 +149,8 @@ def _scopes(
 
 def in_words(seconds: int) -> str:
     """A lifetime as people say it."""
+    if seconds >= 2 * 86_400:
+        return f"{seconds // 86_400} days"
     if seconds % 60 or seconds < 60:
         return f"{seconds} seconds"
     minutes = seconds // 60

@@ -79,6 +79,7 @@ class ConsentPage:
     """The question what a client may do; `changed` where it asks for more than this person allowed before.
 
     `can_be_remembered` is false where nothing proves which program asks, so that the person is asked each time.
+    `offline_access` is there where access after a sign-out is asked for, for at most `longest_offline` in words.
     """
 
     client: ClientCard
@@ -88,6 +89,8 @@ class ConsentPage:
     username: str
     resources: tuple[ConsentResource, ...]
     identity_scopes: tuple[ConsentScope, ...]
+    offline_access: ConsentScope | None = None
+    longest_offline: str = ""
     duration: ConsentDuration = "until_revoked"
     changed: bool = False
     can_be_remembered: bool

@@ -48,7 +48,7 @@ def upgrade() -> None:
         "refresh_tokens",
         sa.Column("digest", sa.LargeBinary(32), primary_key=True),
         sa.Column("digest_key_id", sa.Text, nullable=False),
-        sa.Column("grant_id", sa.Text, sa.ForeignKey("grants.grant_id"), nullable=False, index=True),
+        sa.Column("grant_id", sa.Text, sa.ForeignKey("grants.grant_id"), nullable=False),
         sa.Column("generation", sa.Integer, nullable=False),
         sa.Column("jkt", sa.Text),
         sa.Column("created_at", _TIME, nullable=False),
@@ -57,6 +57,9 @@ def upgrade() -> None:
         sa.Column("sealed_successor", sa.LargeBinary),
         sa.Column("retries", sa.SmallInteger, nullable=False),
     )
+    op.create_index("ix_refresh_tokens_grant_id_generation", "refresh_tokens", ["grant_id", "generation"], unique=True)
+    _create_partial_index("ix_refresh_tokens_sealed", "refresh_tokens", "used_at", where="sealed_successor IS NOT NULL")
+    _create_partial_index("ix_grants_revoked_at", "grants", "revoked_at", where="revoked_at IS NOT NULL")
     op.create_table(
         "used_identifiers",
         sa.Column("digest", sa.LargeBinary(32), primary_key=True),
@@ -103,6 +106,10 @@ def upgrade() -> None:
     )
 
 
+def _create_partial_index(name: str, table: str, column: str, *, where: str) -> None:
+    op.create_index(name, table, [column], postgresql_where=sa.text(where), sqlite_where=sa.text(where))
+
+
 def downgrade() -> None:
     """What the first schema had."""
     for table in reversed(_TABLES):
@@ -110,6 +117,7 @@ def downgrade() -> None:
     with op.batch_alter_table("access_tokens") as access_tokens:
         access_tokens.drop_column("status_index")
         access_tokens.drop_column("status_list_pk")
+    op.drop_index("ix_grants_revoked_at", "grants")
     op.drop_index("ix_grants_origin_client_pk", "grants")
     op.drop_index("ix_grants_parent_jti", "grants")
     with op.batch_alter_table("grants") as grants:

@@ -32,6 +32,7 @@ class Tokens:
     id_token: str | None = field(repr=False)
     expires_in: int
     scope: str
+    refresh_token: str | None = field(default=None, repr=False)
 
     @property
     def claims(self) -> dict[str, Any]:
@@ -91,16 +92,7 @@ class RelyingParty:
 
     def exchange(self, code: str, pending: Pending, **changes: Any) -> Tokens:
         """Exchange a code that must be good."""
-        reply = self.try_exchange(code, pending, **changes)
-        assert reply.status == 200, reply.text
-        answer = reply.json()
-        assert answer["token_type"] == "Bearer"
-        return Tokens(
-            access_token=answer["access_token"],
-            id_token=answer.get("id_token"),
-            expires_in=answer["expires_in"],
-            scope=answer["scope"],
-        )
+        return read_tokens(self.try_exchange(code, pending, **changes))
 
     def try_exchange(
         self, code: str, pending: Pending, *, headers: Mapping[str, str] | None = None, **changes: Any
@@ -112,6 +104,24 @@ class RelyingParty:
             "redirect_uri": pending.parameters.get("redirect_uri", self.redirect_uri),
             "code_verifier": pending.code_verifier,
         }
+        return self.ask_for_tokens(form, headers=headers, **changes)
+
+    def refresh(self, refresh_token: str | None, **changes: Any) -> Tokens:
+        """Refresh with a token that must be good."""
+        return read_tokens(self.try_refresh(refresh_token, **changes))
+
+    def try_refresh(
+        self, refresh_token: str | None, *, headers: Mapping[str, str] | None = None, **changes: Any
+    ) -> Reply:
+        """Present a refresh token; a change of None leaves a parameter out."""
+        form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+        return self.ask_for_tokens(form, headers=headers, **changes)
+
+    def ask_for_tokens(
+        self, form: Mapping[str, Any], *, headers: Mapping[str, str] | None = None, **changes: Any
+    ) -> Reply:
+        """A token request, authenticated as the client is registered; with `headers` those stand for the client's."""
+        form = dict(form)
         sent_headers = dict(headers or {})
         if self.method == "client_secret_basic" and headers is None:
             sent_headers["Authorization"] = basic(self.client_id, self.client_secret or "")
@@ -126,6 +136,20 @@ class RelyingParty:
     def userinfo(self, access_token: str) -> Reply:
         """Call userinfo with a bearer token."""
         return send(f"{self.server_url}/userinfo", headers={"Authorization": f"Bearer {access_token}"})
+
+
+def read_tokens(reply: Reply) -> Tokens:
+    """A token response that must be good."""
+    assert reply.status == 200, reply.text
+    answer = reply.json()
+    assert answer["token_type"] == "Bearer"
+    return Tokens(
+        access_token=answer["access_token"],
+        id_token=answer.get("id_token"),
+        expires_in=answer["expires_in"],
+        scope=answer["scope"],
+        refresh_token=answer.get("refresh_token"),
+    )
 
 
 def challenge_of(code_verifier: str) -> str:

@@ -29,6 +29,7 @@ MEMBERS = {
         "authorization_response_iss_parameter_supported",
     },
     "client_credentials": set(),
+    "refresh_tokens": set(),
     "resource_indicators": {"scopes_supported"},
     "jwt_access_tokens": {"jwks_uri"},
     "token_status_lists": {"status_list_aggregation_endpoint"},

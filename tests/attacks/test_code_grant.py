@@ -348,7 +348,7 @@ def _change_metadata(world: World, party: RelyingParty, **members: Any) -> None:
         ({"grant_type": None}, "invalid_request"),
         ({"grant_type": "password", "username": "a", "password": "b"}, "unsupported_grant_type"),
         ({"grant_type": "client_credentials"}, "unauthorized_client"),
-        ({"grant_type": "refresh_token", "refresh_token": "x"}, "unsupported_grant_type"),
+        ({"grant_type": "refresh_token", "refresh_token": "x"}, "unauthorized_client"),
         ({"grant_type": "urn:ietf:params:oauth:grant-type:device_code"}, "unsupported_grant_type"),
         ({"code": None}, "invalid_request"),
         ({"code": ""}, "invalid_request"),

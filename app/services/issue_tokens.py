@@ -104,9 +104,9 @@ def issue_tokens(deployment: Deployment, issuance: Issuance, *, now: int) -> Iss
     """Sign, and then redeem, store and audit in one transaction.
 
     Raises `AlreadySpent`, `StepOvertaken`, `InvalidDpopProof` for a proof that came before, `InvalidGrant` when grant,
-    session, user or client have ended, `UnauthorizedClient` for a machine that has, and `TemporarilyUnavailable` when we have no key or
-    no place on a status list: never a token that cannot be revoked. Does not judge whether the client may have the
-    tokens.
+    session, user or client have ended, `UnauthorizedClient` for a machine that has, and `TemporarilyUnavailable` when
+    we have no key or no place on a status list: never a token that cannot be revoked. Does not judge whether the client
+    may have the tokens.
     """
     jti = random_bytes(16)
     expires_at_s = now // 1000 + issuance.lifetime_s

@@ -217,7 +217,7 @@ def test_a_private_use_scheme_makes_a_client_native_unless_it_says_web() -> None
         {"token_endpoint_auth_method": ["none"]},
         {"grant_types": ["implicit"]},
         {"grant_types": ["refresh_token"], "response_types": []},
-        {"token_endpoint_auth_method": "none", "policy": {"rotate_refresh_tokens": False}},
+        {"policy": {"rotate_refresh_tokens": False}, "token_endpoint_auth_method": "none"},
         {"grant_types": ["authorization_code", "password"]},
         {"grant_types": []},
         {"grant_types": "authorization_code"},

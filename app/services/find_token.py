@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from app.services.client_registry import BrokenClient
 from app.services.deployment import Deployment
 from app.services.issue_tokens import decode_jti
+from app.services.machine_token import MachineToken, find_machine_token
 from app.services.mint_secret import is_well_formed
 from app.services.own_access_token import verify_own_access_token
 from app.specs.protocol_error import InvalidToken
@@ -22,7 +22,7 @@ from app.storage.token_states import find_access_token, find_opaque_token, find_
 class FoundToken:
     """A token of ours. `claims` is what it says, for an access token those of RFC 9068.
 
-    `jti` is an access token's name in our tables. `hangs_on_row` False: a machine's JWT, which is in no table.
+    `jti` is an access token's name in our tables. `machine_token`: a machine's JWT, which is in no table.
     """
 
     kind: Literal["access_token", "refresh_token"]
@@ -32,7 +32,7 @@ class FoundToken:
     is_live: bool
     claims: Mapping[str, Any] = field(repr=False)
     jti: bytes | None = None
-    hangs_on_row: bool = True
+    machine_token: MachineToken | None = None
 
 
 def find_token(deployment: Deployment, token: str) -> FoundToken | None:
@@ -92,8 +92,11 @@ def _find_jwt(deployment: Deployment, token: str) -> FoundToken | None:
     jti = decode_jti(verified.jti)
     if jti is None:
         return None
+    machine_token = None
     with deployment.database.reading() as connection:
         state = find_access_token(connection, jti, now=deployment.clock())
+        if state is None and verified.subject == verified.client_id:
+            machine_token = find_machine_token(deployment, connection, verified)
     if state is not None:
         return FoundToken(
             kind="access_token",
@@ -104,24 +107,16 @@ def _find_jwt(deployment: Deployment, token: str) -> FoundToken | None:
             claims=verified.claims,
             jti=jti,
         )
-    if verified.subject != verified.client_id:
-        # A person's token always has its row: this one was signed by somebody who had our key, and not by us.
+    if machine_token is None:
+        # Neither a row nor a place: this one was signed by somebody who had our key, and not by us.
         return None
     return FoundToken(
         kind="access_token",
         client_id=verified.client_id,
         sub=verified.subject,
         grant_id=None,
-        is_live=_is_alive(deployment, verified.client_id),
+        is_live=machine_token.is_live,
         claims=verified.claims,
         jti=jti,
-        hangs_on_row=False,
+        machine_token=machine_token,
     )
-
-
-def _is_alive(deployment: Deployment, client_id: str) -> bool:
-    try:
-        client = deployment.registry.find_client(client_id)
-    except BrokenClient:
-        return False
-    return client is not None and not client.is_disabled

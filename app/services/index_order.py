@@ -34,6 +34,13 @@ class IndexOrder:
             left, right = right, left ^ table[right]
         return left << _HALF_BITS | right
 
+    def counter_of(self, index: int) -> int:
+        """The counter of an index: what `index_of` undoes."""
+        left, right = index >> _HALF_BITS, index & _MASK
+        for table in reversed(self._rounds):
+            left, right = right ^ table[left], left
+        return left << _HALF_BITS | right
+
 
 def _round_table(key: bytes, number: int) -> "array[int]":
     # SHAKE256 over a secret key of fixed length is a pseudo-random function (FIPS 202 A.2), here with long output.

@@ -4,29 +4,33 @@ from app.services.client_registry import Client
 from app.services.deployment import Deployment
 from app.services.find_token import FoundToken, find_token
 from app.services.record_event import Event
-from app.specs.protocol_error import UnsupportedTokenType
 from app.storage.database import Connection
-from app.storage.revocation import revoke_access_token, revoke_grant
+from app.storage.revocation import revoke_access_token, revoke_grant, revoke_machine_token
 
 
 def revoke_token(deployment: Deployment, client: Client, token: str) -> None:
     """End the token, and with a refresh token, used or not, the grant that it hangs on and all of its tokens.
 
     Returns when that is on disk. Section 2.2: "invalid tokens do not cause an error response", and another client's is
-    no different: nothing happens. Raises `UnsupportedTokenType` for a machine's own JWT.
+    no different: nothing happens.
     """
     found = find_token(deployment, token)
     if found is None or found.client_id != client.client_id:
         return
-    if not found.hangs_on_row:
-        # Section 2.2.1: better than a 200 after which the token still works.
-        raise UnsupportedTokenType("a token that the client got for itself ends by its exp alone")
     deployment.database.transact(lambda connection: _end(deployment, connection, found))
 
 
 def _end(deployment: Deployment, connection: Connection, found: FoundToken) -> None:
     now = deployment.clock()
-    if found.jti is not None:
+    if found.jti is not None and found.machine_token is not None:
+        has_ended = revoke_machine_token(
+            connection,
+            found.jti,
+            status_list_pk=found.machine_token.status_list_pk,
+            status_index=found.machine_token.status_index,
+            now=now,
+        )
+    elif found.jti is not None:
         has_ended = revoke_access_token(connection, found.jti, now=now)
     else:
         # Section 2.1: "the authorization server SHOULD also invalidate all access tokens based on the same

@@ -83,12 +83,6 @@ class UnsupportedGrantType(ProtocolError):
     error = "unsupported_grant_type"
 
 
-class UnsupportedTokenType(ProtocolError):
-    """RFC 7009 2.2.1."""
-
-    error = "unsupported_token_type"
-
-
 class UnsupportedResponseType(ProtocolError):
     """RFC 6749 4.1.2.1."""
 

@@ -69,7 +69,7 @@ def insert_client(
     """The internal id of the new client. Raises `AlreadyTaken` for a client_id that was ever used."""
     statement = insert(clients).values(
         client_id=client_id,
-        client_id_digest=_digest(client_id),
+        client_id_digest=digest_client_id(client_id),
         metadata=_to_json(metadata),
         policy=_to_json(policy),
         policy_version=1,
@@ -83,7 +83,7 @@ def insert_client(
 
 def find_client(connection: Connection, client_id: str) -> ClientRow | None:
     """The client, disabled and removed ones too."""
-    row = connection.execute(_FIND, {"client_id_digest": _digest(client_id)}).mappings().first()
+    row = connection.execute(_FIND, {"client_id_digest": digest_client_id(client_id)}).mappings().first()
     # A client_id is case-sensitive text; the digest only shortens the index.
     if row is None or row["client_id"] != client_id:
         return None
@@ -99,7 +99,7 @@ def find_client_by_pk(connection: Connection, client_pk: int) -> ClientRow | Non
 def lock_client(connection: Connection, client_id: str) -> ClientRow | None:
     """The client, whose row nobody else changes until this transaction ends."""
     query = _FIND.with_for_update()
-    row = connection.execute(query, {"client_id_digest": _digest(client_id)}).mappings().first()
+    row = connection.execute(query, {"client_id_digest": digest_client_id(client_id)}).mappings().first()
     return None if row is None or row["client_id"] != client_id else _read(row)
 
 
@@ -177,7 +177,8 @@ def replace_digest(connection: Connection, old_digest: bytes, *, digest: bytes, 
     )
 
 
-def _digest(client_id: str) -> bytes:
+def digest_client_id(client_id: str) -> bytes:
+    """What a client is found by."""
     return hashlib.sha256(client_id.encode("utf-8", "surrogatepass")).digest()
 
 

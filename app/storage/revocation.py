@@ -117,4 +117,6 @@ def _insert_bits(connection: Connection, bits: Select[int, int], *, now: int) ->
     make = postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert
     columns = ["status_list_pk", "status_index", "revoked_at", "revoked_version"]
     rows = bits.add_columns(literal(now), literal(version))
-    return connection.execute(make(status_revocations).from_select(columns, rows).on_conflict_do_nothing()).rowcount
+    statement = make(status_revocations).from_select(columns, rows).on_conflict_do_nothing()
+    # Otherwise nobody asks psycopg how many rows an INSERT made.
+    return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount

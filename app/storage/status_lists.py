@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
+from app.storage.clients import digest_client_id
+from app.storage.prepared import Prepared
 from app.storage.tables import clients, status_blocks, status_lists, status_revocations
 
 
@@ -36,6 +38,33 @@ class RevokedTokens:
 
     bits: Sequence[tuple[int, int]]
     blocks: Sequence[RevokedBlock]
+
+
+_FIND_MACHINE_PLACE = Prepared(
+    select(
+        *(status_lists.c[name] for name in StatusListRow.__slots__),
+        clients.c.id,
+        clients.c.disabled_at,
+        clients.c.removed_at,
+        status_revocations.c.status_index,
+    )
+    .select_from(
+        status_lists.join(clients, clients.c.client_id_digest == bindparam("client_id_digest")).outerjoin(
+            status_revocations,
+            (status_revocations.c.status_list_pk == status_lists.c.id)
+            & (status_revocations.c.status_index == bindparam("place")),
+        )
+    )
+    .where(status_lists.c.list_id == bindparam("list_id"))
+)
+_FIND_BLOCK = Prepared(
+    select(status_blocks.c.first_counter, status_blocks.c.length, status_blocks.c.client_pk, status_blocks.c.revoked_at)
+    .where(
+        status_blocks.c.status_list_pk == bindparam("list_pk"), status_blocks.c.first_counter <= bindparam("counter")
+    )
+    .order_by(status_blocks.c.first_counter.desc())
+    .limit(1)
+)
 
 
 def list_status_lists(connection: Connection) -> tuple[StatusListRow, ...]:
@@ -90,6 +119,43 @@ def lock_living_client(connection: Connection, client_pk: int) -> bool:
     lives = (clients.c.id == client_pk) & clients.c.disabled_at.is_(None) & clients.c.removed_at.is_(None)
     statement = select(clients.c.id).where(lives).with_for_update(read=True)
     return connection.execute(statement).first() is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachinePlace:
+    """The list that a machine's token names, and its client. `is_revoked`: the token's own bit is set."""
+
+    status_list: StatusListRow
+    client_pk: int
+    client_is_live: bool
+    is_revoked: bool
+
+
+def find_machine_place(connection: Connection, *, list_id: str, index: int, client_id: str) -> MachinePlace | None:
+    """What there is to know of a machine's token that has this place; None without such a list or client.
+
+    Does not say whether the place was ever given to that client: see `is_in_living_block`.
+    """
+    parameters = {"list_id": list_id, "place": index, "client_id_digest": digest_client_id(client_id)}
+    row = _FIND_MACHINE_PLACE.first(connection, parameters)
+    if row is None:
+        return None
+    *columns, client_pk, disabled_at, removed_at, revoked = row
+    return MachinePlace(
+        status_list=StatusListRow(**dict(zip(StatusListRow.__slots__, columns, strict=True))),
+        client_pk=client_pk,
+        client_is_live=disabled_at is None and removed_at is None,
+        is_revoked=revoked is not None,
+    )
+
+
+def is_in_living_block(connection: Connection, status_list_pk: int, *, counter: int, client_pk: int) -> bool:
+    """Whether the counter was leased for this client, and the block that it is in has not been revoked."""
+    row = _FIND_BLOCK.first(connection, {"list_pk": status_list_pk, "counter": counter})
+    if row is None:
+        return False
+    first_counter, length, owner, revoked_at = row
+    return counter < first_counter + length and owner == client_pk and revoked_at is None
 
 
 def read_revoked(connection: Connection, *, after_version: int) -> RevokedTokens:

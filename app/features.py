@@ -56,6 +56,18 @@ FEATURES: tuple[Feature, ...] = (
         requires=("authorization_code",),
     ),
     Feature(
+        name="authorization_details",
+        specs=(
+            _rfc(9396, "OAuth 2.0 Rich Authorization Requests"),
+            Specification(
+                name="JSON Schema 2020-12",
+                title="JSON Schema (the part that validates in bounded time)",
+                url="https://json-schema.org/draft/2020-12",
+            ),
+        ),
+        requires=("resource_indicators",),
+    ),
+    Feature(
         name="jwt_access_tokens",
         specs=(
             _rfc(9068, "JSON Web Token Profile for OAuth 2.0 Access Tokens"),

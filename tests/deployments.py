@@ -10,6 +10,7 @@ from app.services.deployment import Deployment, open_deployment
 from app.services.hash_password import Argon2Parameters
 from app.services.initialise import initialise
 from app.services.manage_clients import RegisteredClient, add_client
+from app.services.manage_details_types import add_details_type
 from app.services.manage_resources import add_resource
 from app.services.manage_users import NewUser, User, add_user
 from app.settings import Settings, load_settings
@@ -17,6 +18,31 @@ from app.settings import Settings, load_settings
 # The weakest hash that the server allows: tests log in often.
 CHEAP_HASH = Argon2Parameters()
 PASSWORD = "correct horse battery staple"
+PAYMENT: dict[str, Any] = {
+    "title": "A payment",
+    "sentence": "Pay up to {amount.value} {amount.currency} to {creditor}",
+    "schema": {
+        "type": "object",
+        "properties": {
+            "locations": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+            "actions": {"type": "array", "items": {"enum": ["initiate", "status", "cancel"]}},
+            "amount": {
+                "type": "object",
+                "properties": {
+                    "value": {"type": "string", "pattern": "^[0-9]{1,9}(?:\\.[0-9]{2})?$"},
+                    "currency": {"type": "string", "pattern": "^[A-Z]{3}$"},
+                },
+                "required": ["value", "currency"],
+                "additionalProperties": False,
+            },
+            "creditor": {"type": "string", "maxLength": 140},
+            "folder": {"type": "string", "maxLength": 200},
+        },
+        "required": ["amount", "creditor"],
+        "additionalProperties": False,
+    },
+    "orders": {"amount": {"value": "max"}, "actions": "set", "locations": "set", "folder": "prefix"},
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +104,11 @@ class Operator:
         }
         add_resource(self.deployment, document)
         return str(document["resource"])
+
+    def add_details_type(self, **members: Any) -> str:
+        """A new type of authorization details, a payment unless told otherwise; its name."""
+        document = {"type": f"payment-{secrets.token_hex(4)}", **PAYMENT, **members}
+        return add_details_type(self.deployment, document).type
 
     def add_client(self, **metadata: Any) -> RegisteredClient:
         """A new confidential client with an https redirect URI, unless told otherwise."""

@@ -20,4 +20,7 @@ def token_response(tokens: IssuedTokens) -> TokenAnswer:
         body["id_token"] = tokens.id_token
     if tokens.refresh_token is not None:
         body["refresh_token"] = tokens.refresh_token
+    if tokens.authorization_details:
+        # RFC 9396 7: what the token carries, so that a client sees what it was granted.
+        body["authorization_details"] = list(tokens.authorization_details)
     return 200, body, (("Content-Type", "application/json"),)

@@ -13,6 +13,7 @@ from app.services.decide_interaction import (
 )
 from app.services.deployment import Deployment
 from app.services.issue_code import Approval, Decision, Duration, decided_pairs, issue_code, record_denial
+from app.services.narrow_details import digest_requested
 from app.services.transactions import Transaction
 from app.services.userinfo import userinfo_resource
 from app.services.validate_authorization_request import RedirectedError
@@ -210,6 +211,7 @@ def _situation(
         client=client,
         session=session,
         consents=consents,
+        details_digests=digest_requested(deployment.registry, request),
         began_at=transaction.began_at if transaction is not None else now,
         now=now,
         userinfo=userinfo_resource(deployment.issuer),
@@ -236,6 +238,7 @@ def _issue(
         remembered_until=remembered_until,
         transaction_id=transaction.transaction_id if transaction is not None else None,
         userinfo=userinfo_resource(deployment.issuer),
+        details_digests=digest_requested(deployment.registry, request),
     )
     return Code(code=issue_code(deployment, approval), request=request)
 

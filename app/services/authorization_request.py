@@ -1,5 +1,6 @@
 """A validated authorization request, and its form at rest."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -32,6 +33,7 @@ class AuthorizationRequest:
     access_token_lifetime_s: int | None
     dpop_jkt: str | None = None
     offline_access: bool = False
+    authorization_details: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def is_openid(self) -> bool:
@@ -55,5 +57,7 @@ class AuthorizationRequest:
                 ),
                 "prompt": frozenset(document["prompt"]),
                 "acr_values": tuple(document["acr_values"]),
+                # A transaction that began before there were any has none.
+                "authorization_details": tuple(document.get("authorization_details", ())),
             }
         )

@@ -13,9 +13,11 @@ from cachetools import LRUCache
 
 from app.features import Profile
 from app.services.clock import Clock
+from app.services.details_types import DetailsTypes, read_details_types
 from app.specs.rfc7591_metadata import ClientMetadata, ResourceMetadata, parse_client_metadata, parse_resource_metadata
 from app.storage.clients import ClientRow, SecretRow, find_client, find_client_secrets
 from app.storage.database import Database
+from app.storage.details_types import list_details_types
 from app.storage.resources import ResourceRow, list_resources
 
 _REMEMBERED_CLIENTS = 10_000
@@ -51,6 +53,11 @@ class Client:
         """Whether the operator lets this client ask for the resource."""
         resources = self.metadata.policy.resources
         return resources is None or resource in resources
+
+    def may_use_details_type(self, name: str) -> bool:
+        """Whether the client is registered for this type of authorization details (RFC 9396 10)."""
+        types = self.metadata.authorization_details_types
+        return types is None or name in types
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +100,7 @@ class ClientRegistry:
         self._clock = clock
         self._clients: LRUCache[str, Client] = LRUCache(maxsize=_REMEMBERED_CLIENTS)
         self._resources: Resources | None = None
+        self._details_types: DetailsTypes | None = None
         self._lock = threading.Lock()
         self.generation = 0
 
@@ -129,11 +137,29 @@ class ClientRegistry:
         self._remember(generation, keep)
         return resources
 
+    def details_types(self) -> DetailsTypes:
+        """Every type of authorization details."""
+        with self._lock:
+            types = self._details_types
+            generation = self.generation
+        if types is not None:
+            return types
+        with self._database.reading() as connection:
+            rows = list_details_types(connection)
+        types = read_details_types(rows)
+
+        def keep() -> None:
+            self._details_types = types
+
+        self._remember(generation, keep)
+        return types
+
     def forget(self) -> None:
         """Drop everything remembered: something changed."""
         with self._lock:
             self._clients.clear()
             self._resources = None
+            self._details_types = None
             self.generation += 1
 
     def _remember(self, generation: int, keep: Callable[[], None]) -> None:

@@ -4,7 +4,7 @@ Decided anew at every step from the request, the session and the remembered cons
 back (a removed parameter, a page reload, the Back button) can skip a prompt.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,12 +18,16 @@ from app.storage.sessions import SessionRow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
-    """What is known when the decision is made. `began_at`: when the transaction began, in milliseconds."""
+    """What is known when the decision is made. `began_at`: when the transaction began, in milliseconds.
+
+    `details_digests`: of the authorization details that are asked for, by the resource to which they belong.
+    """
 
     request: AuthorizationRequest
     client: Client
     session: SessionRow | None
     consents: tuple[ConsentRow, ...]
+    details_digests: Mapping[str, bytes]
     began_at: int
     now: int
     userinfo: str
@@ -101,9 +105,12 @@ def can_be_remembered(client: Client, redirect_uri: str) -> bool:
 
 
 def consent_is_missing(situation: Situation) -> str | None:
-    """More is asked than was decided on; less never asks."""
+    """More is asked than was decided on; less never asks. Details must be the same ones: no order says otherwise."""
     decided = {
-        (row.resource, row.scope) for row in situation.consents if row.policy_version == situation.client.policy_version
+        (row.resource, row.scope)
+        for row in situation.consents
+        if row.policy_version == situation.client.policy_version
+        and row.details_digest == situation.details_digests.get(row.resource)
     }
     missing = [pair for pair in asked_pairs(situation.request, userinfo=situation.userinfo) if pair not in decided]
     if missing:

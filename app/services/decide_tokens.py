@@ -13,10 +13,12 @@ from app.services.client_registry import Client, Resource
 from app.services.deployment import Deployment
 from app.services.grant_snapshot import GrantSnapshot
 from app.services.issue_tokens import IdTokenIssuance, Issuance, Spend
+from app.services.narrow_details import narrow_details
 from app.services.userinfo import userinfo_resource
 from app.specs.oidc_core import select_claims
 from app.specs.protocol_error import InvalidGrant, InvalidScope, InvalidTarget, UnauthorizedClient
 from app.specs.rfc8707_resources import parse_resource
+from app.specs.rfc9396_authorization_details import Details
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +35,13 @@ class Basis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenWish:
-    """What a token request asks of a grant. `scope` None: all that was granted at the resource."""
+    """What a token request asks of a grant. `scope` None, `authorization_details` empty: all that was granted there."""
 
     grant_type: str
     resources: tuple[str, ...] = ()
     scope: tuple[str, ...] | None = None
     access_token_lifetime_s: int | None = None
+    authorization_details: Details = ()
     nonce: str | None = None
 
 
@@ -58,8 +61,8 @@ def decide_tokens(
     spends: Spend | None,
     now: int,
 ) -> Issuance:
-    """What is issued. Raises `InvalidTarget`, `InvalidScope` or `InvalidGrant`. Does not look whether it may still be
-    spent: `issue_tokens` does, in its transaction.
+    """What is issued. Raises `InvalidTarget`, `InvalidScope`, `InvalidAuthorizationDetails` or `InvalidGrant`. Does not
+    look whether it may still be spent: `issue_tokens` does, in its transaction.
     """
     userinfo = userinfo_resource(deployment.issuer)
     client, snapshot = authenticated.client, basis.snapshot
@@ -98,6 +101,7 @@ def decide_tokens(
         auth_time_s=snapshot.auth_time_s,
         acr=snapshot.acr,
         amr=snapshot.amr,
+        authorization_details=narrow_details(deployment, snapshot, wish.authorization_details, audience),
         id_token=_id_token(
             client,
             basis,

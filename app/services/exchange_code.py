@@ -24,11 +24,13 @@ from app.services.deployment import Deployment
 from app.services.grant_snapshot import GrantSnapshot
 from app.services.issue_tokens import AlreadySpent, IssuedTokens, Spend, issue_tokens
 from app.services.mint_secret import is_well_formed
+from app.services.narrow_details import narrow_details
 from app.services.record_event import Event
 from app.services.rotate_refresh_token import BeginFamily, begin_family
 from app.specs.protocol_error import InvalidDpopProof, InvalidGrant
 from app.specs.rfc7636_pkce import check_code_verifier
 from app.specs.rfc8252_redirects import matches_redirect_uri
+from app.specs.rfc9396_authorization_details import Details
 from app.storage.database import Connection
 from app.storage.grants import CodeRow, find_code
 from app.storage.revocation import revoke_grant
@@ -50,6 +52,7 @@ class CodeExchange:
     code_verifier: str | None
     resources: tuple[str, ...]
     access_token_lifetime_s: int | None
+    authorization_details: Details = ()
 
     @property
     def client(self) -> Client:
@@ -63,7 +66,8 @@ class CodeExchange:
 def exchange_code(deployment: Deployment, exchange: CodeExchange) -> IssuedTokens:
     """The tokens of a code.
 
-    Raises `InvalidGrant`, `InvalidDpopProof`, `InvalidTarget`, `UnauthorizedClient`, `TemporarilyUnavailable`.
+    Raises `InvalidGrant`, `InvalidDpopProof`, `InvalidTarget`, `InvalidAuthorizationDetails`, `UnauthorizedClient` or
+    `TemporarilyUnavailable`.
     """
     now = deployment.clock()
     check_grant_type_is_registered(exchange.client, GRANT_TYPE)
@@ -72,12 +76,14 @@ def exchange_code(deployment: Deployment, exchange: CodeExchange) -> IssuedToken
     check_is_unused(deployment, exchange, row, now=now)
     check_key(exchange, row)
     basis = find_basis(row)
-    choose_audience(deployment, basis.snapshot, exchange.resources)
+    audience = choose_audience(deployment, basis.snapshot, exchange.resources)
+    narrow_details(deployment, basis.snapshot, exchange.authorization_details, audience)
     check_verifier(deployment, exchange, row, now=now)
     wish = TokenWish(
         grant_type=GRANT_TYPE,
         resources=exchange.resources,
         access_token_lifetime_s=exchange.access_token_lifetime_s,
+        authorization_details=exchange.authorization_details,
         nonce=row.request["nonce"],
     )
     spends = Spend(kind="authorization_codes", key=row.digest)

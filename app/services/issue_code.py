@@ -1,6 +1,6 @@
 """The end of an authorization: consent remembered, grant and code written, all in one transaction."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,9 +12,11 @@ from app.services.grant_snapshot import GrantSnapshot, RefreshKind
 from app.services.identifiers import new_grant_id
 from app.services.log_in import new_sid
 from app.services.mint_secret import mint_secret
+from app.services.narrow_details import belongs_to, read_details
 from app.services.record_event import Event
 from app.services.rotate_keys import LONGEST_TOKEN_LIFETIME_MS
 from app.specs.protocol_error import AccessDenied, InvalidRequest
+from app.specs.rfc9396_authorization_details import details_claim
 from app.storage.consents import ConsentRow, remember_consents
 from app.storage.database import Connection
 from app.storage.grants import GrantRow, insert_code, insert_grant, lock_live_session
@@ -39,6 +41,7 @@ class Approval:
     """Who approved what. `decision` is None where nothing was asked; `allowed` then comes from memory.
 
     `remembered_until`: when the first of the remembered decisions that it rests on ends; None for never.
+    `details_digests`: of the authorization details that are asked for, by resource.
     """
 
     request: AuthorizationRequest
@@ -49,6 +52,7 @@ class Approval:
     remembered_until: int | None
     transaction_id: str | None
     userinfo: str
+    details_digests: Mapping[str, bytes]
 
 
 def decided_pairs(
@@ -143,6 +147,8 @@ def issue_code(deployment: Deployment, approval: Approval) -> str:
                     "duration": duration,
                     "refresh_tokens": refresh_tokens,
                     "asked": approval.decision is not None,
+                    # The types alone: what details hold is the grant's, which ends and leaves, as an event does not.
+                    "authorization_details": [detail["type"] for detail in request.authorization_details],
                 },
             ),
         )
@@ -180,6 +186,7 @@ def _remember(connection: Connection, approval: Approval, decision: Decision, *,
                 decision="allowed" if (resource, scope) in allowed else "declined",
                 policy_version=approval.client.policy_version,
                 expires_at=expires_at,
+                details_digest=approval.details_digests.get(resource),
             )
             for resource, scope in asked_pairs(approval.request, userinfo=approval.userinfo)
         ],
@@ -208,6 +215,24 @@ def _snapshot(
         sid=sid,
         access_token_lifetime_s=approval.request.access_token_lifetime_s,
         refresh_tokens=refresh_tokens,
+        authorization_details=_allowed_details(deployment, approval, scope),
+    )
+
+
+def _allowed_details(
+    deployment: Deployment, approval: Approval, resources: Iterable[str]
+) -> tuple[Mapping[str, Any], ...]:
+    """Those of the resources that were allowed: who unticked all of an API has not allowed its details either."""
+    types, registered = deployment.registry.details_types(), deployment.registry.resources()
+    details = read_details(approval.request.authorization_details)
+    return tuple(
+        details_claim(
+            tuple(
+                detail
+                for detail in details
+                if any(belongs_to(detail, resource, types=types, resources=registered) for resource in resources)
+            )
+        )
     )
 
 

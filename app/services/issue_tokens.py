@@ -24,6 +24,7 @@ from app.specs.oidc_core import at_hash, build_id_token_claims
 from app.specs.protocol_error import InvalidGrant, TemporarilyUnavailable, UnauthorizedClient
 from app.specs.rfc7515_jose import sign_jws
 from app.specs.rfc9068_access_token import TYP, build_claims
+from app.specs.rfc9396_authorization_details import CLAIM
 from app.specs.token_status_list import status_claim
 from app.storage.clients import lock_live_client
 from app.storage.database import Connection
@@ -79,6 +80,7 @@ class Issuance:
     sender: SenderBinding
     spends: Spend | None
     refresh: RefreshStep | None = None
+    authorization_details: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +93,7 @@ class IssuedTokens:
     scope: str
     id_token: str | None
     refresh_token: str | None
+    authorization_details: tuple[Mapping[str, Any], ...] = ()
 
     def __repr__(self) -> str:
         return f"IssuedTokens(scope={self.scope!r})"
@@ -167,6 +170,7 @@ def issue_tokens(deployment: Deployment, issuance: Issuance, *, now: int) -> Iss
         scope=issuance.response_scope,
         id_token=id_token,
         refresh_token=refresh_token,
+        authorization_details=issuance.authorization_details,
     )
 
 
@@ -223,7 +227,7 @@ def _build_access_token_claims(
         auth_time_s=issuance.auth_time_s,
         acr=issuance.acr,
         amr=issuance.amr,
-        extra={**_constraining_claims(issuance), **place},
+        extra={**_constraining_claims(issuance), **_details_claim(issuance), **place},
     )
 
 
@@ -259,6 +263,11 @@ def _store_opaque_token(
         claims=orjson.dumps(claims).decode(),
         expires_at=claims["exp"] * 1000,
     )
+
+
+def _details_claim(issuance: Issuance) -> dict[str, Any]:
+    """RFC 9396 9.1; a token without details has no such claim."""
+    return {CLAIM: list(issuance.authorization_details)} if issuance.authorization_details else {}
 
 
 def _sign_id_token(deployment: Deployment, issuance: Issuance, access_token: str, *, issued_at_s: int) -> str | None:

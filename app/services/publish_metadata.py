@@ -35,6 +35,7 @@ def publish_metadata(deployment: Deployment) -> Document:
         revocation_fragment(issuer),
         introspection_fragment(issuer),
         scopes_fragment(deployment),
+        authorization_details_fragment(deployment),
         openid_fragment(deployment),
         dpop_fragment(),
         status_list_fragment(issuer),
@@ -107,6 +108,12 @@ def scopes_fragment(deployment: Deployment) -> Mapping[str, Any]:
     """The scopes of every registered API."""
     names = {name for resource in deployment.registry.resources().all for name in resource.descriptions}
     return {"scopes_supported": sorted(names)}
+
+
+def authorization_details_fragment(deployment: Deployment) -> Mapping[str, Any]:
+    """RFC 9396 10: every registered type; RFC 8414 3.2: an empty list MUST be omitted."""
+    types = sorted(deployment.registry.details_types().by_name)
+    return {"authorization_details_types_supported": types} if types else {}
 
 
 def openid_fragment(deployment: Deployment) -> Mapping[str, Any]:

@@ -29,6 +29,7 @@ from app.services.rotate_refresh_token import (
     rotate,
 )
 from app.specs.protocol_error import InvalidGrant, TemporarilyUnavailable
+from app.specs.rfc9396_authorization_details import Details
 from app.storage.database import Connection
 from app.storage.refresh_tokens import Family, find_family
 from app.storage.revocation import revoke_grant
@@ -50,6 +51,7 @@ class Refresh:
     scope: tuple[str, ...] | None
     resources: tuple[str, ...]
     access_token_lifetime_s: int | None
+    authorization_details: Details = ()
 
     @property
     def client(self) -> Client:
@@ -63,7 +65,8 @@ class Refresh:
 def use_refresh_token(deployment: Deployment, refresh: Refresh) -> IssuedTokens:
     """Fresh tokens for a refresh token.
 
-    Raises `InvalidGrant`, `InvalidScope`, `InvalidTarget`, `UnauthorizedClient`, `TemporarilyUnavailable`.
+    Raises `InvalidGrant`, `InvalidScope`, `InvalidTarget`, `InvalidAuthorizationDetails`, `UnauthorizedClient`,
+    `TemporarilyUnavailable`.
     """
     check_grant_type_is_registered(refresh.client, GRANT_TYPE)
     for _ in range(_MOST_LOOKS):
@@ -146,6 +149,7 @@ def _decide(deployment: Deployment, refresh: Refresh, family: Family, *, now: in
         resources=refresh.resources,
         scope=refresh.scope,
         access_token_lifetime_s=refresh.access_token_lifetime_s,
+        authorization_details=refresh.authorization_details,
     )
     # OpenID Connect Core 12.2: the ID token has the same iss, sub, aud and auth_time, and no nonce.
     issuance = decide_tokens(

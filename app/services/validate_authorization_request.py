@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.features import Profile, ProfileRules, effective_profile
-from app.services.authorization_request import AuthorizationRequest
+from app.services.authorization_request import AuthorizationRequest, RequestedResource
 from app.services.client_registry import BrokenClient, Client, Resources
+from app.services.details_types import DetailsTypes
+from app.services.narrow_details import belongs_to, find_location
 from app.services.requested_resources import check_registered_scope, choose_resources
 from app.specs.oidc_core import OPENID_SCOPES, SCOPE_CLAIMS, parse_max_age, parse_prompt
 from app.specs.protocol_error import (
+    InvalidAuthorizationDetails,
     InvalidRequest,
     InvalidScope,
     ProtocolError,
@@ -26,6 +29,13 @@ from app.specs.protocol_error import (
 from app.specs.rfc6749_oauth import parse_scope
 from app.specs.rfc7636_pkce import check_code_challenge
 from app.specs.rfc8252_redirects import matches_redirect_uri
+from app.specs.rfc9396_authorization_details import (
+    CLAIM,
+    AuthorizationDetail,
+    canonical_text,
+    details_claim,
+    parse_authorization_details,
+)
 from app.specs.rfc9449_dpop import is_jkt
 from app.specs.strict_request import Parameters
 
@@ -34,6 +44,8 @@ MAX_STATE_CHARACTERS = 8192
 MAX_NONCE_CHARACTERS = 2048
 SUPPORTED_IDENTITY_SCOPES = frozenset({"openid", *SCOPE_CLAIMS})
 MINIMUM_LIFETIME_S = 10
+# They travel in the access token, and resource servers take headers of 16 KiB, not of any length.
+MAX_DETAILS_BYTES = 8192
 
 FindClient = Callable[[str], Client | None]
 
@@ -57,11 +69,18 @@ class Question:
     client: Client
     rules: ProfileRules
     resources: Resources
+    details_types: DetailsTypes
     userinfo: str
 
 
 def validate_authorization_request(
-    parameters: Parameters, *, find_client: FindClient, resources: Resources, profile: Profile, userinfo: str
+    parameters: Parameters,
+    *,
+    find_client: FindClient,
+    resources: Resources,
+    details_types: DetailsTypes,
+    profile: Profile,
+    userinfo: str,
 ) -> AuthorizationRequest:
     """The request that `parameters` make. Raises `ProtocolError` (tell the person) or `RedirectedError`.
 
@@ -77,6 +96,7 @@ def validate_authorization_request(
             client=client,
             rules=effective_profile(server=profile, client=client.security_profile),
             resources=resources,
+            details_types=details_types,
             userinfo=userinfo,
         )
         fields: dict[str, Any] = {}
@@ -227,6 +247,23 @@ def check_scope_and_resources(question: Question) -> Mapping[str, Any]:
     return {"identity_scope": identity, "resources": resources, "offline_access": "offline_access" in requested}
 
 
+def check_authorization_details(question: Question) -> Mapping[str, Any]:
+    """RFC 9396 5: of a known type that the client may use, conforming to it, and for an API that is asked for."""
+    details = parse_authorization_details(question.parameters.get(CLAIM))
+    if not details:
+        return {"authorization_details": ()}
+    for detail in details:
+        question.details_types.get(detail.type).check(detail)
+        if not question.client.may_use_details_type(detail.type):
+            raise InvalidAuthorizationDetails("the client is not registered for a type of its authorization_details")
+    if len(canonical_text(details).encode()) > MAX_DETAILS_BYTES:
+        raise InvalidAuthorizationDetails(f"authorization_details is larger than {MAX_DETAILS_BYTES} bytes")
+    requested: tuple[RequestedResource, ...] = check_scope_and_resources(question)["resources"]
+    for detail in details:
+        _check_has_a_place(question, detail, [asked.resource for asked in requested])
+    return {"authorization_details": tuple(details_claim(details))}
+
+
 def check_lifetime(question: Question) -> Mapping[str, Any]:
     """`tokenhouse_expires_in`: the client may ask for a shorter life than the policy's, in seconds."""
     return {"access_token_lifetime_s": parse_requested_lifetime(question.parameters)}
@@ -260,6 +297,7 @@ CHECKS: tuple[Callable[[Question], Mapping[str, Any]], ...] = (
     check_max_age,
     check_nonce,
     check_scope_and_resources,
+    check_authorization_details,
     check_lifetime,
     check_dpop_jkt,
     read_hints,
@@ -274,3 +312,16 @@ def parse_requested_lifetime(parameters: Parameters) -> int | None:
     if not (value.isascii() and value.isdecimal() and len(value) <= 9) or int(value) < MINIMUM_LIFETIME_S:
         raise InvalidRequest(f"tokenhouse_expires_in must be a number of seconds, at least {MINIMUM_LIFETIME_S}")
     return int(value)
+
+
+def _check_has_a_place(question: Question, detail: AuthorizationDetail, requested: list[str]) -> None:
+    for location in detail.members.get("locations") or ():
+        if find_location(location, question.resources) not in requested:
+            raise InvalidAuthorizationDetails(
+                "authorization_details has a location that is not a requested resource", detail=f"{location!r:.300}"
+            )
+    if not any(
+        belongs_to(detail, resource, types=question.details_types, resources=question.resources)
+        for resource in requested
+    ):
+        raise InvalidAuthorizationDetails("authorization_details has an entry for none of the requested resources")

@@ -48,8 +48,13 @@ Model = TypeVar("Model", bound=BaseModel)
 # ----- Kinds of values -----
 
 
+def is_display_text(value: str) -> bool:
+    """Whether people can be shown the text: something visible, and nothing that hides or turns what follows."""
+    return _DECEPTIVE.search(value) is None and bool(value.strip())
+
+
 def _check_display_text(value: str) -> str:
-    if _DECEPTIVE.search(value) is not None or not value.strip():
+    if not is_display_text(value):
         raise ValueError("must be visible text without control characters")
     return value
 
@@ -92,6 +97,7 @@ WebUri = Annotated[str, AfterValidator(_check_web_uri)]
 ResourceUri = Annotated[str, AfterValidator(_check_resource)]
 AccessTokenLifetime = Annotated[int, Field(ge=1, le=MAX_ACCESS_TOKEN_LIFETIME_S)]
 ClientAuthenticationMethod = Literal["none", "client_secret_basic", "client_secret_post"]
+DetailsTypeName = Annotated[str, Field(min_length=1, max_length=256)]
 _AtMost20 = Field(max_length=20)
 _Tuple = BeforeValidator(_to_tuple)
 _Distinct = AfterValidator(_drop_repeated)
@@ -141,6 +147,10 @@ class ClientMetadata(BaseModel):
     contacts: Annotated[tuple[DisplayText, ...], _Tuple, _AtMost20, _Distinct] = ()
     scope: Annotated[str, AfterValidator(_check_scope)] | None = None
     """The scopes that the client may ask for, separated by spaces; None leaves it to the server."""
+    authorization_details_types: (
+        Annotated[tuple[DetailsTypeName, ...], _Tuple, Field(max_length=100), _Distinct] | None
+    ) = None
+    """The types of authorization details that the client may use (RFC 9396 section 10); None is every one."""
     id_token_signed_response_alg: Literal["RS256", "ES256"] = "RS256"  # noqa: S105 - an algorithm's name
     introspection_signed_response_alg: Literal["RS256", "ES256"] = "RS256"
     """RFC 9701 section 6: what signs the introspection responses that this client asks for as JWTs."""

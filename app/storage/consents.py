@@ -16,18 +16,24 @@ Decision = Literal["allowed", "declined"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsentRow:
-    """A remembered decision."""
+    """A remembered decision. `details_digest`: of the authorization details that were asked for with it."""
 
     resource: str
     scope: str
     decision: Decision
     policy_version: int
     expires_at: int | None
+    details_digest: bytes | None = None
 
 
 _FIND = Prepared(
     select(
-        consents.c.resource, consents.c.scope, consents.c.decision, consents.c.policy_version, consents.c.expires_at
+        consents.c.resource,
+        consents.c.scope,
+        consents.c.decision,
+        consents.c.policy_version,
+        consents.c.expires_at,
+        consents.c.details_digest,
     ).where(
         consents.c.user_id == bindparam("user_id"),
         consents.c.client_pk == bindparam("client_pk"),
@@ -40,7 +46,14 @@ def find_consents(connection: Connection, *, user_id: int, client_pk: int, now: 
     """The decisions that still hold."""
     rows = _FIND.run(connection, {"user_id": user_id, "client_pk": client_pk, "now": now})
     return tuple(
-        ConsentRow(resource=row[0], scope=row[1], decision=row[2], policy_version=row[3], expires_at=row[4])
+        ConsentRow(
+            resource=row[0],
+            scope=row[1],
+            decision=row[2],
+            policy_version=row[3],
+            expires_at=row[4],
+            details_digest=row[5],
+        )
         for row in rows
     )
 
@@ -53,7 +66,10 @@ def remember_consents(
     statement = upsert(consents)
     statement = statement.on_conflict_do_update(
         index_elements=["user_id", "client_pk", "resource", "scope"],
-        set_={name: statement.excluded[name] for name in ("decision", "policy_version", "decided_at", "expires_at")},
+        set_={
+            name: statement.excluded[name]
+            for name in ("decision", "details_digest", "policy_version", "decided_at", "expires_at")
+        },
     )
     values = [
         {
@@ -62,6 +78,7 @@ def remember_consents(
             "resource": row.resource,
             "scope": row.scope,
             "decision": row.decision,
+            "details_digest": row.details_digest,
             "policy_version": row.policy_version,
             "decided_at": now,
             "expires_at": row.expires_at,

@@ -13,7 +13,7 @@ from app.services.log_in import current_sessions
 from app.services.transactions import Transaction, begin_transaction, resume_transaction
 from app.services.userinfo import userinfo_resource
 from app.services.validate_authorization_request import RedirectedError, validate_authorization_request
-from app.specs.protocol_error import InvalidScope, InvalidTarget
+from app.specs.protocol_error import InvalidAuthorizationDetails, InvalidScope, InvalidTarget
 from app.specs.rfc6749_oauth import build_redirect
 from app.specs.strict_request import Parameters
 from app.web.site import Site, read_form, read_query
@@ -75,6 +75,7 @@ def _validate(site: Site, parameters: Parameters) -> AuthorizationRequest:
             parameters,
             find_client=registry.find_client,
             resources=registry.resources(),
+            details_types=registry.details_types(),
             profile=site.deployment.profile,
             userinfo=userinfo_resource(site.deployment.issuer),
         )
@@ -83,9 +84,9 @@ def _validate(site: Site, parameters: Parameters) -> AuthorizationRequest:
     try:
         return validate()
     except RedirectedError as refusal:
-        if not isinstance(refusal.error, InvalidTarget | InvalidScope):
+        if not isinstance(refusal.error, InvalidTarget | InvalidScope | InvalidAuthorizationDetails):
             raise
-        # A resource or scope that is not known may have been added a moment ago: look before saying no.
+        # A resource, a scope or a type that is not known may have been added a moment ago: look before saying no.
         site.deployment.notice_changes(at_once=True)
         if registry.generation == generation:
             raise

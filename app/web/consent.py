@@ -16,9 +16,11 @@ from app.services.client_registry import Client
 from app.services.decide_interaction import asked_pairs, can_be_remembered
 from app.services.issue_code import Duration
 from app.services.log_in import current_sessions
+from app.services.narrow_details import details_of_resources
 from app.services.transactions import Transaction, is_csrf_token_of
 from app.services.userinfo import userinfo_resource
 from app.specs.protocol_error import InvalidRequest
+from app.specs.rfc9396_details_types import DescribedDetail, describe_detail
 from app.storage.consents import ConsentRow
 from app.web.authorize import current_transaction, go_on
 from app.web.pages import ConsentPage, ConsentResource, ConsentScope, render_consent
@@ -110,6 +112,7 @@ def _resources(
                 resource=asked.resource,
                 resource_name=resource.name,
                 host=urlsplit(asked.resource).netloc or asked.resource,
+                details=_details(site, transaction, asked.resource),
                 scopes=tuple(scope for owner, scope in scopes if owner == asked.resource),
                 access_token_lifetime=in_words(
                     min(lifetimes, default=site.deployment.settings.access_token_lifetime_s)
@@ -117,6 +120,13 @@ def _resources(
             )
         )
     return tuple(shown)
+
+
+def _details(site: Site, transaction: Transaction, resource: str) -> tuple[DescribedDetail, ...]:
+    registry = site.deployment.registry
+    types = registry.details_types()
+    details = details_of_resources(registry, transaction.request).get(resource, ())
+    return tuple(describe_detail(types.get(detail.type).definition, detail) for detail in details)
 
 
 def _scopes(

@@ -12,6 +12,7 @@ from typing import Literal
 from flask import Flask, render_template
 from jinja2 import StrictUndefined
 
+from app.specs.rfc9396_details_types import DescribedDetail
 from app.web import display_text
 from app.web.static_files import favicon_url, stylesheet_url
 
@@ -65,13 +66,17 @@ class ConsentScope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsentResource:
-    """One API with what is asked of it; `access_token_lifetime` in words ("5 minutes")."""
+    """One API with what is asked of it; `access_token_lifetime` in words ("5 minutes").
+
+    `details` (RFC 9396) are allowed or denied with the whole: they cannot be unticked one by one.
+    """
 
     resource: str
     resource_name: str
     host: str
     scopes: tuple[ConsentScope, ...]
     access_token_lifetime: str
+    details: tuple[DescribedDetail, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

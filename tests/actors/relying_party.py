@@ -33,6 +33,7 @@ class Tokens:
     expires_in: int
     scope: str
     refresh_token: str | None = field(default=None, repr=False)
+    authorization_details: list[dict[str, Any]] | None = None
 
     @property
     def claims(self) -> dict[str, Any]:
@@ -149,6 +150,7 @@ def read_tokens(reply: Reply) -> Tokens:
         expires_in=answer["expires_in"],
         scope=answer["scope"],
         refresh_token=answer.get("refresh_token"),
+        authorization_details=answer.get("authorization_details"),
     )
 
 

@@ -31,6 +31,7 @@ MEMBERS = {
     "client_credentials": set(),
     "refresh_tokens": set(),
     "resource_indicators": {"scopes_supported"},
+    "authorization_details": {"authorization_details_types_supported"},
     "jwt_access_tokens": {"jwks_uri"},
     "token_status_lists": {"status_list_aggregation_endpoint"},
     "bearer_token_usage": set(),
@@ -65,6 +66,7 @@ def metadata(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, obj
         issuer="https://login.example.com", database_url=database_url, directory=Path(directory)
     )
     operator = Operator(make_deployment(environment))
+    operator.add_details_type()
     yield json.loads(publish_metadata(operator.deployment).body)
     operator.close()
 

@@ -22,6 +22,7 @@ _STATES = {
     "authentication_events": "SELECT id, method FROM authentication_events",
     "known_devices": "SELECT user_id, created_at FROM known_devices",
     "clients": "SELECT id, disabled_at FROM clients",
+    "authorization_details_types": "SELECT type, created_at FROM authorization_details_types",
     "users": "SELECT id, password_hash FROM users",
 }
 # By server, the application that sends the good requests: to register one each time would cost more than the attack.

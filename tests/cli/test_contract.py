@@ -33,6 +33,7 @@ def test_the_commands_are_those_that_other_programs_drive() -> None:
         user add  user list  user show  user disable  user enable  user set-password  user set
         client add  client list  client show  client rotate-secret  client disable  client enable  client remove
         resource add  resource list  resource show  keys list  keys rotate  keys revoke
+        details-type add  details-type list  details-type show
         grants list  grants show  grants revoke  audit list
     """
     single, *groups = [line.strip().split("  ") for line in promised.strip().splitlines()]

@@ -9,6 +9,7 @@ from pathlib import Path
 from flask import Flask
 
 import app.web.pages as pages
+from app.specs.rfc9396_details_types import DescribedDetail, SentencePart
 from app.web.pages import (
     ClientCard,
     ConsentPage,
@@ -95,6 +96,40 @@ ORDERS = ConsentResource(
     ),
     access_token_lifetime="3 minutes",
 )
+PAYMENTS = ConsentResource(
+    resource="https://bank.example/",
+    resource_name="Meadow Bank",
+    host="bank.example",
+    scopes=(scope("payments", "Begin payments that you have allowed one by one", required=True),),
+    access_token_lifetime="3 minutes",
+    details=(
+        DescribedDetail(
+            title="A payment",
+            sentence=(
+                SentencePart("Pay up to ", is_value=False),
+                SentencePart("123.50 EUR", is_value=True),
+                SentencePart(" to ", is_value=False),
+                SentencePart("Photo Prints Ltd", is_value=True),
+            ),
+            members=(("actions", "initiate, status"),),
+        ),
+        DescribedDetail(
+            title="An account",
+            sentence=(SentencePart("See the balance of your accounts", is_value=False),),
+            members=(),
+        ),
+    ),
+)
+NASTY_DETAIL = DescribedDetail(
+    title="A payment",
+    sentence=(
+        SentencePart("Pay ", is_value=False),
+        SentencePart('"><script>alert(1)</script>' + "9" * 170, is_value=True),
+        SentencePart(" to ", is_value=False),
+        SentencePart("\u202emitra مكتبة", is_value=True),
+    ),
+    members=(("purpose", "W" * 2000), ('"><b>' + "n" * 150, "<img src=x>")),
+)
 NASTY_RESOURCE = ConsentResource(
     resource='https://api.example/"><script>alert(1)</script>',
     resource_name="مكتبة الصور",
@@ -106,6 +141,7 @@ NASTY_RESOURCE = ConsentResource(
         scope("admin", ""),
     ),
     access_token_lifetime="1 minute",
+    details=(NASTY_DETAIL,),
 )
 IDENTITY = (
     scope("openid", "Recognise you when you come back", required=True),
@@ -159,6 +195,7 @@ SAMPLES: dict[str, tuple[Callable[..., str], object]] = {
             changed=True,
         ),
     ),
+    "consent-details": (pages.render_consent, replace(CONSENT, resources=(PAYMENTS, PHOTOS))),
     "consent-loopback": (
         pages.render_consent,
         replace(CONSENT, client=LOOPBACK, identity_scopes=(), can_be_remembered=False),

@@ -6,6 +6,7 @@ from app.oauth.token_response import TokenAnswer, token_response
 from app.services.exchange_code import CodeExchange, exchange_code
 from app.services.validate_authorization_request import parse_requested_lifetime
 from app.specs.protocol_error import InvalidRequest
+from app.specs.rfc9396_authorization_details import CLAIM, parse_authorization_details
 
 
 class AuthorizationCodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[misc]
@@ -26,6 +27,7 @@ class AuthorizationCodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[mis
             code_verifier=parameters.get("code_verifier"),
             resources=parameters.get_all("resource"),
             access_token_lifetime_s=parse_requested_lifetime(parameters),
+            authorization_details=parse_authorization_details(parameters.get(CLAIM)),
         )
 
     def create_token_response(self) -> TokenAnswer:

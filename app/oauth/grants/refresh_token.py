@@ -7,6 +7,7 @@ from app.services.use_refresh_token import Refresh, use_refresh_token
 from app.services.validate_authorization_request import parse_requested_lifetime
 from app.specs.protocol_error import InvalidRequest
 from app.specs.rfc6749_oauth import parse_scope
+from app.specs.rfc9396_authorization_details import CLAIM, parse_authorization_details
 
 
 class RefreshTokenGrant(grants.RefreshTokenGrant):  # type: ignore[misc]
@@ -26,6 +27,7 @@ class RefreshTokenGrant(grants.RefreshTokenGrant):  # type: ignore[misc]
             scope=parse_scope(parameters.get("scope")) or None,
             resources=parameters.get_all("resource"),
             access_token_lifetime_s=parse_requested_lifetime(parameters),
+            authorization_details=parse_authorization_details(parameters.get(CLAIM)),
         )
 
     def create_token_response(self) -> TokenAnswer:

@@ -25,16 +25,18 @@ class Result:
 
 
 def parse_arguments(
-    description: str, *, seconds: float | None = None, database_url: str | None = None
+    description: str, *, seconds: float | None = None, tokens: int | None = None, database_url: str | None = None
 ) -> argparse.Namespace:
-    """The arguments of a benchmark: `--json`, and `--seconds` and `--database-url` where they have a meaning.
+    """The arguments of a benchmark: `--json`, and `--seconds`, `--tokens`, `--database-url` where they have a meaning.
 
-    `seconds` is the default of the one, `database_url` the help text of the other.
+    `seconds` and `tokens` are defaults, `database_url` is a help text.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print one JSON array instead of a table")
     if seconds is not None:
         parser.add_argument("--seconds", type=float, default=seconds, help="time per measurement (default %(default)s)")
+    if tokens is not None:
+        parser.add_argument("--tokens", type=int, default=tokens, help="how many live (default %(default)s)")
     if database_url is not None:
         parser.add_argument("--database-url", help=database_url)
     return parser.parse_args()

@@ -6,7 +6,7 @@ from tests.actors.http import Reply, send
 from tests.world import World
 
 DOCUMENTS = ("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server")
-SHARED = ("/token", "/userinfo", "/revoke", "/jwks", *DOCUMENTS)
+SHARED = ("/token", "/userinfo", "/revoke", "/jwks", "/status-lists", "/status-lists/none", *DOCUMENTS)
 PRIVATE = ("/introspect", "/authorize", "/login", "/consent", "/", "/livez", "/metrics", "/static/x", "/nowhere")
 
 

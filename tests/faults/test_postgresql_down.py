@@ -54,8 +54,10 @@ def exchange_in_time(world: FaultWorld, party: RelyingParty, code: str, pending:
 
 
 def check_what_needs_no_database(world: FaultWorld) -> None:
-    """Keys, metadata and liveness come from memory; readiness tells the truth (I8)."""
-    for path in ("/jwks", "/.well-known/openid-configuration", "/livez"):
+    """Keys, metadata, status lists and liveness come from memory; readiness tells the truth (I8)."""
+    lists = [uri.removeprefix(world.issuer) for uri in world.try_get("/status-lists").json()["status_lists"]]
+    assert lists
+    for path in ("/jwks", "/.well-known/openid-configuration", "/livez", *lists):
         with Stopwatch() as stopwatch:
             assert world.try_get(path).status == 200
         assert stopwatch.elapsed_s < ANSWERS_WITHIN_S + SLACK_S, path

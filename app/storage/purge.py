@@ -47,11 +47,11 @@ def purge_expired(connection: Connection, *, now: int, audit_before: int, retrie
         & ~exists(select(refresh_tokens.c.digest).where(refresh_tokens.c.grant_id == grants.c.grant_id))
         & ~exists(select(child.c.grant_id).where(child.c.parent_grant_id == grants.c.grant_id))
     )
-    # A spent refresh token stays as long as its family, so that its reuse is seen.
+    # A spent refresh token stays as long as its family, so that its reuse is seen, and a day longer, as codes do.
     ended_families = (
         select(refresh_tokens.c.grant_id)
         .join(grants, grants.c.grant_id == refresh_tokens.c.grant_id)
-        .where((grants.c.expires_at <= now) | grants.c.revoked_at.is_not(None))
+        .where((grants.c.expires_at <= day_ago) | (grants.c.revoked_at <= day_ago))
         .limit(BATCH)
     )
     browser_is_free = ~exists(select(sessions.c.id).where(sessions.c.browser_id == browsers.c.id))

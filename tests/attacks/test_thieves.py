@@ -14,7 +14,7 @@ from sqlalchemy import text
 from app.services.deployment import DeploymentError, open_deployment
 from app.services.manage_keys import revoke_signing_key
 from app.services.mint_secret import mint_secret
-from app.services.seals import KEK_FILE, make_kek, read_kek
+from app.services.seals import KEK_FILE, Bearer, SealError, Seals, make_kek, read_kek
 from app.settings import load_settings
 from app.specs.protocol_error import InvalidToken
 from app.specs.rfc7515_jose import sign_jws
@@ -25,8 +25,9 @@ from app.storage.database import Connection
 from app.verifier import AccessTokenVerifier
 from tests.actors.browser import Browser
 from tests.actors.http import send
+from tests.actors.refreshing import refresh_token_of, refreshing_party
 from tests.actors.relying_party import Pending, RelyingParty, Tokens, basic
-from tests.attacks.thieves_loot import dump_database, dump_text, loot_of, words_of
+from tests.attacks.thieves_loot import dump_database, dump_text, loot_of, values_of, words_of
 from tests.conftest import run_world
 from tests.databases import BACKENDS, fresh_database_url
 from tests.deployments import PASSWORD, Account
@@ -47,10 +48,12 @@ class Victim:
     transaction_id: str
     transaction_cookie: str
     tokens: Tokens
+    spent_refresh_token: str
 
     def secrets(self) -> list[str]:
         """Everything that the browser and the client hold and nobody else should."""
         held = [self.code, self.pending.code_verifier, self.tokens.access_token, self.tokens.id_token or "", PASSWORD]
+        held += [self.tokens.refresh_token or "", self.spent_refresh_token]
         return [*held, self.party.client_secret or "", *self.browser.cookies.values()]
 
 
@@ -75,10 +78,11 @@ def victim(own_world: World) -> Victim:
 
 def make_victim(world: World) -> Victim:
     account, resource = world.operator.add_user(name="Ada"), world.operator.add_resource()
-    party, browser = world.relying_party(), world.browser()
-    asked = {"scope": "openid profile photos.read", "resource": resource}
+    party, browser = refreshing_party(world), world.browser()
+    asked = {"scope": "openid profile photos.read offline_access", "resource": resource}
     code, pending = world.get_code(party, account, browser=browser, **asked)
-    tokens = party.exchange(code, pending)
+    spent_refresh_token = refresh_token_of(party.exchange(code, pending))
+    tokens = party.refresh(spent_refresh_token)
     code, pending = world.get_code(party, account, browser=browser, **asked)
     page = browser.send_once(party.begin(prompt="login", **asked).url)
     transaction_id = page.location.rpartition("transaction=")[2]
@@ -93,6 +97,7 @@ def make_victim(world: World) -> Victim:
         transaction_id=transaction_id,
         transaction_cookie=cookie,
         tokens=tokens,
+        spent_refresh_token=spent_refresh_token,
     )
 
 
@@ -102,6 +107,11 @@ def make_victim(world: World) -> Victim:
 def opens_as_code(victim: Victim, loot: str) -> bool:
     """With the client's own secret and the right verifier beside it."""
     return victim.party.try_exchange(loot, victim.pending).status == 200
+
+
+def opens_as_refresh_token(victim: Victim, loot: str) -> bool:
+    """With the client's own secret beside it."""
+    return victim.party.try_refresh(loot).status == 200
 
 
 def opens_as_client_secret(victim: Victim, loot: str) -> bool:
@@ -137,6 +147,7 @@ def doors_that_open(world: World, victim: Victim, loot: str) -> list[str]:
     sendable = loot.isascii() and loot.isprintable()
     tried = {
         "client secret": opens_as_client_secret(victim, loot),
+        "refresh token": opens_as_refresh_token(victim, loot),
         "token": sendable and opens_as_token(victim, loot),
         "browser cookie": sendable and ";" not in loot and opens_as_browser_cookie(world, victim, loot),
         "transaction cookie": sendable and ";" not in loot and opens_as_transaction_cookie(world, victim, loot),
@@ -150,6 +161,7 @@ def check_doors_work(world: World, victim: Victim) -> None:
     assert opens_as_browser_cookie(world, victim, browser_cookie)
     assert opens_as_transaction_cookie(world, victim, victim.transaction_cookie)
     assert opens_as_client_secret(victim, victim.party.client_secret or "")
+    assert opens_as_refresh_token(victim, victim.tokens.refresh_token or "")
     code, pending = world.get_code(victim.party, victim.account, browser=victim.browser, scope="openid")
     assert opens_as_token(victim, victim.party.exchange(code, pending).access_token)
 
@@ -168,6 +180,35 @@ def test_no_value_of_a_stolen_database_opens_anything(fresh_world: World) -> Non
     opened = {value: doors for value in loot if (doors := doors_that_open(fresh_world, victim, value))}
     assert opened == {}
     check_doors_work(fresh_world, victim)
+
+
+def test_a_stolen_database_and_a_spent_refresh_token_do_not_give_the_living_one(own_world: World) -> None:
+    victim = make_victim(own_world)
+    (row,) = (
+        row
+        for row in dump_database(own_world)["refresh_tokens"]
+        if row["digest"] in own_world.operator.deployment.seals.digests("rt", victim.spent_refresh_token)
+    )
+    # While a lost answer may be asked for the living token lies there sealed. What opens it is the spent token together
+    # with a key that is not in the database: this server opens it, and whatever lies in the dump does not.
+    sealed, place = bytes(row["sealed_successor"]), f"{row['grant_id']}\0{bytes(row['digest']).hex()}"
+    bearer = Bearer(secret_type="rt", secret=victim.spent_refresh_token, digest_key_id=row["digest_key_id"])
+    opened = own_world.operator.deployment.seals.unseal_for_bearer(bearer, sealed, table="refresh_tokens", row=place)
+    assert (victim.tokens.refresh_token or "-").encode() in opened
+    keys = {bytes(value) for value in values_of(dump_database(own_world)) if isinstance(value, bytes | memoryview)}
+    keys |= {str(value).encode() for value in values_of(dump_database(own_world))} | {b""}
+    assert len(keys) > 100
+    for key in keys:
+        thief = Seals.__new__(Seals)
+        thief._digest_keys = ((row["digest_key_id"], key),)
+        with pytest.raises(SealError):
+            thief.unseal_for_bearer(bearer, sealed, table="refresh_tokens", row=place)
+
+    # Once the living one has been used the copy is gone, so that old dumps and old tokens open no chain.
+    victim.party.refresh(victim.tokens.refresh_token)
+    (row,) = (other for other in dump_database(own_world)["refresh_tokens"] if other["digest"] == row["digest"])
+    assert row["sealed_successor"] is None
+    assert victim.party.try_refresh(victim.spent_refresh_token).json()["error"] == "invalid_grant"
 
 
 def test_no_secret_lies_in_the_database(own_world: World, victim: Victim) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import inspect
 from app.services.mint_secret import _base62, _checksum
 from tests.world import World
 
-SECRET_TYPES = ("ac", "br", "cs", "kd", "tx")
+SECRET_TYPES = ("ac", "at", "br", "cs", "kd", "rt", "tx")
 _WORD = re.compile(r"[A-Za-z0-9_\-.~+/=]{16,}")
 
 
@@ -28,6 +28,11 @@ def dump_text(dump: dict[str, list[dict[str, Any]]]) -> str:
     """The dump as one text, bytes in each of their usual spellings, to be searched."""
     values = (value for rows in dump.values() for row in rows for value in row.values())
     return "\n".join(shape for value in values for shape in shapes_of(value))
+
+
+def values_of(dump: dict[str, list[dict[str, Any]]]) -> list[Any]:
+    """Every value of every column."""
+    return [value for rows in dump.values() for row in rows for value in row.values() if value is not None]
 
 
 def loot_of(dump: dict[str, list[dict[str, Any]]]) -> list[str]:

@@ -9,6 +9,9 @@ from tests.databases import BACKENDS
 from tests.faults.fault_world import FaultWorld, Witness, fault_world
 from tests.postgresql_cluster import PostgresqlCluster, running_cluster
 
+# Restarts and hundreds of requests at once take their time on a busy machine: lost answers may be asked for as long.
+PATIENT = {"refresh_token_retry_window_s": "60"}
+
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[PostgresqlCluster]:
@@ -21,14 +24,14 @@ def cluster() -> Iterator[PostgresqlCluster]:
 def shared_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultWorld]:
     """A deployment on SQLite with its server."""
     directory = tmp_path_factory.mktemp("sqlite")
-    with fault_world(directory, f"sqlite:///{directory}/tokenhouse.db") as world:
+    with fault_world(directory, f"sqlite:///{directory}/tokenhouse.db", **PATIENT) as world:
         yield world
 
 
 @pytest.fixture(scope="session")
 def shared_postgresql(cluster: PostgresqlCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultWorld]:
     """A deployment on PostgreSQL with its server."""
-    with fault_world(tmp_path_factory.mktemp("postgresql"), cluster.make_database()) as world:
+    with fault_world(tmp_path_factory.mktemp("postgresql"), cluster.make_database(), **PATIENT) as world:
         yield world
 
 

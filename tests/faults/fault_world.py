@@ -28,11 +28,20 @@ class Exchange:
     reply: Reply | None
 
 
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """A refresh token that was presented, and the answer; None where the connection broke first."""
+
+    refresh_token: str = field(repr=False)
+    reply: Reply | None
+
+
 @dataclass
 class Witness:
     """What the clients of a test saw."""
 
     exchanges: list[Exchange] = field(default_factory=list)
+    renewals: list[Renewal] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def exchange(self, party: RelyingParty, code: str, pending: Pending) -> Reply | None:
@@ -44,6 +53,22 @@ class Witness:
         with self._lock:
             self.exchanges.append(Exchange(code, reply))
         return reply
+
+    def refresh(self, party: RelyingParty, refresh_token: str, **changes: str) -> Reply | None:
+        """Present a refresh token, and remember what came of it."""
+        try:
+            reply = party.try_refresh(refresh_token, **changes)
+        except (OSError, http.client.HTTPException):
+            reply = None
+        with self._lock:
+            self.renewals.append(Renewal(refresh_token, reply))
+        return reply
+
+    @property
+    def replies(self) -> list[Reply]:
+        """Every answer of the token endpoint."""
+        answers = [exchange.reply for exchange in self.exchanges] + [renewal.reply for renewal in self.renewals]
+        return [reply for reply in answers if reply is not None]
 
 
 @dataclass

@@ -11,6 +11,7 @@ Keys: one that signs and one that stands by per algorithm, and nobody holds a to
 """
 
 import base64
+import itertools
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from app.storage.tables import (
     authentication_events,
     authorization_codes,
     grants,
+    refresh_tokens,
     sessions,
     signing_keys,
 )
@@ -44,6 +46,7 @@ def check_invariants(world: FaultWorld, *others: FaultWorld) -> None:
     with world.operator.deployment.database.reading() as connection:
         check_files(connection)
         check_one_set_of_tokens_per_code(connection, world)
+        check_one_living_refresh_token_per_family(connection, world)
         check_answers_are_in_the_database(connection, world)
         check_nothing_is_granted_in_part(connection)
         check_audit_trail(connection, world)
@@ -63,10 +66,29 @@ def check_files(connection: Connection) -> None:
 
 def check_one_set_of_tokens_per_code(connection: Connection, world: FaultWorld) -> None:
     """I1."""
+    families = _grants_with_refresh_tokens(connection)
     per_grant = select(access_tokens.c.grant_id, func.count()).group_by(access_tokens.c.grant_id)
-    assert [row for row in connection.execute(per_grant) if row[1] > 1] == []
+    assert [row for row in connection.execute(per_grant) if row[1] > 1 and row[0] not in families] == []
     successes = Counter(exchange.code for exchange in world.witness.exchanges if _is_good(exchange.reply))
     assert all(count == 1 for count in successes.values()), "a code gave tokens twice"
+
+
+def check_one_living_refresh_token_per_family(connection: Connection, world: FaultWorld) -> None:
+    """I1 for families: a generation has one token, the last one alone is unused, and nobody was told of another."""
+    rows = connection.execute(
+        select(refresh_tokens.c.grant_id, refresh_tokens.c.generation, refresh_tokens.c.used_at).order_by(
+            refresh_tokens.c.grant_id, refresh_tokens.c.generation
+        )
+    ).all()
+    for grant_id, family in itertools.groupby(rows, key=lambda row: row.grant_id):
+        generations = list(family)
+        assert [row.generation for row in generations] == list(range(len(generations))), grant_id
+        assert [row.used_at is None for row in generations] == [False] * (len(generations) - 1) + [True], grant_id
+    successors: dict[str, set[str]] = {}
+    for renewal in world.witness.renewals:
+        if renewal.reply is not None and _is_good(renewal.reply):
+            successors.setdefault(renewal.refresh_token, set()).add(renewal.reply.json()["refresh_token"])
+    assert all(len(tokens) == 1 for tokens in successors.values()), "a refresh token had two successors"
 
 
 def check_answers_are_in_the_database(connection: Connection, world: FaultWorld) -> None:
@@ -93,11 +115,12 @@ def check_audit_trail(connection: Connection, world: FaultWorld) -> None:
     created = Counter(_grants_with(connection, "grant.created"))
     assert created == Counter(row[0] for row in connection.execute(select(grants.c.grant_id)))
     issued = Counter(_grants_with(connection, "token.issued"))
-    assert all(count == 1 for count in issued.values())
+    families = _grants_with_refresh_tokens(connection)
+    assert all(count == 1 for grant_id, count in issued.items() if grant_id not in families)
     stored = {row[0] for row in connection.execute(select(access_tokens.c.grant_id))}
     assert stored <= set(issued), "a token that the trail does not know"
     assert _grants_with_living_tokens(connection, now_s=world.clock() // 1000) <= stored, "a token that is not stored"
-    for at_most_once in ("code.replayed", "code.expired", "code.spent_by_failure"):
+    for at_most_once in ("code.replayed", "code.expired", "code.spent_by_failure", "refresh_token.reused"):
         assert all(count == 1 for count in Counter(_grants_with(connection, at_most_once)).values())
     key_events = Counter(
         (row.type, json.loads(row.body)["kid"])
@@ -126,9 +149,9 @@ def check_keys(connection: Connection) -> None:
 
 def check_errors_are_readable(world: FaultWorld) -> None:
     """I5."""
-    for exchange in world.witness.exchanges:
-        if exchange.reply is not None and not _is_good(exchange.reply):
-            check_error_is_readable(exchange.reply)
+    for reply in world.witness.replies:
+        if not _is_good(reply):
+            check_error_is_readable(reply)
 
 
 def check_error_is_readable(reply: Reply) -> None:
@@ -185,11 +208,7 @@ def check_live_tokens_can_be_verified(world: FaultWorld, nodes: Sequence[FaultWo
 
 def issued_tokens(world: FaultWorld) -> list[str]:
     """The access tokens that clients were given."""
-    return [
-        exchange.reply.json()["access_token"]
-        for exchange in world.witness.exchanges
-        if exchange.reply is not None and _is_good(exchange.reply)
-    ]
+    return [reply.json()["access_token"] for reply in world.witness.replies if _is_good(reply)]
 
 
 def read_log(world: FaultWorld) -> list[dict[str, Any]]:
@@ -225,6 +244,12 @@ def _is_used() -> Any:
 def _grants_with(connection: Connection, event_type: str) -> list[str]:
     query = select(audit_events.c.grant_id).where(audit_events.c.type == event_type)
     return [row[0] for row in connection.execute(query)]
+
+
+def _grants_with_refresh_tokens(connection: Connection) -> set[str]:
+    """As the trail has it: the tokens themselves leave with their family."""
+    query = select(audit_events.c.grant_id, audit_events.c.body).where(audit_events.c.type == "grant.created")
+    return {row[0] for row in connection.execute(query) if json.loads(row[1])["refresh_tokens"] is not None}
 
 
 def _grants_with_living_tokens(connection: Connection, *, now_s: int) -> set[str]:

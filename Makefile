@@ -57,7 +57,8 @@ check: $(VENV)/.development
 	$(BIN)/djlint --lint --quiet app/web/templates
 
 bench: $(VENV)/.development
-	@for program in why_tokens verification authorization_server start_and_memory key_drill revocation; do \
+	@for program in why_tokens verification authorization_server token_endpoint tables start_and_memory key_drill \
+		revocation; do \
 		echo; echo "== $$program"; $(BIN)/python benchmarks/$$program.py || exit 1; \
 	done
 

@@ -17,10 +17,8 @@ the CPU time that the server spent per operation, which unlike the rates hardly 
 """
 
 import contextlib
-import statistics
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.flows import Endpoints, SignedInBrowsers, discover
@@ -32,8 +30,8 @@ from benchmarks.load_generator import (
     run_load,
     server_cores,
 )
+from benchmarks.measured import Measured, results_and_notes
 from benchmarks.node_peer import running_node_peer
-from benchmarks.processes import cpu_seconds
 from benchmarks.report import Result, parse_arguments, print_results, progress
 from benchmarks.scenario import Scenario
 from benchmarks.tokenhouse_server import Deployment
@@ -42,38 +40,6 @@ CONNECTIONS = 8
 ROUNDS = 4
 CODES_PER_BATCH = 200  # exchanged within a second or two: codes live for 60 s
 WARM_UP_S = 1.0
-
-
-@dataclass(slots=True)
-class Measured:
-    """What one server did in one measurement, over all rounds."""
-
-    reports: list[LoadReport] = field(default_factory=list)
-    cpu_s: float = 0.0
-
-    def add(self, report: LoadReport, cpu_s: float) -> None:
-        self.reports.append(report)
-        self.cpu_s += cpu_s
-
-    @property
-    def per_s(self) -> float:
-        return sum(report.operations for report in self.reports) / sum(report.seconds for report in self.reports)
-
-    @property
-    def p50_ms(self) -> float:
-        return statistics.median(report.p50_ms for report in self.reports)
-
-    @property
-    def p99_ms(self) -> float:
-        return statistics.median(report.p99_ms for report in self.reports)
-
-    @property
-    def cpu_ms(self) -> float:
-        return self.cpu_s * 1000 / sum(report.operations for report in self.reports)
-
-    @property
-    def generator_busy(self) -> float:
-        return max(report.generator_busy for report in self.reports)
 
 
 class Server:
@@ -143,10 +109,7 @@ class Server:
         )
 
     def _timed(self, load: Callable[[], LoadReport], measured: Measured) -> float:
-        before = cpu_seconds(self.pid)
-        report = load()
-        measured.add(report, cpu_seconds(self.pid) - before)
-        return report.seconds
+        return measured.time(self.pid, load)
 
 
 def measurements(seconds: float) -> dict[str, tuple[str, Callable[[Server, Measured], None]]]:
@@ -191,20 +154,6 @@ def both_servers(folder: Path, database_url: str | None) -> Iterator[tuple[Serve
         for server in (ours, peer):
             server.warm_up()
         yield ours, peer
-
-
-def results_and_notes(name: str, unit: str, ours: Measured, peer: Measured) -> tuple[list[Result], list[str]]:
-    results = [
-        Result(name=name, ours=ours.per_s, peer=peer.per_s, unit=unit),
-        Result(name=f"{name}, p50", ours=ours.p50_ms, peer=peer.p50_ms, unit="ms"),
-        Result(name=f"{name}, p99", ours=ours.p99_ms, peer=peer.p99_ms, unit="ms"),
-        Result(name=f"{name}, server CPU", ours=ours.cpu_ms, peer=peer.cpu_ms, unit="ms each"),
-    ]
-    notes = []
-    busy = max(ours.generator_busy, peer.generator_busy)
-    if busy > 0.9:
-        notes.append(f"{name}: the load generator was busy for {busy:.0%} of the time; the rate is a lower bound")
-    return results, notes
 
 
 def main() -> None:

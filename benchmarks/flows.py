@@ -12,7 +12,15 @@ from urllib.parse import parse_qs, quote, urlencode, urljoin, urlsplit
 
 from benchmarks.cookies import CookieJar
 from benchmarks.form_browser import FormBrowser
-from benchmarks.load_generator import LoadError, Operation, OperationFactory, Response, form_request, get_request
+from benchmarks.load_generator import (
+    LoadError,
+    Operation,
+    OperationFactory,
+    Response,
+    form_request,
+    get_request,
+    run_load,
+)
 from benchmarks.scenario import Scenario
 
 MOST_HOPS = 6
@@ -25,6 +33,7 @@ class Endpoints:
     token: str
     jwks: str
     metadata: str
+    introspection: str | None = None
 
     @property
     def origin(self) -> str:
@@ -46,6 +55,7 @@ def discover(issuer: str) -> Endpoints:
         token=document["token_endpoint"],
         jwks=document["jwks_uri"],
         metadata=metadata_url,
+        introspection=document.get("introspection_endpoint"),
     )
 
 
@@ -70,8 +80,7 @@ class SignedInBrowsers:
             parameters["nonce"] = secrets.token_urlsafe(16)
         self._authorization_url = f"{endpoints.authorization}?{urlencode(parameters)}&state="
         self._states = itertools.count()
-        credentials = f"{quote(scenario.client_id, safe='')}:{quote(scenario.client_secret, safe='')}"
-        self._token_headers = f"Authorization: Basic {base64.b64encode(credentials.encode()).decode()}\r\n"
+        self._token_headers = basic_header(scenario.client_id, scenario.client_secret)
         fixed = {
             "grant_type": "authorization_code",
             "redirect_uri": scenario.redirect_uri,
@@ -108,6 +117,20 @@ class SignedInBrowsers:
             yield from self._exchange(self._codes.pop())
 
         return operation
+
+    def refresh_tokens(self) -> list[str]:
+        """A refresh token per browser, each of a grant of its own."""
+        tokens = []
+        for connection in range(len(self._jars)):
+            run_load(
+                self.endpoints.origin,
+                lambda _, connection=connection: self.authorize_and_exchange()(connection),  # type: ignore[misc]
+                connections=1,
+                seconds=30,
+                most_operations=1,
+            )
+            tokens.append(self.token_response()["refresh_token"])
+        return tokens
 
     def _log_in(self) -> CookieJar:
         browser = FormBrowser(self.endpoints.origin)
@@ -149,6 +172,12 @@ class SignedInBrowsers:
         """The last token response, decoded."""
         document: dict[str, str] = json.loads(self._last_token_response)
         return document
+
+
+def basic_header(client_id: str, client_secret: str) -> str:
+    """The line of a request's head that authenticates a client (RFC 6749 2.3.1)."""
+    credentials = f"{quote(client_id, safe='')}:{quote(client_secret, safe='')}"
+    return f"Authorization: Basic {base64.b64encode(credentials.encode()).decode()}\r\n"
 
 
 def parse_code(callback_url: str) -> str:

@@ -34,9 +34,17 @@ def signing_keys() -> dict[str, list[dict[str, str]]]:
 
 @contextlib.contextmanager
 def running_node_peer(
-    scenario: Scenario, *, folder: Path, cores: set[int] | None = None, adapter: str = "map"
+    scenario: Scenario,
+    *,
+    folder: Path,
+    cores: set[int] | None = None,
+    adapter: str = "map",
+    more_grants: bool = False,
 ) -> Iterator[NodePeer]:
-    """The peer, ready for requests, with `scenario`'s client, resource and user."""
+    """The peer, ready for requests, with `scenario`'s client, resource and user.
+
+    `more_grants` adds refresh tokens, and the scenario's machine with client_credentials and introspection.
+    """
     project = node_project(FOLDER)
     settings = {
         "client_id": scenario.client_id,
@@ -49,6 +57,8 @@ def running_node_peer(
         "jwks": signing_keys(),
         "adapter": adapter,
     }
+    if more_grants:
+        settings["machine"] = {"client_id": scenario.machine_id, "client_secret": scenario.machine_secret}
     environment = {**node_environment(), "PEER_CONFIG": json.dumps(settings), "NODE_ENV": "production"}
     log = folder / "node_oidc_provider.log"
     command = [str(find_node()), str(project / "server.js")]

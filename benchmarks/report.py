@@ -31,8 +31,7 @@ def parse_arguments(
 
     `seconds` and `tokens` are defaults, `database_url` is a help text.
     """
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print one JSON array instead of a table")
+    parser = make_parser(description)
     if seconds is not None:
         parser.add_argument("--seconds", type=float, default=seconds, help="time per measurement (default %(default)s)")
     if tokens is not None:
@@ -40,6 +39,13 @@ def parse_arguments(
     if database_url is not None:
         parser.add_argument("--database-url", help=database_url)
     return parser.parse_args()
+
+
+def make_parser(description: str) -> argparse.ArgumentParser:
+    """What every benchmark understands: `--json`."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print one JSON array instead of a table")
+    return parser
 
 
 def print_results(title: str, results: Sequence[Result], *, as_json: bool, notes: Sequence[str] = ()) -> None:

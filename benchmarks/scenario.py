@@ -20,3 +20,8 @@ class Scenario:
     username: str = "grace"
     password: str = field(default_factory=lambda: secrets.token_urlsafe(18), repr=False)
     email: str = "grace@example.com"
+    # Tokens for it are looked up, not read.
+    opaque_resource: str = "https://albums.example.com"
+    # A program that acts for itself, and asks what tokens are good for.
+    machine_id: str = "nightly-report"
+    machine_secret: str = field(default_factory=lambda: secrets.token_urlsafe(48), repr=False)

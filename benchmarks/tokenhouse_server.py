@@ -34,7 +34,7 @@ class Tokenhouse:
 class Deployment:
     """One issuer, its database and keys under `folder`; the server can be started on it again and again."""
 
-    def __init__(self, folder: Path, *, database_url: str | None = None) -> None:
+    def __init__(self, folder: Path, *, database_url: str | None = None, **settings: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.issuer = f"http://127.0.0.1:{self.port}"
@@ -52,17 +52,25 @@ class Deployment:
             "TOKENHOUSE_DATABASE_URL": database_url or f"sqlite:///{folder / 'tokenhouse.db'}",
             "TOKENHOUSE_KEYS_DIR": str(folder / "keys"),
             "TOKENHOUSE_RATE_LIMITS": "off",
+            **{f"TOKENHOUSE_{name.upper()}": value for name, value in settings.items()},
         }
 
-    def set_up(self, scenario: Scenario) -> None:
-        """Initialises the deployment and adds the scenario's user, resource and client."""
+    def set_up(self, scenario: Scenario, *, more_grants: bool = False) -> None:
+        """Initialises the deployment and adds the scenario's user, resource and client.
+
+        `more_grants` gives the client refresh tokens, and adds the machine.
+        """
         self.command("init")
         self.command(
             *("user", "add", scenario.username, "--email", scenario.email, "--password-stdin"),
             stdin=scenario.password + "\n",
         )
         self.command("resource", "add", "--from", "-", stdin=json.dumps(_resource(scenario)))
-        self.command("client", "add", "--from", "-", stdin=json.dumps(_client(scenario)))
+        self.command("client", "add", "--from", "-", stdin=json.dumps(_client(scenario, refresh_tokens=more_grants)))
+        if more_grants:
+            opaque = {**_resource(scenario), "resource": scenario.opaque_resource, "access_token_format": "opaque"}
+            self.command("resource", "add", "--from", "-", stdin=json.dumps(opaque))
+            self.command("client", "add", "--from", "-", stdin=json.dumps(_machine(scenario)))
 
     def command(self, *arguments: str, stdin: str = "") -> Any:
         """Runs one `tokenhouse` command with --json; its decoded output. Raises `CommandRefused`."""
@@ -112,15 +120,29 @@ def _resource(scenario: Scenario) -> dict[str, Any]:
     }
 
 
-def _client(scenario: Scenario) -> dict[str, Any]:
+def _client(scenario: Scenario, *, refresh_tokens: bool) -> dict[str, Any]:
     return {
         "client_id": scenario.client_id,
         "client_secret": scenario.client_secret,
         "client_name": "Photo printing service",
         "redirect_uris": [scenario.redirect_uri],
-        "grant_types": ["authorization_code"],
+        "grant_types": ["authorization_code", "refresh_token"] if refresh_tokens else ["authorization_code"],
         "response_types": ["code"],
         "token_endpoint_auth_method": "client_secret_basic",
         "scope": f"openid profile email {scenario.scope}",
         "policy": {"resources": [scenario.resource]},
+    }
+
+
+def _machine(scenario: Scenario) -> dict[str, Any]:
+    resources = [scenario.resource, scenario.opaque_resource]
+    return {
+        "client_id": scenario.machine_id,
+        "client_secret": scenario.machine_secret,
+        "client_name": "Nightly report",
+        "grant_types": ["client_credentials"],
+        "response_types": [],
+        "token_endpoint_auth_method": "client_secret_basic",
+        "scope": scenario.scope,
+        "policy": {"resources": resources, "introspects": resources},
     }

@@ -4,6 +4,8 @@
 //   client_id, client_secret, redirect_uri, resource, scope (the resource's scopes), username, password
 //   jwks     private keys, one for ES256 and one for RS256: a deployment has them, so making them is no part of a start
 //   adapter  "map" (default) or "library"
+//   machine  optional, {client_id, client_secret}: makes the token endpoint's other grants: refresh tokens, rotated at
+//            every use, for the first client, and client_credentials and introspection for this one
 // and prints one line when it accepts connections: {"issuer": …, "pid": …}.
 //
 // The pages of login and consent carry the same form names as Tokenhouse's, so that one driver fills in both. What
@@ -53,6 +55,19 @@ http.listen(0, '127.0.0.1');
 await once(http, 'listening');
 const issuer = `http://127.0.0.1:${http.address().port}`;
 
+const machines = settings.machine
+  ? [
+      {
+        client_id: settings.machine.client_id,
+        client_secret: settings.machine.client_secret,
+        redirect_uris: [],
+        grant_types: ['client_credentials'],
+        response_types: [],
+        token_endpoint_auth_method: 'client_secret_basic',
+      },
+    ]
+  : [];
+
 const provider = new Provider(issuer, {
   ...(settings.adapter === 'library' ? {} : { adapter: MapAdapter }),
   clients: [
@@ -61,11 +76,15 @@ const provider = new Provider(issuer, {
       client_secret: settings.client_secret,
       client_name: 'Benchmark client',
       redirect_uris: [settings.redirect_uri],
-      grant_types: ['authorization_code'],
+      grant_types: settings.machine ? ['authorization_code', 'refresh_token'] : ['authorization_code'],
       response_types: ['code'],
       token_endpoint_auth_method: 'client_secret_basic',
     },
+    ...machines,
   ],
+  // As ours: by what the client is registered for, and a new one at every use.
+  issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
+  rotateRefreshToken: () => true,
   jwks: settings.jwks,
   cookies: { keys: [randomBytes(32).toString('base64url')] },
   claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'] },
@@ -75,6 +94,8 @@ const provider = new Provider(issuer, {
   pkce: { required: () => true },
   features: {
     devInteractions: { enabled: false },
+    clientCredentials: { enabled: machines.length > 0 },
+    introspection: { enabled: machines.length > 0 },
     resourceIndicators: {
       enabled: true,
       defaultResource: async () => undefined,
@@ -90,6 +111,8 @@ const provider = new Provider(issuer, {
     Interaction: 900,
     Session: 43200,
     Grant: 43200,
+    RefreshToken: 43200,
+    ClientCredentials: 300,
   },
 });
 

@@ -67,6 +67,7 @@ def _answer(grant: GrantSummary) -> Answer:
             ("client_id", grant.client_id),
             ("scope", grant.scope),
             ("resource", grant.resource),
+            ("networks", grant.networks or "any"),
             ("duration", grant.duration),
             ("created", moment(grant.created_at)),
             ("expires", moment(grant.expires_at)),
@@ -74,4 +75,5 @@ def _answer(grant: GrantSummary) -> Answer:
             ("parent", grant.parent),
         ]
     )
-    return Answer(document={**_document(grant), "revoked_at": seconds(grant.revoked_at)}, human=human)
+    document = {**_document(grant), "networks": list(grant.networks), "revoked_at": seconds(grant.revoked_at)}
+    return Answer(document=document, human=human)

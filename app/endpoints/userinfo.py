@@ -38,8 +38,15 @@ def userinfo_endpoint(deployment: Deployment) -> Handler:
             if presented is None:
                 raise InvalidToken("an access token is needed", headers=challenges(None, "Bearer"))
             scheme = presented.scheme
-            dpop = request.headers.get("dpop")
-            claims = read_userinfo(deployment, UserinfoRequest(presented=presented, method=request.method, dpop=dpop))
+            claims = read_userinfo(
+                deployment,
+                UserinfoRequest(
+                    presented=presented,
+                    method=request.method,
+                    dpop=request.headers.get("dpop"),
+                    address=request.remote_address,
+                ),
+            )
         except ProtocolError as error:
             raise with_challenge(error, scheme) from error
         return json_answer(200, claims, [(NONCE_HEADER, fresh_nonce(deployment))] if scheme == "DPoP" else ())

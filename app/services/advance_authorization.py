@@ -13,12 +13,14 @@ from app.services.decide_interaction import (
 )
 from app.services.deployment import Deployment
 from app.services.issue_code import Approval, Decision, Duration, decided_pairs, issue_code, record_denial
+from app.services.limit_networks import check_choice, checks_networks, read_networks
 from app.services.narrow_details import digest_requested
 from app.services.transactions import Transaction
 from app.services.userinfo import userinfo_resource
 from app.services.validate_authorization_request import RedirectedError
 from app.specs.protocol_error import AccessDenied, InvalidRequest, ProtocolError
 from app.specs.rfc8252_redirects import matches_redirect_uri
+from app.specs.tokenhouse_networks import Networks
 from app.storage.consents import ConsentRow, find_consents
 from app.storage.database import Connection
 from app.storage.sessions import SessionRow
@@ -99,6 +101,23 @@ def prepare_consent(
     return step
 
 
+def ask_again(
+    deployment: Deployment, transaction: Transaction, sessions: tuple[SessionRow, ...], *, reason: str
+) -> Code | Prompt:
+    """The consent page once more, for an answer that cannot be obeyed: nothing that is remembered answers instead."""
+    client = get_client(deployment, transaction.request)
+    session = choose_session(sessions, transaction)
+    if session is None:
+        return advance(deployment, transaction.request, sessions, transaction)
+    situation = _situation(deployment, transaction.request, client, session, transaction)
+    return Prompt(
+        interaction=Interaction(prompt="consent", reason=reason),
+        client=client,
+        session=session,
+        consents=situation.consents,
+    )
+
+
 def decide_consent(
     deployment: Deployment,
     transaction: Transaction,
@@ -106,8 +125,12 @@ def decide_consent(
     *,
     ticked: tuple[str, ...],
     duration: Duration,
+    networks: Networks | None,
 ) -> Code | Prompt:
-    """The person pressed Allow. A login that became due meanwhile comes first; unticking everything is a no."""
+    """The person pressed Allow. A login that became due meanwhile comes first; unticking everything is a no.
+
+    Raises `UnusableNetworks` where they have to choose others.
+    """
     request = transaction.request
     client = get_client(deployment, request)
     session = choose_session(sessions, transaction)
@@ -127,7 +150,9 @@ def decide_consent(
         record_denial(deployment, session, request, transaction.transaction_id)
         raise _redirected(request, error) from error
     declined = frozenset(asked_pairs(request, userinfo=situation.userinfo)) - set(allowed)
-    decision = Decision(declined=declined, duration=duration)
+    if networks is not None:
+        check_networks_are_open(deployment, request, client, allowed, networks)
+    decision = Decision(declined=declined, duration=duration, networks=networks)
     return _issue(
         deployment,
         request,
@@ -137,6 +162,35 @@ def decide_consent(
         decision=decision,
         remembered_until=None,
         transaction=transaction,
+    )
+
+
+def can_choose_networks(deployment: Deployment, request: AuthorizationRequest) -> bool:
+    """Whether a choice of networks would be obeyed by everybody who gets a token."""
+    resources = deployment.registry.resources()
+    found = [resources.find(asked.resource) for asked in request.resources]
+    return all(resource is not None and checks_networks(resource) for resource in found)
+
+
+def check_networks_are_open(
+    deployment: Deployment,
+    request: AuthorizationRequest,
+    client: Client,
+    allowed: tuple[tuple[str, str], ...],
+    networks: Networks,
+) -> None:
+    """Raises `UnusableNetworks` where the application could not be used from there, `InvalidRequest` where a choice
+    would not be obeyed and was not offered.
+    """
+    if not can_choose_networks(deployment, request):
+        raise InvalidRequest("networks cannot be chosen here: an API that is asked for does not check them")
+    resources = deployment.registry.resources()
+    found = [resources.find(resource) for resource in dict.fromkeys(resource for resource, _ in allowed)]
+    check_choice(
+        client,
+        [resource for resource in found if resource is not None],
+        requested=read_networks(request.networks),
+        chosen=networks,
     )
 
 

@@ -34,6 +34,7 @@ class AuthorizationRequest:
     dpop_jkt: str | None = None
     offline_access: bool = False
     authorization_details: tuple[Mapping[str, Any], ...] = ()
+    networks: tuple[str, ...] = ()
 
     @property
     def is_openid(self) -> bool:
@@ -59,5 +60,7 @@ class AuthorizationRequest:
                 "acr_values": tuple(document["acr_values"]),
                 # A transaction that began before there were any has none.
                 "authorization_details": tuple(document.get("authorization_details", ())),
+                # A request that the version before this one stored has none.
+                "networks": tuple(document.get("networks", ())),
             }
         )

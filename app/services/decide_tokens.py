@@ -13,6 +13,7 @@ from app.services.client_registry import Client, Resource
 from app.services.deployment import Deployment
 from app.services.grant_snapshot import GrantSnapshot
 from app.services.issue_tokens import IdTokenIssuance, Issuance, Spend
+from app.services.limit_networks import check_sender_is_within, decide_networks, read_networks
 from app.services.narrow_details import narrow_details
 from app.services.userinfo import userinfo_resource
 from app.specs.oidc_core import select_claims
@@ -72,6 +73,8 @@ def decide_tokens(
         raise InvalidTarget("the resource is no longer known here")
     if resource is not None and not client.may_ask_for(audience):
         raise InvalidTarget("the resource is no longer for this client")
+    networks = decide_networks(client, resource, read_networks(snapshot.networks))
+    check_sender_is_within(sender, networks)
     granted = snapshot.scope[audience]
     identity_scope = snapshot.scope.get(userinfo, ())
     if wish.scope is not None:
@@ -110,6 +113,7 @@ def decide_tokens(
             lifetime_s=min(deployment.settings.id_token_lifetime_s, until_end_s),
             access_token_is_for_userinfo=audience == userinfo,
         ),
+        networks=networks,
         sender=sender,
         spends=spends,
     )

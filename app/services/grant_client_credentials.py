@@ -19,6 +19,7 @@ from app.services.decide_tokens import (
 )
 from app.services.deployment import Deployment
 from app.services.issue_tokens import Issuance, IssuedTokens, issue_tokens
+from app.services.limit_networks import check_sender_is_within, decide_networks
 from app.services.requested_resources import check_registered_scope, choose_resources
 from app.services.userinfo import userinfo_resource
 from app.specs.oidc_core import OPENID_SCOPES
@@ -45,7 +46,11 @@ class ClientCredentialsRequest:
 
 
 def grant_client_credentials(deployment: Deployment, request: ClientCredentialsRequest) -> IssuedTokens:
-    """The machine's token. Raises `UnauthorizedClient`, `InvalidScope`, `InvalidTarget`, `TemporarilyUnavailable`."""
+    """The machine's token.
+
+    Raises `UnauthorizedClient`, `InvalidScope`, `InvalidTarget`, `InvalidGrant`, `InvalidDpopProof`,
+    `TemporarilyUnavailable`.
+    """
     check_may_act_for_itself(request.client)
     chosen = find_target(deployment, request)
     resource = deployment.registry.resources().find(chosen.resource)
@@ -120,8 +125,10 @@ def list_default_scope(client: Client, resource: Resource | None) -> tuple[str, 
 def decide_machine_token(
     deployment: Deployment, request: ClientCredentialsRequest, resource: Resource, scope: tuple[str, ...]
 ) -> Issuance:
-    """What is issued."""
+    """What is issued. Raises `InvalidTarget` and `InvalidGrant` where networks are in the way."""
     client = request.client
+    networks = decide_networks(client, resource)
+    check_sender_is_within(request.binding, networks)
     return Issuance(
         grant_type=GRANT_TYPE,
         client_id=client.client_id,
@@ -140,6 +147,7 @@ def decide_machine_token(
         acr=None,
         amr=(),
         id_token=None,
+        networks=networks,
         sender=request.binding,
         spends=None,
     )

@@ -10,6 +10,7 @@ from app.services.decide_interaction import asked_pairs
 from app.services.deployment import Deployment
 from app.services.grant_snapshot import GrantSnapshot, RefreshKind
 from app.services.identifiers import new_grant_id
+from app.services.limit_networks import decide_grant_networks, read_networks
 from app.services.log_in import new_sid
 from app.services.mint_secret import mint_secret
 from app.services.narrow_details import belongs_to, read_details
@@ -17,6 +18,7 @@ from app.services.record_event import Event
 from app.services.rotate_keys import LONGEST_TOKEN_LIFETIME_MS
 from app.specs.protocol_error import AccessDenied, InvalidRequest
 from app.specs.rfc9396_authorization_details import details_claim
+from app.specs.tokenhouse_networks import Networks, format_networks
 from app.storage.consents import ConsentRow, remember_consents
 from app.storage.database import Connection
 from app.storage.grants import GrantRow, insert_code, insert_grant, lock_live_session
@@ -30,10 +32,14 @@ _TOUCH_EVERY_MS = 60_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What the person chose on the consent page. `declined`: (resource, scope) pairs that were unticked."""
+    """What the person chose on the consent page. `declined`: (resource, scope) pairs that were unticked.
+
+    `networks`: from where they let it be used, None for anywhere.
+    """
 
     declined: frozenset[tuple[str, str]]
     duration: Duration
+    networks: Networks | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +179,8 @@ def record_denial(
 
 
 def _remember(connection: Connection, approval: Approval, decision: Decision, *, now: int) -> None:
-    if decision.duration == "once":
+    # The memory knows no networks: an answer that holds for some must not give more the next time, unasked.
+    if decision.duration == "once" or decision.networks is not None:
         return
     expires_at = now + DAY_MS if decision.duration == "day" else None
     allowed = set(approval.allowed)
@@ -207,6 +214,11 @@ def _snapshot(
         if name:
             names.append(name)
     event = approval.session.events[0]
+    networks = decide_grant_networks(
+        approval.client,
+        read_networks(approval.request.networks),
+        None if approval.decision is None else approval.decision.networks,
+    )
     return GrantSnapshot(
         scope={resource: tuple(names) for resource, names in scope.items()},
         auth_time_s=event.at // 1000,
@@ -215,6 +227,7 @@ def _snapshot(
         sid=sid,
         access_token_lifetime_s=approval.request.access_token_lifetime_s,
         refresh_tokens=refresh_tokens,
+        networks=() if networks is None else tuple(format_networks(networks)),
         authorization_details=_allowed_details(deployment, approval, scope),
     )
 

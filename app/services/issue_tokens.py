@@ -26,6 +26,8 @@ from app.specs.rfc7515_jose import sign_jws
 from app.specs.rfc9068_access_token import TYP, build_claims
 from app.specs.rfc9396_authorization_details import CLAIM
 from app.specs.token_status_list import status_claim
+from app.specs.tokenhouse_networks import CLAIM as NETWORKS_CLAIM
+from app.specs.tokenhouse_networks import Networks, format_networks
 from app.storage.clients import lock_live_client
 from app.storage.database import Connection
 from app.storage.grants import insert_access_token, lock_live_grant
@@ -56,8 +58,9 @@ class IdTokenIssuance:
 class Issuance:
     """One decision to issue, whole. Times are wire seconds; `scope` is that of the access token alone.
 
-    `sender`: who asks, and to whose key the access token is bound. `grant_id` None: a machine's token, which hangs on
-    no grant. `session_id`: the session that the grant dies with.
+    `grant_id` None: a machine's token, which hangs on no grant. `session_id`: the session that the grant dies with.
+    `networks`: from where the access token may be used, None for anywhere. `sender`: who asks, and to whose key it is
+    bound.
     """
 
     grant_type: str
@@ -77,6 +80,7 @@ class Issuance:
     acr: str | None
     amr: tuple[str, ...]
     id_token: IdTokenIssuance | None
+    networks: Networks | None
     sender: SenderBinding
     spends: Spend | None
     refresh: RefreshStep | None = None
@@ -237,8 +241,12 @@ def _sign_access_token(deployment: Deployment, issuance: Issuance, claims: Mappi
 
 
 def _constraining_claims(issuance: Issuance) -> dict[str, Any]:
-    confirmation = issuance.sender.confirmation
-    return {} if confirmation is None else {"cnf": confirmation}
+    claims: dict[str, Any] = {}
+    if issuance.sender.confirmation is not None:
+        claims["cnf"] = issuance.sender.confirmation
+    if issuance.networks is not None:
+        claims[NETWORKS_CLAIM] = format_networks(issuance.networks)
+    return claims
 
 
 def _store_opaque_token(

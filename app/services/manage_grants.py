@@ -14,7 +14,7 @@ from app.storage.users import find_user_by_name, find_user_by_sub
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrantSummary:
-    """A grant in a line. Times in milliseconds."""
+    """A grant in a line. Times in milliseconds; `networks` empty: good from anywhere."""
 
     grant_id: str
     sub: str | None
@@ -26,6 +26,7 @@ class GrantSummary:
     parent: str | None
     duration: str
     revoked_at: int | None
+    networks: tuple[str, ...]
 
 
 def list_grants(deployment: Deployment, *, user: str | None = None) -> tuple[GrantSummary, ...]:
@@ -88,4 +89,5 @@ def _summarise(view: GrantView) -> GrantSummary:
         parent=grant.parent_grant_id,
         duration=grant.duration,
         revoked_at=grant.revoked_at,
+        networks=tuple(grant.snapshot.get("networks", ())),
     )

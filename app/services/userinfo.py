@@ -6,13 +6,15 @@ from typing import Any
 from app.services.bind_sender import use_proof, verify_sender_proof
 from app.services.deployment import Deployment
 from app.services.issue_tokens import decode_jti
+from app.services.limit_networks import is_address_within
 from app.specs.oidc_core import select_claims
 from app.specs.protocol_error import InsufficientScope, InvalidToken
 from app.specs.rfc6750_bearer import PresentedToken
 from app.specs.rfc7515_jose import InvalidJws, parse_unverified_header, verify_jws
-from app.specs.rfc9068_access_token import TYP, AccessTokenClaims, check_claims
+from app.specs.rfc9068_access_token import CONSTRAINING_CLAIMS, TYP, AccessTokenClaims, check_claims
 from app.specs.rfc9449_dpop import DpopProof, check_binding, check_scheme, parse_confirmation_claim
 from app.specs.strict_json import StrictJsonError, parse_json_object
+from app.specs.tokenhouse_networks import parse_networks_claim
 from app.storage.grants import find_token_holder
 
 
@@ -28,6 +30,7 @@ class UserinfoRequest:
     presented: PresentedToken
     method: str
     dpop: str | None
+    address: str
 
 
 def read_userinfo(deployment: Deployment, request: UserinfoRequest) -> dict[str, Any]:
@@ -58,9 +61,15 @@ def read_userinfo(deployment: Deployment, request: UserinfoRequest) -> dict[str,
 
 
 def check_sender(deployment: Deployment, request: UserinfoRequest, claims: AccessTokenClaims) -> DpopProof | None:
-    """The proof, if the token is bound to a key (RFC 9449 7). Does not see replays."""
-    bound_jkt = parse_confirmation_claim(claims.claims)
+    """The proof, if the token is bound to a key (RFC 9449 7); the address, if it is limited to networks.
+
+    Does not see replays.
+    """
+    bound_jkt, networks = parse_confirmation_claim(claims.claims), parse_networks_claim(claims.claims)
     check_scheme(request.presented.scheme, bound_jkt=bound_jkt)
+    if networks is not None and not is_address_within(request.address, networks):
+        detail = f"{request.address!r:.60} is in none of {networks!s:.300}"
+        raise InvalidToken("the access token is not valid from this network", detail=detail)
     if bound_jkt is None:
         return None
     proof = verify_sender_proof(
@@ -91,5 +100,5 @@ def verify_own_access_token(deployment: Deployment, access_token: str) -> Access
         audience=userinfo_resource(deployment.issuer),
         now_s=deployment.clock() / 1000,
         leeway_s=0,
-        enforced=("cnf",),
+        enforced=CONSTRAINING_CLAIMS,
     )

@@ -12,6 +12,7 @@ from app.features import Profile, ProfileRules, effective_profile
 from app.services.authorization_request import AuthorizationRequest, RequestedResource
 from app.services.client_registry import BrokenClient, Client, Resources
 from app.services.details_types import DetailsTypes
+from app.services.limit_networks import decide_networks, parse_requested_networks, read_networks
 from app.services.narrow_details import belongs_to, find_location
 from app.services.requested_resources import check_registered_scope, choose_resources
 from app.specs.oidc_core import OPENID_SCOPES, SCOPE_CLAIMS, parse_max_age, parse_prompt
@@ -38,6 +39,7 @@ from app.specs.rfc9396_authorization_details import (
 )
 from app.specs.rfc9449_dpop import is_jkt
 from app.specs.strict_request import Parameters
+from app.specs.tokenhouse_networks import format_networks
 
 # Anything longer is no CSRF token; the whole of it comes back in a Location header.
 MAX_STATE_CHARACTERS = 8192
@@ -73,6 +75,14 @@ class Question:
     userinfo: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedLimits:
+    """The APIs that are asked for, and the networks that the client limits itself to."""
+
+    resources: tuple[RequestedResource, ...]
+    networks: tuple[str, ...]
+
+
 def validate_authorization_request(
     parameters: Parameters,
     *,
@@ -102,6 +112,7 @@ def validate_authorization_request(
         fields: dict[str, Any] = {}
         for check in CHECKS:
             fields.update(check(question))
+        check_limits_fit(question, AskedLimits(resources=fields["resources"], networks=fields["networks"]))
     except ProtocolError as error:
         echoed = state if state is not None and len(state) <= MAX_STATE_CHARACTERS else None
         raise RedirectedError(error, redirect_uri=redirect_uri, state=echoed, client_id=client.client_id) from error
@@ -277,6 +288,19 @@ def check_dpop_jkt(question: Question) -> Mapping[str, Any]:
     return {"dpop_jkt": dpop_jkt}
 
 
+def check_networks(question: Question) -> Mapping[str, Any]:
+    """`tokenhouse_networks`: the client may limit itself to networks, within the policy's."""
+    networks = parse_requested_networks(question.parameters, question.client)
+    return {"networks": () if networks is None else tuple(format_networks(networks))}
+
+
+def check_limits_fit(question: Question, asked: AskedLimits) -> None:
+    """Raises `InvalidTarget` now where no token could be issued later: for want of a network, or of who checks it."""
+    networks = read_networks(asked.networks)
+    for requested in asked.resources:
+        decide_networks(question.client, question.resources.find(requested.resource), networks)
+
+
 def read_hints(question: Question) -> Mapping[str, Any]:
     """What helps the person or is voluntary: never a reason to refuse."""
     login_hint = question.parameters.get("login_hint")
@@ -300,6 +324,7 @@ CHECKS: tuple[Callable[[Question], Mapping[str, Any]], ...] = (
     check_authorization_details,
     check_lifetime,
     check_dpop_jkt,
+    check_networks,
     read_hints,
 )
 

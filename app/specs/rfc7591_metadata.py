@@ -27,6 +27,7 @@ from .rfc3986_uri import check_web_host, parse_uri
 from .rfc6749_oauth import format_scope, is_scope_token, parse_scope
 from .rfc8252_redirects import check_redirect_uri_registration, redirect_kind
 from .rfc8707_resources import check_resource_identifier, find_origin_alias
+from .tokenhouse_networks import MAX_NETWORKS, format_networks, parse_networks
 
 OPERATOR_ONLY_MEMBERS: Final = frozenset({"client_id", "client_secret", "policy"})
 """What a client that registers itself must not set; the caller takes these off before parsing."""
@@ -92,6 +93,10 @@ def _to_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _canonical_networks(values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(format_networks(parse_networks(values)))
+
+
 DisplayText = Annotated[str, Field(max_length=200), AfterValidator(_check_display_text)]
 WebUri = Annotated[str, AfterValidator(_check_web_uri)]
 ResourceUri = Annotated[str, AfterValidator(_check_resource)]
@@ -101,6 +106,9 @@ DetailsTypeName = Annotated[str, Field(min_length=1, max_length=256)]
 _AtMost20 = Field(max_length=20)
 _Tuple = BeforeValidator(_to_tuple)
 _Distinct = AfterValidator(_drop_repeated)
+NetworkTexts = Annotated[
+    tuple[str, ...], _Tuple, Field(min_length=1, max_length=MAX_NETWORKS), AfterValidator(_canonical_networks)
+]
 
 
 # ----- Clients -----
@@ -116,6 +124,8 @@ class ClientPolicy(BaseModel):
     """The resources that the client may ask for; None is every one, an empty list none."""
     introspects: Annotated[tuple[ResourceUri, ...], _Tuple, Field(max_length=100), _Distinct] | None = None
     """The resources that the client is the server of: it may look into their access tokens (RFC 7662)."""
+    networks: NetworkTexts | None = None
+    """The networks from which the client may get and use tokens; None is anywhere."""
     skip_consent: bool = False
     rotate_refresh_tokens: bool = True
     """False: a client that authenticates itself keeps its refresh token, which lives on with each use."""
@@ -283,6 +293,10 @@ class ResourceMetadata(BaseModel):
     access_token_format: Literal["jwt", "opaque"] = "jwt"  # noqa: S105 - a format's name
     """An opaque token says nothing to who finds it: the API has to ask us, by introspection."""
     signing_alg: Literal["ES256", "RS256"] = "ES256"
+    networks: NetworkTexts | None = None
+    """The networks from which its tokens may be used; None is anywhere."""
+    enforces: Annotated[tuple[Literal["status", "networks", "dpop", "mtls"], ...], _Tuple, _Distinct] = ()
+    """What its verifiers check beyond the basics. Who passes over `th_networks` gets no token that has it."""
 
     @model_validator(mode="before")
     @classmethod
@@ -306,6 +320,12 @@ class ResourceMetadata(BaseModel):
             raise ValueError("scopes holds one name twice")
         if len({self.resource, *self.aliases}) != 1 + len(self.aliases):
             raise ValueError("aliases holds one identifier twice")
+        return self
+
+    @model_validator(mode="after")
+    def _check_networks_are_enforced(self) -> Self:
+        if self.networks is not None and "networks" not in self.enforces:
+            raise ValueError("networks limits nothing unless the verifiers of the resource check it: see enforces")
         return self
 
     def to_document(self) -> dict[str, Any]:

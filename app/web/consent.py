@@ -1,11 +1,14 @@
 """/consent: who asks, for what, at which API, for how long; and what the person decides."""
 
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
 
 from app.services.advance_authorization import (
     Prompt,
+    ask_again,
+    can_choose_networks,
     decide_consent,
     deny_consent,
     pair_value,
@@ -15,15 +18,23 @@ from app.services.advance_authorization import (
 from app.services.client_registry import Client
 from app.services.decide_interaction import asked_pairs, can_be_remembered
 from app.services.issue_code import Duration
+from app.services.limit_networks import (
+    UnusableNetworks,
+    decide_grant_networks,
+    find_address,
+    parse_chosen_networks,
+    read_networks,
+)
 from app.services.log_in import current_sessions
 from app.services.narrow_details import details_of_resources
 from app.services.transactions import Transaction, is_csrf_token_of
 from app.services.userinfo import userinfo_resource
 from app.specs.protocol_error import InvalidRequest
 from app.specs.rfc9396_details_types import DescribedDetail, describe_detail
+from app.specs.tokenhouse_networks import format_networks
 from app.storage.consents import ConsentRow
 from app.web.authorize import current_transaction, go_on
-from app.web.pages import ConsentPage, ConsentResource, ConsentScope, render_consent
+from app.web.pages import ConsentNetworks, ConsentPage, ConsentResource, ConsentScope, render_consent
 from app.web.site import ForgedForm, Site, read_form, read_query
 
 DURATIONS: dict[str, Duration] = {"once": "once", "day": "day", "until_revoked": "until_revoked"}
@@ -35,6 +46,16 @@ IDENTITY_DESCRIPTIONS = {
     "phone": "See your telephone number",
     "offline_access": "Keep this access while you are signed out",
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """A form that was filled in and cannot be obeyed: `error` says why, and the rest is not to be typed again."""
+
+    ticked: tuple[str, ...]
+    duration: Duration
+    network: str
+    error: str
 
 
 def add_consent(app: Flask, site: Site) -> None:
@@ -63,37 +84,69 @@ def add_consent(app: Flask, site: Site) -> None:
         duration = DURATIONS.get(form.get("duration") or "until_revoked")
         if duration is None:
             raise InvalidRequest("the duration is not one of those offered")
-        step = decide_consent(site.deployment, transaction, sessions, ticked=form.get_all("scope"), duration=duration)
+        try:
+            networks = parse_chosen_networks(form.get("network"))
+            step = decide_consent(
+                site.deployment,
+                transaction,
+                sessions,
+                ticked=form.get_all("scope"),
+                duration=duration,
+                networks=networks,
+            )
+        except UnusableNetworks as error:
+            answers = Answers(
+                ticked=form.get_all("scope"), duration=duration, network=form.get("network") or "", error=str(error)
+            )
+            return _ask_again(site, transaction, answers)
         return go_on(site, transaction, step)
 
 
-def _show(site: Site, transaction: Transaction, prompt: Prompt) -> Response:
-    about_person = [
-        scope
-        for resource, scope in _scopes(site, transaction, prompt.consents)
-        if resource == userinfo_resource(site.deployment.issuer)
-    ]
+def _ask_again(site: Site, transaction: Transaction, answers: Answers) -> Response:
+    sessions = current_sessions(site.deployment, site.cookies.read_browser(request))
+    step = ask_again(site.deployment, transaction, sessions, reason=answers.error)
+    if not isinstance(step, Prompt) or step.interaction.prompt != "consent":
+        return go_on(site, transaction, step)
+    return _show(site, transaction, step, answers)
+
+
+def _show(site: Site, transaction: Transaction, prompt: Prompt, answers: Answers | None = None) -> Response:
+    scopes = _scopes(site, transaction, prompt.consents, answers)
+    about_person = [scope for resource, scope in scopes if resource == userinfo_resource(site.deployment.issuer)]
     page = ConsentPage(
         client=site.client_card(prompt.client, transaction.request),
         transaction=transaction.transaction_id,
         csrf_token=transaction.csrf_token,
         action=f"{site.base_path}/consent",
         username=prompt.session.username if prompt.session is not None else "",
-        resources=_resources(site, transaction, prompt.client, prompt.consents),
+        resources=_resources(site, transaction, prompt.client, scopes),
         identity_scopes=tuple(scope for scope in about_person if scope.name != "offline_access"),
         offline_access=next((scope for scope in about_person if scope.name == "offline_access"), None),
         longest_offline=in_words(site.deployment.settings.refresh_token_absolute_lifetime_s),
+        duration="until_revoked" if answers is None else answers.duration,
         changed=bool(prompt.consents),
         can_be_remembered=can_be_remembered(prompt.client, transaction.request.redirect_uri),
+        networks=_networks(site, transaction, prompt.client, answers),
     )
     return site.page(render_consent(page), has_form=True, leads_to_client=True)
 
 
+def _networks(site: Site, transaction: Transaction, client: Client, answers: Answers | None) -> ConsentNetworks:
+    limit = decide_grant_networks(client, read_networks(transaction.request.networks), None)
+    address = request.environ.get("REMOTE_ADDR", "")
+    return ConsentNetworks(
+        can_choose=can_choose_networks(site.deployment, transaction.request),
+        limit=None if limit is None else ", ".join(format_networks(limit)),
+        here=find_address(address),
+        entered="" if answers is None else answers.network,
+        error=None if answers is None else answers.error,
+    )
+
+
 def _resources(
-    site: Site, transaction: Transaction, client: Client, consents: tuple[ConsentRow, ...]
+    site: Site, transaction: Transaction, client: Client, scopes: tuple[tuple[str, ConsentScope], ...]
 ) -> tuple[ConsentResource, ...]:
     resources = site.deployment.registry.resources()
-    scopes = _scopes(site, transaction, consents)
     shown = []
     for asked in transaction.request.resources:
         resource = resources.find(asked.resource)
@@ -130,7 +183,7 @@ def _details(site: Site, transaction: Transaction, resource: str) -> tuple[Descr
 
 
 def _scopes(
-    site: Site, transaction: Transaction, consents: tuple[ConsentRow, ...]
+    site: Site, transaction: Transaction, consents: tuple[ConsentRow, ...], answers: Answers | None
 ) -> tuple[tuple[str, ConsentScope], ...]:
     userinfo = userinfo_resource(site.deployment.issuer)
     pairs = asked_pairs(transaction.request, userinfo=userinfo)
@@ -146,12 +199,13 @@ def _scopes(
         description = IDENTITY_DESCRIPTIONS[name] if owner == userinfo else ""
         if resource is not None:
             description = resource.descriptions.get(name, name)
+        value = pair_value(pairs, pair)
         scope = ConsentScope(
-            value=pair_value(pairs, pair),
+            value=value,
             name=name,
             description=description,
             required=pair in required,
-            checked=pair not in declined,
+            checked=pair not in declined if answers is None else value in answers.ticked,
         )
         shown.append((owner, scope))
     return tuple(shown)

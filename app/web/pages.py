@@ -80,6 +80,21 @@ class ConsentResource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentNetworks:
+    """From where the application may be used. `limit`: what holds in any case, None for anywhere, ready to be read.
+
+    `can_choose`: whether the person may narrow it. `entered` and `error`, a sentence for them, where that did not do.
+    `here`: their own address, None where it is not known.
+    """
+
+    can_choose: bool
+    limit: str | None = None
+    here: str | None = None
+    entered: str = ""
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConsentPage:
     """The question what a client may do; `changed` where it asks for more than this person allowed before.
 
@@ -99,6 +114,7 @@ class ConsentPage:
     duration: ConsentDuration = "until_revoked"
     changed: bool = False
     can_be_remembered: bool
+    networks: ConsentNetworks = ConsentNetworks(can_choose=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

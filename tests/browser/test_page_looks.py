@@ -222,6 +222,16 @@ def test_enter_in_a_checkbox_never_grants(visit: Visit) -> None:
     assert ("decision", "allow") not in posted
 
 
+def test_enter_after_typing_a_network_neither_grants_nor_refuses(visit: Visit) -> None:
+    page = visit.open("consent-networks")
+    posted: list[str] = []
+    page.on("request", lambda request: posted.append(request.method))
+    page.fill("#network", "192.0.2.0/24")
+    page.keyboard.press("Enter")
+    assert ("network", "192.0.2.0/24") in visit.post_by(lambda: page.click("#consent-allow"))
+    assert posted.count("POST") == 1
+
+
 def test_buttons_are_large_enough_for_a_thumb(visit: Visit) -> None:
     for name, selector in (("login", "#login-submit"), ("consent", "#consent-deny"), ("consent", "#consent-allow")):
         box = visit.open(name).locator(selector).bounding_box()

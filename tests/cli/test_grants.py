@@ -39,7 +39,8 @@ def test_a_grant_is_listed_shown_and_revoked(world: World) -> None:
     assert set(grant["scope"].split()) == {"openid", "photos.read"}
     assert resource in grant["resource"]
     assert grant["created_at"] <= tokens.claims["iat"] < grant["expires_at"]
-    assert command_line.json("grants", "show", grant["grant_id"])["revoked_at"] is None
+    shown = command_line.json("grants", "show", grant["grant_id"])
+    assert (shown["revoked_at"], shown["networks"]) == (None, [])
     command_line.json("grants", "revoke", grant["grant_id"])
     assert command_line.json("grants", "list", "--user", account.sub) == []
     assert command_line.json("grants", "show", grant["grant_id"])["revoked_at"] is not None

@@ -12,6 +12,7 @@ import app.web.pages as pages
 from app.specs.rfc9396_details_types import DescribedDetail, SentencePart
 from app.web.pages import (
     ClientCard,
+    ConsentNetworks,
     ConsentPage,
     ConsentResource,
     ConsentScope,
@@ -202,6 +203,28 @@ SAMPLES: dict[str, tuple[Callable[..., str], object]] = {
     ),
     "consent-custom": (pages.render_consent, replace(CONSENT, client=CUSTOM, duration="once", can_be_remembered=False)),
     "consent-nothing": (pages.render_consent, replace(CONSENT, resources=(), identity_scopes=())),
+    "consent-networks": (
+        pages.render_consent,
+        replace(CONSENT, networks=ConsentNetworks(can_choose=True, here="192.0.2.7")),
+    ),
+    "consent-networks-refused": (
+        pages.render_consent,
+        replace(
+            CONSENT,
+            duration="day",
+            networks=ConsentNetworks(
+                can_choose=True,
+                limit="192.0.2.0/24, 2001:db8:85a3::/48",
+                here="2001:db8:85a3::8a2e:370:7334",
+                entered='my office "><b>' + "x" * 300,
+                error="\u201cmy\u201d is not an IPv4 or IPv6 address.",
+            ),
+        ),
+    ),
+    "consent-limited": (
+        pages.render_consent,
+        replace(CONSENT, networks=ConsentNetworks(can_choose=False, limit=", ".join(["2001:db8:85a3::/48"] * 32))),
+    ),
     "consent-nasty": (
         pages.render_consent,
         replace(CONSENT, client=NASTY_CLIENT, resources=(NASTY_RESOURCE, PHOTOS), username="u" * 150, changed=True),

@@ -323,6 +323,21 @@ def test_a_program_on_the_device_that_has_a_secret_comes_without_the_warning() -
     assert "cannot tell which program" not in text
 
 
+def test_networks_are_asked_for_where_they_would_be_obeyed_and_said_where_they_hold() -> None:
+    assert not Elements(render("consent")).all("input", name="network")
+    page = Elements(render("consent-networks"))
+    field = page.one("input", name="network")
+    assert (field["type"], field["value"], "aria-invalid" in field) == ("text", "", False)
+    assert "for anywhere" in page.text
+    assert "You are at 192.0.2.7 now" in page.text
+    refused = Elements(render("consent-networks-refused"))
+    field = refused.one("input", name="network")
+    assert field["value"].startswith('my office "><b>')
+    assert (field["aria-invalid"], field["aria-describedby"]) == ("true", "network-error network-note")
+    assert "It works only from 192.0.2.0/24, 2001:db8:85a3::/48" in refused.text
+    assert not Elements(render("consent-limited")).all("input", name="network")
+
+
 def test_asking_for_more_than_last_time_is_said() -> None:
     notice = "It asks for more than you allowed last time."
     assert notice in Elements(render("consent-long")).text

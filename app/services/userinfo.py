@@ -7,13 +7,12 @@ from app.services.bind_sender import use_proof, verify_sender_proof
 from app.services.deployment import Deployment
 from app.services.issue_tokens import decode_jti
 from app.services.limit_networks import is_address_within
+from app.services.own_access_token import verify_own_access_token
 from app.specs.oidc_core import select_claims
 from app.specs.protocol_error import InsufficientScope, InvalidToken
 from app.specs.rfc6750_bearer import PresentedToken
-from app.specs.rfc7515_jose import InvalidJws, parse_unverified_header, verify_jws
-from app.specs.rfc9068_access_token import CONSTRAINING_CLAIMS, TYP, AccessTokenClaims, check_claims
+from app.specs.rfc9068_access_token import CONSTRAINING_CLAIMS, AccessTokenClaims
 from app.specs.rfc9449_dpop import DpopProof, check_binding, check_scheme, parse_confirmation_claim
-from app.specs.strict_json import StrictJsonError, parse_json_object
 from app.specs.tokenhouse_networks import parse_networks_claim
 from app.storage.grants import find_token_holder
 
@@ -42,7 +41,13 @@ def read_userinfo(deployment: Deployment, request: UserinfoRequest) -> dict[str,
     Unlike a resource server we can see the grant: a token that was revoked, or whose grant, session, user or client
     has ended, is refused at once.
     """
-    claims = verify_own_access_token(deployment, request.presented.unverified_token)
+    claims = verify_own_access_token(
+        deployment,
+        request.presented.unverified_token,
+        audience=userinfo_resource(deployment.issuer),
+        # Both by `check_sender`.
+        enforced=CONSTRAINING_CLAIMS,
+    )
     proof = check_sender(deployment, request, claims)
     if "openid" not in claims.scope:
         raise InsufficientScope("the scope openid is needed")
@@ -81,24 +86,3 @@ def check_sender(deployment: Deployment, request: UserinfoRequest, claims: Acces
     )
     check_binding(proof, bound_jkt=bound_jkt)
     return proof
-
-
-def verify_own_access_token(deployment: Deployment, access_token: str) -> AccessTokenClaims:
-    """The checked claims of an access token for userinfo. Does not look whether it was revoked, nor who sends it."""
-    try:
-        kid = parse_unverified_header(access_token).kid
-        key = deployment.keys.published.get(kid or "")
-        if key is None:
-            raise InvalidToken("the access token is not valid", detail=f"unknown kid {kid!r:.100}")
-        payload = verify_jws(access_token, key, algorithms=("ES256",), typ=TYP)
-        claims = parse_json_object(payload)
-    except (InvalidJws, StrictJsonError) as error:
-        raise InvalidToken("the access token is not valid", detail=str(error)) from error
-    return check_claims(
-        claims,
-        issuer=deployment.issuer,
-        audience=userinfo_resource(deployment.issuer),
-        now_s=deployment.clock() / 1000,
-        leeway_s=0,
-        enforced=CONSTRAINING_CLAIMS,
-    )

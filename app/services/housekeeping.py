@@ -50,10 +50,10 @@ class Housekeeper:
             try:
                 self._deployment.recorder.flush_refusals()
                 self._deployment.recorder.flush_batched()
-                if beat % KEEP_STATUS_LISTS_EVERY == 1:
-                    self.keep_status_lists()
                 self._deployment.notice_changes(at_once=True)
                 sign_status_lists(self._deployment)
+                if beat % KEEP_STATUS_LISTS_EVERY == 1:
+                    self.keep_status_lists()
                 if beat % ROTATE_EVERY == 0:
                     self._deployment.rotate_keys_if_due()
                 if beat % PURGE_EVERY == 0:

@@ -1,13 +1,14 @@
 """The status lists as verifiers get them: built from what was revoked, signed, and served from memory.
 
 What was revoked since the last look is read, and nothing twice: each revocation carries the number of the change that
-announced it. A list says `iat` for the moment of that look and not of its signature, so that a server which is cut off
-from the database cannot vouch for what it does not know; the last list is then served until its `exp`.
+announced it. A list's `iat` is the moment of its last revocation or the beginning of the current four minutes, whichever
+is later. So every process that knows the same says the same, and a verifier that asks one process and then another gets
+no list that is older than what it has. The time comes from the last look at the database: who is cut off from it cannot
+vouch for what it does not know, and serves the last list until its `exp`.
 """
 
 import hashlib
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -25,33 +26,47 @@ from app.storage.status_lists import RevokedTokens, StatusListRow
 SIGNING_ALG: Final = "ES256"
 TTL_S: Final = 5
 LIFETIME_S: Final = 600
-_RENEWED_AFTER_MS: Final = 240_000
+# Less than half of its life.
+RENEWED_EVERY_S: Final = 240
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedList:
-    """A list as it is served. Times in milliseconds."""
+    """A list as it is served. `etag` is that of what it says: the same from every process."""
 
     token: bytes = field(repr=False)
     etag: str
     kid: str
-    as_of: int
-    expires_at: int
+    issued_at_s: int
+
+    @property
+    def expires_at_s(self) -> int:
+        """From when on nobody believes it."""
+        return self.issued_at_s + LIFETIME_S
 
 
 class _PublishedList:
-    """One list: its bits, and the last signature; `is_changed` since that."""
+    """One list: its bits, when the last of them was set (milliseconds), and the last signature over them."""
 
-    __slots__ = ("bits", "is_changed", "row", "signed")
+    __slots__ = ("bits", "changed_at", "is_changed", "row", "signed")
 
     def __init__(self, row: StatusListRow) -> None:
         self.row = row
         self.bits = bytearray(ENTRIES // 8)
-        self.signed: SignedList | None = None
+        self.changed_at = 0
         self.is_changed = False
+        self.signed: SignedList | None = None
 
-    def set_bit(self, index: int) -> None:
+    def set_bit(self, index: int, *, at: int) -> None:
         self.bits[index >> 3] |= 1 << (index & 7)
+        self.changed_at = max(self.changed_at, at)
+        self.is_changed = True
+
+    def issued_at_s(self, *, as_of: int) -> int:
+        as_of_s, changed_at_s = as_of // 1000, self.changed_at // 1000
+        began_s = as_of_s - as_of_s % RENEWED_EVERY_S
+        # In the future it was set before somebody set the clock back, and says nothing about now.
+        return max(began_s, changed_at_s) if changed_at_s <= as_of_s else began_s
 
 
 class StatusListPublisher:
@@ -68,42 +83,43 @@ class StatusListPublisher:
         self.uris: tuple[str, ...] = ()
 
     def catch_up(self, version: int, *, as_of: int) -> None:
-        """Take over what changed up to `version`, which was read from the database at the time `as_of` or later."""
+        """Take over what changed up to `version`, which was read from the database at the time `as_of` or later.
+
+        One thread at a time. Raises `DatabaseUnavailable`.
+        """
         if not self.is_wanted:
             return
-        with self._lock:
-            if version < self._seen_version:
-                # The database was restored from a copy.
-                self._lists, self._seen_version = {}, -1
-            if version != self._seen_version:
-                self._read(version)
-            self._as_of = as_of
+        if version < self._seen_version:
+            # The database was restored from a copy.
+            self._lists, self._seen_version = {}, -1
+        if version != self._seen_version:
+            self._read(version)
+        self._as_of = as_of
 
     def knows(self, list_id: str) -> bool:
         """Whether there is such a list, as of the last look."""
         return list_id in self._lists
 
-    def get(self, list_id: str, key: PrivateKey | None, *, now: int, may_renew: bool) -> SignedList | None:
+    def get(self, list_id: str, key: PrivateKey | None, *, now: int) -> SignedList | None:
         """The list, signed anew where it has changed, is well into its life, or was signed by another key.
 
-        None where there is no such list, or where its signature has expired. `may_renew` says that the last look at the
-        database succeeded: a list is not renewed for its age alone while nobody knows what has been revoked. Without a
-        `key` it is served as it is.
+        None where there is no such list, or where its signature has expired. Without a `key` it is served as it is.
         """
+        as_of = self._as_of
+        published = self._lists.get(list_id)
+        if published is None or as_of is None:
+            return None
         with self._lock:
-            published = self._lists.get(list_id)
-            if published is None or self._as_of is None:
-                return None
-            if key is not None and _must_be_signed(published, key, now=now, may_renew=may_renew):
-                published.signed = self._sign(published, key, as_of=self._as_of)
+            if key is not None and _must_be_signed(published, key, as_of=as_of):
+                published.signed = self._sign(published, key, as_of=as_of)
                 published.is_changed = False
             signed = published.signed
-            return signed if signed is not None and now < signed.expires_at else None
+        return signed if signed is not None and now < signed.expires_at_s * 1000 else None
 
     def sign_due(self, key: PrivateKey, *, now: int) -> None:
         """Sign every list that is due, so that no request has to wait for it."""
         for list_id in self._lists:
-            self.get(list_id, key, now=now, may_renew=True)
+            self.get(list_id, key, now=now)
 
     def _read(self, version: int) -> None:
         with self._database.reading() as connection:
@@ -111,53 +127,48 @@ class StatusListPublisher:
             revoked = status_lists.read_revoked(connection, after_version=self._seen_version)
         # A new dictionary: others read the old one without the lock.
         lists = {row.list_id: self._lists.get(row.list_id) or _PublishedList(row) for row in rows}
-        _apply(revoked, {published.row.id: published for published in lists.values()}, self._allocator)
+        with self._lock:
+            _apply(revoked, {published.row.id: published for published in lists.values()}, self._allocator)
         self._lists = lists
         self._seen_version = version
         self.uris = tuple(self._allocator.uri_of(row.list_id) for row in rows)
         self._allocator.drop_revoked({(block.status_list_pk, block.first_counter) for block in revoked.blocks})
 
     def _sign(self, published: _PublishedList, key: PrivateKey, *, as_of: int) -> SignedList:
-        claims = build_status_list_claims(
-            uri=self._allocator.uri_of(published.row.list_id),
-            issued_at_s=as_of // 1000,
-            expires_at_s=as_of // 1000 + LIFETIME_S,
-            ttl_s=TTL_S,
-            statuses=bytes(published.bits),
+        issued_at_s = published.issued_at_s(as_of=as_of)
+        claims = orjson.dumps(
+            build_status_list_claims(
+                uri=self._allocator.uri_of(published.row.list_id),
+                issued_at_s=issued_at_s,
+                expires_at_s=issued_at_s + LIFETIME_S,
+                ttl_s=TTL_S,
+                statuses=bytes(published.bits),
+            )
         )
-        token = sign_jws({"typ": TYP}, orjson.dumps(claims), key, SIGNING_ALG).encode()
         return SignedList(
-            token=token,
-            etag=f'"{hashlib.sha256(token).hexdigest()[:32]}"',
+            token=sign_jws({"typ": TYP}, claims, key, SIGNING_ALG).encode(),
+            etag=f'"{hashlib.sha256(key.kid.encode() + claims).hexdigest()[:32]}"',
             kid=key.kid,
-            as_of=as_of,
-            expires_at=(as_of // 1000 + LIFETIME_S) * 1000,
+            issued_at_s=issued_at_s,
         )
 
 
-def _must_be_signed(published: _PublishedList, key: PrivateKey, *, now: int, may_renew: bool) -> bool:
+def _must_be_signed(published: _PublishedList, key: PrivateKey, *, as_of: int) -> bool:
     signed = published.signed
     if signed is None or published.is_changed or signed.kid != key.kid:
         return True
-    # One of the future was signed before somebody set the clock back.
-    return may_renew and not signed.as_of <= now < signed.as_of + _RENEWED_AFTER_MS
+    return signed.issued_at_s != published.issued_at_s(as_of=as_of)
 
 
 def _apply(revoked: RevokedTokens, lists: dict[int, _PublishedList], allocator: StatusAllocator) -> None:
     """Set the bits. What belongs to a list that has been dropped, or is too new for this look, is passed over."""
-    for pk, index in revoked.bits:
+    for pk, index, at in revoked.bits:
         published = lists.get(pk)
         if published is not None:
-            published.set_bit(index)
-            published.is_changed = True
+            published.set_bit(index, at=at)
     for block in revoked.blocks:
         published = lists.get(block.status_list_pk)
         if published is not None:
-            _set_block(published, allocator, range(block.first_counter, block.first_counter + block.length))
-
-
-def _set_block(published: _PublishedList, allocator: StatusAllocator, counters: Sequence[int]) -> None:
-    order = allocator.order_of(published.row)
-    for counter in counters:
-        published.set_bit(order.index_of(counter))
-    published.is_changed = True
+            order = allocator.order_of(published.row)
+            for counter in range(block.first_counter, block.first_counter + block.length):
+                published.set_bit(order.index_of(counter), at=block.revoked_at)

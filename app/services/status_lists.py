@@ -21,7 +21,7 @@ def start_publishing(deployment: Deployment) -> None:
 def sign_status_lists(deployment: Deployment) -> None:
     """Sign what has changed or is due, so that no request has to wait for it."""
     key = _find_key(deployment)
-    if key is not None and not deployment.is_cut_off:
+    if key is not None:
         deployment.status_lists.sign_due(key, now=deployment.clock())
 
 
@@ -47,9 +47,7 @@ class StatusListReader:
 
     def _get(self, list_id: str) -> SignedList | None:
         deployment = self._deployment
-        return deployment.status_lists.get(
-            list_id, _find_key(deployment), now=deployment.clock(), may_renew=not deployment.is_cut_off
-        )
+        return deployment.status_lists.get(list_id, _find_key(deployment), now=deployment.clock())
 
 
 def _find_key(deployment: Deployment) -> PrivateKey | None:

@@ -30,13 +30,14 @@ class RevokedBlock:
     status_list_pk: int
     first_counter: int
     length: int
+    revoked_at: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevokedTokens:
-    """What was revoked: single bits as (list, index), and whole blocks."""
+    """What was revoked: single bits as (list, index, time), and whole blocks."""
 
-    bits: Sequence[tuple[int, int]]
+    bits: Sequence[tuple[int, int, int]]
     blocks: Sequence[RevokedBlock]
 
 
@@ -164,18 +165,21 @@ def read_revoked(connection: Connection, *, after_version: int) -> RevokedTokens
     It is complete up to the version that was read before, and may hold some of what came since.
     """
     bits = connection.execute(
-        select(status_revocations.c.status_list_pk, status_revocations.c.status_index).where(
-            status_revocations.c.revoked_version > after_version
-        )
+        select(
+            status_revocations.c.status_list_pk, status_revocations.c.status_index, status_revocations.c.revoked_at
+        ).where(status_revocations.c.revoked_version > after_version)
     )
     blocks = connection.execute(
-        select(status_blocks.c.status_list_pk, status_blocks.c.first_counter, status_blocks.c.length).where(
-            status_blocks.c.revoked_version > after_version
-        )
+        select(
+            status_blocks.c.status_list_pk,
+            status_blocks.c.first_counter,
+            status_blocks.c.length,
+            status_blocks.c.revoked_at,
+        ).where(status_blocks.c.revoked_version > after_version)
     )
     return RevokedTokens(
-        bits=[(row[0], row[1]) for row in bits],
-        blocks=[RevokedBlock(status_list_pk=row[0], first_counter=row[1], length=row[2]) for row in blocks],
+        bits=[(row[0], row[1], row[2]) for row in bits],
+        blocks=[RevokedBlock(**row) for row in blocks.mappings()],
     )
 
 

@@ -67,6 +67,10 @@ def is_set(world: World, token: str) -> bool:
     return check_status_list_claims(claims, uri=uri, now_s=world.clock() / 1000).is_set(index)
 
 
+def etag_at(node: World, token: str) -> str:
+    return fetch(node, list_of(token)[0]).headers["etag"]
+
+
 def machine_for(world: World, resource: str) -> Machine:
     return world.machine(scope="photos.read", policy={"resources": [resource]})
 
@@ -158,6 +162,9 @@ def test_two_processes_and_their_threads_never_give_a_place_twice_and_serve_the_
         wait_until(lambda node=node: is_set(node, gone[0]))  # type: ignore[misc]
         assert all(is_set(node, token) for token in gone)
         assert not any(is_set(node, token) for token in kept)
+    # They say the same in the same words, so that a verifier may ask one and then the other.
+    wait_until(lambda: etag_at(world, gone[0]) == etag_at(other_node, gone[0]))
+    assert read_jwt(fetch(world, list_of(gone[0])[0]).text) == read_jwt(fetch(other_node, list_of(gone[0])[0]).text)
 
 
 def test_a_process_that_starts_later_serves_what_was_revoked_before_and_gives_no_place_again(
@@ -299,6 +306,8 @@ def test_a_list_closes_after_an_hour_is_served_for_its_tokens_and_then_leaves(ow
 
 def test_a_list_is_signed_anew_before_half_of_its_life_is_over(own_world: World) -> None:
     uri, _ = list_of(machine_for(own_world, own_world.operator.add_resource()).get_token().access_token)
-    first = read_jwt(fetch(own_world, uri).text)
-    own_world.clock.move(seconds=299)
-    wait_until(lambda: read_jwt(fetch(own_world, uri).text)["iat"] >= first["iat"] + 299)
+    for _ in range(3):
+        first = read_jwt(fetch(own_world, uri).text)
+        own_world.clock.move(seconds=299)
+        wait_until(lambda first=first: read_jwt(fetch(own_world, uri).text)["iat"] > first["iat"])  # type: ignore[misc]
+        assert own_world.clock() / 1000 - read_jwt(fetch(own_world, uri).text)["iat"] < 300

@@ -1,10 +1,10 @@
 """The status lists as verifiers get them: built from what was revoked, signed, and served from memory.
 
 What was revoked since the last look is read, and nothing twice: each revocation carries the number of the change that
-announced it. A list's `iat` is the moment of its last revocation or the beginning of the current four minutes, whichever
-is later. So every process that knows the same says the same, and a verifier that asks one process and then another gets
-no list that is older than what it has. The time comes from the last look at the database: who is cut off from it cannot
-vouch for what it does not know, and serves the last list until its `exp`.
+announced it. A list's `iat` is the moment of its last revocation or the beginning of the current four minutes, the
+later of the two. So every process that knows the same says the same, and a verifier that asks one process and then
+another gets no list that is older than what it has. The time comes from the last look at the database: who is cut off
+from it cannot vouch for what it does not know, and serves the last list until its `exp`.
 """
 
 import hashlib

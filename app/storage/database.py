@@ -119,9 +119,11 @@ class Database:
                 # Begun and ended on the driver: what SQLAlchemy would add costs more than the statements in between.
                 driver.commit()
             except BaseException:
-                # A connection that cannot even roll back is thrown away by the pool when it comes home.
-                with suppress(psycopg.Error):
-                    driver.rollback()
+                # SQLAlchemy lets go of a connection on which one of its own statements found the server gone. One that
+                # cannot even roll back is thrown away by the pool when it comes home.
+                if driver.is_valid:
+                    with suppress(psycopg.Error):
+                        driver.rollback()
                 raise
         for callback in callbacks:
             callback()

@@ -207,6 +207,36 @@ def test_a_machine_gets_its_token_in_its_networks_alone(proxied: World) -> None:
     assert_json_error(reply, "invalid_target")
 
 
+def test_a_refresh_from_elsewhere_is_refused_and_spends_nothing(proxied: World) -> None:
+    party = proxied.relying_party(
+        grant_types=["authorization_code", "refresh_token"], policy={"networks": OFFICE.split()}
+    )
+    code, pending = proxied.get_code(party, proxied.operator.add_user())
+    refresh_token = exchange_from(INSIDE[0], party, code, pending).json()["refresh_token"]
+    authorization = {"Authorization": basic(party.client_id, party.client_secret or "")}
+    for address in OUTSIDE:
+        with nothing_changes(proxied):
+            refused = party.try_refresh(refresh_token, headers={**authorization, **call_from(address)})
+        assert_json_error(refused, "invalid_grant")
+    for address in INSIDE:
+        reply = party.try_refresh(refresh_token, headers={**authorization, **call_from(address)})
+        assert reply.status == 200, (address, reply.text)
+        refresh_token = reply.json()["refresh_token"]
+        assert read_jwt(reply.json()["access_token"])["th_networks"] == OFFICE.split()
+
+
+@pytest.mark.parametrize("token_format", ["jwt", "opaque"])
+def test_introspection_tells_the_networks_to_who_has_to_enforce_them(proxied: World, token_format: str) -> None:
+    api = proxied.operator.add_resource(
+        networks=OFFICE.split(), enforces=["networks"], access_token_format=token_format
+    )
+    machine = proxied.machine(policy={"resources": [api]})
+    reply = machine.post("/token", headers=call_from(INSIDE[0]), grant_type="client_credentials")
+    server = proxied.machine(policy={"introspects": [api]})
+    answer = server.introspect(reply.json()["access_token"]).json()
+    assert (answer["active"], answer["th_networks"]) == (True, OFFICE.split())
+
+
 def test_a_header_of_somebody_who_is_no_proxy_of_ours_moves_nobody(standing: World) -> None:
     account = standing.operator.add_user()
     party = standing.relying_party(policy={"networks": ["127.0.0.1"]})

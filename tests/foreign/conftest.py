@@ -69,6 +69,7 @@ class House:
             token_endpoint_auth_method=metadata.get("token_endpoint_auth_method", "client_secret_basic"),
             id_token_signed_response_alg=metadata.get("id_token_signed_response_alg", "RS256"),
             discovery=discovery,
+            dpop=metadata.get("dpop_bound_access_tokens", False),
             ca_file=self.ca_file,
             loopback_names=(HOST,),
         )
@@ -82,7 +83,10 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     port = free_port()
     issuer = f"https://{HOST}:{port}"
     with fresh_database_url(request.param, folder) as database_url:
-        environment = make_environment(issuer=issuer, database_url=database_url, directory=folder)
+        # Clients that make proofs have to come back with a nonce; the others notice nothing of it.
+        environment = make_environment(
+            issuer=issuer, database_url=database_url, directory=folder, dpop_nonce="required"
+        )
         operator = Operator(make_deployment(environment))
         try:
             with serving_over_tls(environment, certificate, port=port, log_path=folder / "server.log"):

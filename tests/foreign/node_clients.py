@@ -43,6 +43,7 @@ class ForeignConfig:
     token_endpoint_auth_method: str = "client_secret_basic"
     id_token_signed_response_alg: str = "RS256"
     discovery: str = "oidc"
+    dpop: bool = False
     ca_file: str | None = None
     loopback_names: tuple[str, ...] = ()
 
@@ -98,6 +99,7 @@ def _document(config: ForeignConfig) -> dict[str, Any]:
         "token_endpoint_auth_method": config.token_endpoint_auth_method,
         "id_token_signed_response_alg": config.id_token_signed_response_alg,
         "discovery": config.discovery,
+        "dpop": config.dpop,
     }
     return {name: value for name, value in members.items() if value is not None}
 

@@ -5,9 +5,14 @@ from typing import Any
 
 import pytest
 
+from tests.actors.relying_party import read_jwt
 from tests.foreign.conftest import House, require_node
 from tests.foreign.node_clients import Drive, ForeignConfig, run_node_flow
-from tests.foreign.python_clients import run_authlib_flow, run_requests_oauthlib_flow
+from tests.foreign.python_clients import (
+    run_authlib_flow,
+    run_requests_oauth2client_flow,
+    run_requests_oauthlib_flow,
+)
 
 Flow = Callable[[ForeignConfig, Drive], dict[str, Any]]
 
@@ -108,6 +113,34 @@ def test_a_client_of_others_finds_the_server_by_its_oauth_metadata(house: House,
     result = flow(config, house.person(account))
 
     assert result["id_token_claims"]["sub"] == account.sub
+
+
+@pytest.mark.parametrize(
+    "flow",
+    [
+        pytest.param(openid_client, id="openid-client"),
+        pytest.param(run_requests_oauth2client_flow, id="requests_oauth2client"),
+    ],
+)
+@pytest.mark.parametrize("method", ["client_secret_basic", "none"])
+@pytest.mark.requirement("RFC 9449", "8", "a client that is told use_dpop_nonce comes back with the nonce")
+def test_a_client_of_others_gets_and_uses_a_token_that_is_bound_to_its_key(
+    house: House, flow: Flow, method: str
+) -> None:
+    account = house.add_account()
+    config = house.config(
+        scope="openid email",
+        dpop_bound_access_tokens=True,
+        token_endpoint_auth_method=method,
+        grant_types=["authorization_code", "refresh_token"],
+    )
+
+    result = flow(config, house.person(account))
+
+    assert result["token_type"].lower() == "dpop"
+    assert set(read_jwt(result["access_token"])["cnf"]) == {"jkt"}
+    assert result["id_token_claims"]["sub"] == account.sub
+    assert result["userinfo"]["email"] == f"{account.username}@example.com"
 
 
 @pytest.mark.requirement("RFC 9207", "2.4", "a client that supports iss checks it where the metadata promises it")

@@ -25,6 +25,9 @@ await run(async () => {
   // Without this the library trusts TLS for ID tokens that come straight from the token endpoint.
   client.enableNonRepudiationChecks(settings);
 
+  const handle = config.dpop ? client.getDPoPHandle(settings, await client.randomDPoPKeyPair()) : undefined;
+  const bound = handle ? { DPoP: handle } : {};
+
   const codeVerifier = client.randomPKCECodeVerifier();
   const state = client.randomState();
   const nonce = client.randomNonce();
@@ -39,6 +42,7 @@ await run(async () => {
       state,
       ...(openid ? { nonce } : {}),
       ...resource,
+      ...(handle ? { dpop_jkt: await handle.calculateThumbprint() } : {}),
     }),
   );
 
@@ -51,11 +55,12 @@ await run(async () => {
       ...(openid ? { expectedNonce: nonce, idTokenExpected: true } : {}),
     },
     resource,
+    bound,
   );
 
   const claims = tokens.claims();
   const userinfo =
-    openid && !config.resource ? await client.fetchUserInfo(settings, tokens.access_token, claims.sub) : undefined;
+    openid && !config.resource ? await client.fetchUserInfo(settings, tokens.access_token, claims.sub, bound) : undefined;
   print({
     access_token: tokens.access_token,
     token_type: tokens.token_type,

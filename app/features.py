@@ -111,6 +111,11 @@ FEATURES: tuple[Feature, ...] = (
         requires=("jwt_access_tokens",),
     ),
     Feature(
+        name="token_exchange",
+        specs=(_rfc(8693, "OAuth 2.0 Token Exchange"),),
+        requires=("authorization_code", "resource_indicators", "jwt_access_tokens"),
+    ),
+    Feature(
         name="openid",
         specs=(
             Specification(

@@ -10,6 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from rich.tree import Tree
 
 # Where nobody looks at a screen, nothing is cut and nothing is wrapped.
 _WIDTH_WITHOUT_TERMINAL = 1000
@@ -52,6 +53,17 @@ def plain(text: str) -> Text:
     """The text as it stands: no markup in it is obeyed, control characters and such are written out."""
     safe = "".join(_written_out(character) for character in text)
     return Text(safe)
+
+
+def tree(branches: Iterable[tuple[str, Any]]) -> Tree:
+    """Lines, each with the branches beneath it: `(line, branches)`, and so on."""
+
+    def grow(node: Tree, below: Iterable[tuple[str, Any]]) -> Tree:
+        for line, further in below:
+            grow(node.add(plain(line)), further)
+        return node
+
+    return grow(Tree("", hide_root=True), branches)
 
 
 def moment(at: int | None) -> str:

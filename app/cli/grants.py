@@ -5,10 +5,11 @@ from typing import Any
 import click
 
 from app.cli.display import details, moment, seconds, table
+from app.cli.display import tree as draw_tree
 from app.cli.opening import opened_deployment
 from app.cli.operator_command import Answer, OperatorGroup
 from app.services import manage_grants
-from app.services.manage_grants import GrantSummary
+from app.services.manage_grants import GrantBranch, GrantSummary
 
 
 @click.group("grants", cls=OperatorGroup)
@@ -30,6 +31,18 @@ def list_(user: str | None) -> Answer:
     return Answer(document=[_document(grant) for grant in grants], human=human)
 
 
+@command.command("tree")
+@click.argument("user")
+def tree(user: str) -> Answer:
+    """Who holds what through whom: a person's grants, and beneath each what was exchanged from it.
+
+    USER is a username or subject, or the client_id of a program whose own tokens were exchanged.
+    """
+    with opened_deployment() as deployment:
+        branches = manage_grants.list_tree(deployment, user)
+    return Answer(document=[_branch_document(branch) for branch in branches], human=draw_tree(map(_lines, branches)))
+
+
 @command.command("show")
 @click.argument("grant_id")
 def show(grant_id: str) -> Answer:
@@ -41,7 +54,7 @@ def show(grant_id: str) -> Answer:
 @command.command("revoke")
 @click.argument("grant_id")
 def revoke(grant_id: str) -> Answer:
-    """End a grant and the tokens that hang on it."""
+    """End a grant, what was exchanged from it, and the tokens of all."""
     with opened_deployment() as deployment:
         return _answer(manage_grants.revoke_grant(deployment, grant_id))
 
@@ -57,6 +70,18 @@ def _document(grant: GrantSummary) -> dict[str, Any]:
         "expires_at": seconds(grant.expires_at),
         "parent": grant.parent,
     }
+
+
+def _branch_document(branch: GrantBranch) -> dict[str, Any]:
+    return {**_document(branch.grant), "children": [_branch_document(child) for child in branch.children]}
+
+
+def _lines(branch: GrantBranch) -> tuple[str, Any]:
+    grant = branch.grant
+    where = ", ".join(grant.resource)
+    what = f"{grant.scope or 'no scope'} at {where}, until {moment(grant.expires_at)}"
+    line = f"{grant.client_id}: {what} ({grant.grant_id})"
+    return line, [_lines(child) for child in branch.children]
 
 
 def _answer(grant: GrantSummary) -> Answer:

@@ -9,6 +9,7 @@ from authlib.oauth2.rfc6749.errors import UnsupportedGrantTypeError
 from app.oauth.grants.authorization_code import AuthorizationCodeGrant
 from app.oauth.grants.client_credentials import ClientCredentialsGrant
 from app.oauth.grants.refresh_token import RefreshTokenGrant
+from app.oauth.grants.token_exchange import TokenExchangeGrant
 from app.oauth.token_request import TokenRequest
 from app.oauth.token_response import TokenAnswer
 from app.services.authenticate_client import authenticate_client
@@ -20,7 +21,7 @@ from app.specs.rfc8414_metadata import endpoint_url
 from app.specs.strict_request import ProtocolRequest
 
 # What this server grants, as a table of contents.
-GRANTS = (AuthorizationCodeGrant, RefreshTokenGrant, ClientCredentialsGrant)
+GRANTS = (AuthorizationCodeGrant, RefreshTokenGrant, ClientCredentialsGrant, TokenExchangeGrant)
 
 
 class TokenServer(AuthorizationServer):  # type: ignore[misc]

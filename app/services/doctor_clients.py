@@ -54,7 +54,8 @@ def _examine_client(
         yield error(check, "it is public, but has a secret: whoever has the application has the secret")
     yield from _examine_redirects(settings, check, client)
     policy = client.metadata.policy
-    unknown = sorted({*(policy.resources or ()), *(policy.introspects or ())} - known_resources)
+    exchanged = {entry.resource for entry in policy.token_exchange_audiences or ()}
+    unknown = sorted({*(policy.resources or ()), *(policy.introspects or ()), *exchanged} - known_resources)
     if unknown:
         yield warning(check, f"its policy names resources that are not registered: {', '.join(unknown)}")
     if policy.introspects and not client.is_confidential:

@@ -14,6 +14,7 @@ import orjson
 from app.services.allocate_status import ClientHasEnded, TokenStatus
 from app.services.bind_sender import SenderBinding, use_proof
 from app.services.deployment import Deployment
+from app.services.exchanged_grant import ExchangedGrant, write_exchanged_grant
 from app.services.identifiers import random_bytes
 from app.services.keep_status_lists import NoStatusList
 from app.services.mint_secret import mint_secret
@@ -61,6 +62,7 @@ class Issuance:
     `grant_id` None: a machine's token, which hangs on no grant. `session_id`: the session that the grant dies with.
     `networks`: from where the access token may be used, None for anywhere. `sender`: who asks, and to whose key it is
     bound.
+    `exchanged`: the grant itself is new, the child of the one behind the token that is exchanged.
     """
 
     grant_type: str
@@ -85,6 +87,7 @@ class Issuance:
     spends: Spend | None
     refresh: RefreshStep | None = None
     authorization_details: tuple[Mapping[str, Any], ...] = ()
+    exchanged: ExchangedGrant | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +142,8 @@ def issue_tokens(deployment: Deployment, issuance: Issuance, *, now: int) -> Iss
             raise AlreadySpent
         if issuance.sender.proof is not None:
             use_proof(connection, issuance.sender.proof, now=now)
+        if issuance.exchanged is not None:
+            write_exchanged_grant(connection, deployment.recorder, issuance.exchanged, now=now)
         if grant_id is not None:
             if not lock_live_grant(connection, grant_id, session_id=issuance.session_id, now=now):
                 raise InvalidGrant("the grant has ended", detail="grant, session, user or client is no longer alive")
@@ -231,7 +236,7 @@ def _build_access_token_claims(
         auth_time_s=issuance.auth_time_s,
         acr=issuance.acr,
         amr=issuance.amr,
-        extra={**_constraining_claims(issuance), **_details_claim(issuance), **place},
+        extra={**_further_claims(issuance), **_details_claim(issuance), **place},
     )
 
 
@@ -240,12 +245,14 @@ def _sign_access_token(deployment: Deployment, issuance: Issuance, claims: Mappi
     return sign_jws({"typ": TYP}, orjson.dumps(claims), key, issuance.signing_alg)
 
 
-def _constraining_claims(issuance: Issuance) -> dict[str, Any]:
+def _further_claims(issuance: Issuance) -> dict[str, Any]:
     claims: dict[str, Any] = {}
     if issuance.sender.confirmation is not None:
         claims["cnf"] = issuance.sender.confirmation
     if issuance.networks is not None:
         claims[NETWORKS_CLAIM] = format_networks(issuance.networks)
+    if issuance.exchanged is not None:
+        claims["act"] = issuance.exchanged.act
     return claims
 
 

@@ -17,8 +17,9 @@ from app.storage.status_lists import find_machine_place, is_in_living_block
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineToken:
-    """Where the token's bit is, and whether the token and its client are alive."""
+    """Where the token's bit is, whose it is, and whether the token and its client are alive."""
 
+    client_pk: int
     status_list_pk: int
     status_index: int
     is_live: bool
@@ -44,6 +45,7 @@ def find_machine_token(
     counter = allocator.order_of(place.status_list).counter_of(reference.index)
     is_in_block = is_in_living_block(connection, place.status_list.id, counter=counter, client_pk=place.client_pk)
     return MachineToken(
+        client_pk=place.client_pk,
         status_list_pk=place.status_list.id,
         status_index=reference.index,
         is_live=is_in_block and place.client_is_live and not place.is_revoked,

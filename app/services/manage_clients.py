@@ -6,7 +6,7 @@ never given to another client, even after it was removed.
 
 import base64
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -199,7 +199,20 @@ def _canonical_policy(connection: Connection, policy: Mapping[str, Any]) -> dict
         if canonical.get(member) is not None:
             found = [(asked, find_resource(connection, asked)) for asked in canonical[member]]
             canonical[member] = [asked if row is None else row.resource for asked, row in found]
+    if canonical.get("token_exchange_audiences"):
+        canonical["token_exchange_audiences"] = _canonical_audiences(connection, canonical["token_exchange_audiences"])
     return canonical
+
+
+def _canonical_audiences(connection: Connection, entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    by_resource: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        row = find_resource(connection, entry["resource"])
+        resource = entry["resource"] if row is None else row.resource
+        if resource in by_resource:
+            raise InvalidClientMetadata("policy.token_exchange_audiences: names one resource twice")
+        by_resource[resource] = {**entry, "resource": resource}
+    return list(by_resource.values())
 
 
 def _insert(

@@ -1,5 +1,6 @@
 """Grants, as the operator sees and ends them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from app.services.deployment import Deployment
@@ -7,6 +8,7 @@ from app.services.log_in import username_key
 from app.services.record_event import Event
 from app.services.refusal import Refusal
 from app.storage import grants, revocation
+from app.storage.clients import find_client
 from app.storage.database import Connection
 from app.storage.grants import GrantView
 from app.storage.users import find_user_by_name, find_user_by_sub
@@ -29,12 +31,37 @@ class GrantSummary:
     networks: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantBranch:
+    """A grant, and what was exchanged from it."""
+
+    grant: GrantSummary
+    children: "tuple[GrantBranch, ...]"
+
+
 def list_grants(deployment: Deployment, *, user: str | None = None) -> tuple[GrantSummary, ...]:
     """The grants that are alive, the newest first; of one person where a username or subject is given."""
     with deployment.database.reading() as connection:
         user_id = None if user is None else _get_user_id(connection, user)
         views = grants.list_grants(connection, now=deployment.clock(), user_id=user_id)
     return tuple(_summarise(view) for view in views)
+
+
+def list_tree(deployment: Deployment, name: str) -> tuple[GrantBranch, ...]:
+    """Who holds what through whom, the newest first: what a person granted, and beneath each grant what was exchanged
+    from it. `name` is a username or subject, or the client_id of a machine whose own tokens were exchanged.
+
+    Raises `Refusal`. Only what is alive is there: a grant ends with all that hangs on it.
+    """
+    with deployment.database.reading() as connection:
+        user_id = _find_user_id(connection, name)
+        now = deployment.clock()
+        if user_id is not None:
+            return _branches(_summarise(view) for view in grants.list_grants(connection, now=now, user_id=user_id))
+        if find_client(connection, name) is None:
+            raise Refusal("unknown_user", f"there is no user {name!r}, and no client of that name")
+        of_machines = [_summarise(view) for view in grants.list_grants(connection, now=now, of_machines=True)]
+        return _branches(grant for grant in of_machines if grant.sub == name)
 
 
 def show_grant(deployment: Deployment, grant_id: str) -> GrantSummary:
@@ -68,10 +95,28 @@ def _get(connection: Connection, grant_id: str, *, now: int) -> GrantSummary:
 
 
 def _get_user_id(connection: Connection, name: str) -> int:
-    row = find_user_by_sub(connection, name) or find_user_by_name(connection, username_key(name))
-    if row is None:
+    user_id = _find_user_id(connection, name)
+    if user_id is None:
         raise Refusal("unknown_user", f"there is no user {name!r}")
-    return row.id
+    return user_id
+
+
+def _find_user_id(connection: Connection, name: str) -> int | None:
+    row = find_user_by_sub(connection, name) or find_user_by_name(connection, username_key(name))
+    return None if row is None else row.id
+
+
+def _branches(summaries: Iterable[GrantSummary]) -> tuple[GrantBranch, ...]:
+    by_parent: dict[str | None, list[GrantSummary]] = {}
+    known = {grant.grant_id: grant for grant in summaries}
+    for grant in known.values():
+        # What has lost its parent is shown all the same: nothing that lives may be missing.
+        by_parent.setdefault(grant.parent if grant.parent in known else None, []).append(grant)
+
+    def grow(parent: str | None) -> tuple[GrantBranch, ...]:
+        return tuple(GrantBranch(grant=grant, children=grow(grant.grant_id)) for grant in by_parent.get(parent, ()))
+
+    return grow(None)
 
 
 def _summarise(view: GrantView) -> GrantSummary:

@@ -11,6 +11,7 @@ from app.services.deployment import Deployment
 from app.services.validate_authorization_request import SUPPORTED_IDENTITY_SCOPES
 from app.specs.oidc_core import SCOPE_CLAIMS
 from app.specs.rfc8414_metadata import endpoint_url, merge_fragments
+from app.specs.rfc8693_token_exchange import GRANT_TYPE as TOKEN_EXCHANGE
 from app.specs.rfc9449_dpop import PROOF_ALGORITHMS
 
 
@@ -28,6 +29,7 @@ def publish_metadata(deployment: Deployment) -> Document:
     fragments: tuple[Mapping[str, Any], ...] = (
         authorization_code_fragment(issuer),
         refresh_token_fragment(),
+        token_exchange_fragment(),
         pkce_fragment(),
         client_authentication_fragment(),
         issuer_identification_fragment(),
@@ -64,6 +66,11 @@ def refresh_token_fragment() -> Mapping[str, Any]:
 def client_credentials_fragment() -> Mapping[str, Any]:
     """RFC 6749 4.4, RFC 8414 2."""
     return {"grant_types_supported": ["client_credentials"]}
+
+
+def token_exchange_fragment() -> Mapping[str, Any]:
+    """RFC 8693 through RFC 8414 2."""
+    return {"grant_types_supported": [TOKEN_EXCHANGE]}
 
 
 def pkce_fragment() -> Mapping[str, Any]:

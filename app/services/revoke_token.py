@@ -26,6 +26,7 @@ def _end(deployment: Deployment, connection: Connection, found: FoundToken) -> N
         has_ended = revoke_machine_token(
             connection,
             found.jti,
+            client_pk=found.machine_token.client_pk,
             status_list_pk=found.machine_token.status_list_pk,
             status_index=found.machine_token.status_index,
             now=now,

@@ -97,8 +97,17 @@ def _canonical_networks(values: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(format_networks(parse_networks(values)))
 
 
+def _check_scope_name(value: str) -> str:
+    if not is_scope_token(value):
+        raise ValueError("must be one scope token (RFC 6749 section 3.3)")
+    if value in OPENID_SCOPES:
+        raise ValueError("belongs to OpenID Connect")
+    return value
+
+
 DisplayText = Annotated[str, Field(max_length=200), AfterValidator(_check_display_text)]
 WebUri = Annotated[str, AfterValidator(_check_web_uri)]
+ScopeName = Annotated[str, Field(max_length=200), AfterValidator(_check_scope_name)]
 ResourceUri = Annotated[str, AfterValidator(_check_resource)]
 AccessTokenLifetime = Annotated[int, Field(ge=1, le=MAX_ACCESS_TOKEN_LIFETIME_S)]
 ClientAuthenticationMethod = Literal["none", "client_secret_basic", "client_secret_post"]
@@ -114,6 +123,24 @@ NetworkTexts = Annotated[
 # ----- Clients -----
 
 
+class ExchangeAudience(BaseModel):
+    """A resource for which a client may get tokens in exchange; the document may have its identifier alone.
+
+    `scopes` bounds what it may get there. None: every scope, as far as the person granted it for the resource; with a
+    list, these also where nobody was asked about the resource.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
+
+    resource: ResourceUri
+    scopes: Annotated[tuple[ScopeName, ...], _Tuple, Field(max_length=200), _Distinct] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_identifier(cls, document: Any) -> Any:
+        return {"resource": document} if isinstance(document, str) else document
+
+
 class ClientPolicy(BaseModel):
     """What an operator decides about a client, under `policy`; None leaves it to the server or the resource."""
 
@@ -123,9 +150,15 @@ class ClientPolicy(BaseModel):
     resources: Annotated[tuple[ResourceUri, ...], _Tuple, Field(max_length=100), _Distinct] | None = None
     """The resources that the client may ask for; None is every one, an empty list none."""
     introspects: Annotated[tuple[ResourceUri, ...], _Tuple, Field(max_length=100), _Distinct] | None = None
-    """The resources that the client is the server of: it may look into their access tokens (RFC 7662)."""
+    """The resources that the client is the server of: it may look into their access tokens (RFC 7662), and exchange
+    them for what `token_exchange_audiences` lists.
+    """
     networks: NetworkTexts | None = None
     """The networks from which the client may get and use tokens; None is anywhere."""
+    token_exchange_audiences: Annotated[tuple[ExchangeAudience, ...], _Tuple, Field(max_length=100)] | None = None
+    """What the client may exchange access tokens for (RFC 8693): its own and those of the resources that it is the
+    server of. Nothing is allowed that is not here.
+    """
     skip_consent: bool = False
     rotate_refresh_tokens: bool = True
     """False: a client that authenticates itself keeps its refresh token, which lives on with each use."""
@@ -142,7 +175,15 @@ class ClientMetadata(BaseModel):
     redirect_uris: Annotated[tuple[str, ...], _Tuple, _AtMost20, _Distinct] = ()
     token_endpoint_auth_method: ClientAuthenticationMethod = "client_secret_basic"  # noqa: S105 - a method's name
     grant_types: Annotated[
-        tuple[Literal["authorization_code", "refresh_token", "client_credentials"], ...],
+        tuple[
+            Literal[
+                "authorization_code",
+                "refresh_token",
+                "client_credentials",
+                "urn:ietf:params:oauth:grant-type:token-exchange",
+            ],
+            ...,
+        ],
         _Tuple,
         Field(min_length=1),
         _Distinct,
@@ -264,18 +305,9 @@ class ResourceScope(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
 
-    name: Annotated[str, Field(max_length=200)]
+    name: ScopeName
     description: Annotated[str, Field(max_length=500), AfterValidator(_check_display_text)]
     required: bool = False
-
-    @field_validator("name")
-    @classmethod
-    def _check_name(cls, value: str) -> str:
-        if not is_scope_token(value):
-            raise ValueError("must be one scope token (RFC 6749 section 3.3)")
-        if value in OPENID_SCOPES:
-            raise ValueError("belongs to OpenID Connect")
-        return value
 
 
 class ResourceMetadata(BaseModel):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from .protocol_error import InvalidToken
+from .rfc8693_token_exchange import parse_actors
 from .rfc9396_authorization_details import Details, parse_details_claim
 from .shared_object import SharedObject
 
@@ -23,7 +24,10 @@ _LATEST_TIME_S: Final = 253_402_300_799
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessTokenClaims:
-    """The checked claims of an access token. `claims` is the whole claims set, read-only; times are whole seconds."""
+    """The checked claims of an access token. `claims` is the whole claims set, read-only; times are whole seconds.
+
+    `actors`: who acts for the subject, the present one first (RFC 8693 4.1); empty where nobody does.
+    """
 
     issuer: str
     subject: str
@@ -35,6 +39,7 @@ class AccessTokenClaims:
     jti: str
     auth_time_s: int | None
     acr: str | None
+    actors: tuple[str, ...]
     authorization_details: Details
     claims: Mapping[str, Any]
 
@@ -118,6 +123,7 @@ def check_claims(
         jti=_get_text(claims, "jti"),
         auth_time_s=None if auth_time_s is None else int(_get_time(claims, "auth_time")),
         acr=acr,
+        actors=parse_actors(claims),
         authorization_details=parse_details_claim(claims),
         claims=SharedObject(claims),
     )

@@ -15,7 +15,8 @@ from .protocol_error import HeadersTooLarge, InvalidRequest, PayloadTooLarge
 MAX_BYTES: Final = 65536
 MAX_PARAMETERS: Final = 100
 MAX_HEADER_CHARACTERS: Final = 32768
-REPEATABLE: Final = frozenset({"resource"})
+REPEATABLE: Final = frozenset({"resource", "audience"})
+"""RFC 8707 2 and RFC 8693 2.1; whether several make sense is the rule's business."""
 
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile("[\x00-\x1f\x7f]")

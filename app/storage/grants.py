@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import Connection, bindparam, func, insert, select
 
 from app.storage.prepared import Prepared
 from app.storage.tables import access_tokens, authorization_codes, clients, grants, session_clients, sessions, users
@@ -33,7 +33,7 @@ class GrantRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrantView:
-    """A grant with the wire names of whom it concerns."""
+    """A grant with the wire names of whom it concerns. `sub` is a machine's client_id where no person is behind it."""
 
     grant: GrantRow
     sub: str | None
@@ -69,6 +69,9 @@ class TokenHolder:
     user_claims: dict[str, Any]
     client_id: str
 
+
+# Whose token was exchanged, where it was a machine's.
+_ORIGIN = clients.alias("origin")
 
 _INSERT_GRANT = Prepared(insert(grants).values({column.name: bindparam(column.name) for column in grants.c}))
 _INSERT_CODE = Prepared(
@@ -290,13 +293,25 @@ def find_token_holder(connection: Connection, jti: bytes, *, now: int) -> TokenH
 
 
 def list_grants(
-    connection: Connection, *, now: int, grant_id: str | None = None, user_id: int | None = None
+    connection: Connection,
+    *,
+    now: int,
+    grant_id: str | None = None,
+    user_id: int | None = None,
+    of_machines: bool = False,
 ) -> tuple[GrantView, ...]:
-    """The live grants, the newest first; with `grant_id`, that one whether it is alive or not."""
+    """The live grants, the newest first; with `grant_id`, that one whether it is alive or not.
+
+    `of_machines`: only those behind which there is no person.
+    """
     query = (
-        select(grants, users.c.sub, users.c.username, clients.c.client_id)
+        select(
+            grants, func.coalesce(users.c.sub, _ORIGIN.c.client_id).label("sub"), users.c.username, clients.c.client_id
+        )
         .select_from(
-            grants.outerjoin(users, users.c.id == grants.c.user_id).join(clients, clients.c.id == grants.c.client_pk)
+            grants.outerjoin(users, users.c.id == grants.c.user_id)
+            .outerjoin(_ORIGIN, _ORIGIN.c.id == grants.c.origin_client_pk)
+            .join(clients, clients.c.id == grants.c.client_pk)
         )
         .order_by(grants.c.created_at.desc(), grants.c.grant_id)
     )
@@ -306,6 +321,8 @@ def list_grants(
         query = query.where(grants.c.revoked_at.is_(None), grants.c.expires_at > now)
     if user_id is not None:
         query = query.where(grants.c.user_id == user_id)
+    if of_machines:
+        query = query.where(grants.c.user_id.is_(None))
     views = []
     for row in connection.execute(query).mappings():
         fields = {column.name: row[column] for column in grants.c}

@@ -54,6 +54,9 @@ def purge_expired(connection: Connection, *, now: int, audit_before: int, retrie
         .where((grants.c.expires_at <= day_ago) | (grants.c.revoked_at <= day_ago))
         .limit(BATCH)
     )
+    # What was exchanged ends no later than what it was exchanged from, but may be in a later batch.
+    child = grants.alias("child")
+    grant_is_free &= ~exists(select(child.c.grant_id).where(child.c.parent_grant_id == grants.c.grant_id))
     browser_is_free = ~exists(select(sessions.c.id).where(sessions.c.browser_id == browsers.c.id))
     dead_sessions = select(sessions.c.id).where(sessions.c.expires_at <= day_ago, session_is_free)
     steps: tuple[tuple[Table, Column[object], ColumnElement[bool]], ...] = (

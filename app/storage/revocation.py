@@ -12,7 +12,15 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from app.storage import changes
-from app.storage.tables import access_tokens, grants, opaque_tokens, sessions, status_blocks, status_revocations
+from app.storage.tables import (
+    access_tokens,
+    clients,
+    grants,
+    opaque_tokens,
+    sessions,
+    status_blocks,
+    status_revocations,
+)
 
 MAX_EXCHANGE_DEPTH: Final = 4
 """How many grants may hang on each other; it bounds the statements of a revocation."""
@@ -57,9 +65,13 @@ def revoke_access_token(connection: Connection, jti: bytes, *, now: int) -> bool
 
 
 def revoke_machine_token(
-    connection: Connection, jti: bytes, *, status_list_pk: int, status_index: int, now: int
+    connection: Connection, jti: bytes, *, client_pk: int, status_list_pk: int, status_index: int, now: int
 ) -> bool:
-    """End one JWT of a machine, which is no row but a bit, and what was exchanged for it; whether it was alive."""
+    """End one JWT of a machine, which is no row but a bit, and what was exchanged for it; whether it was alive.
+
+    An exchange holds the machine's client in the token's place, because there is nothing else: so does this.
+    """
+    connection.execute(select(clients.c.id).where(clients.c.id == client_pk).with_for_update(key_share=True))
     ended = _insert_bits(connection, select(literal(status_list_pk), literal(status_index)), now=now)
     _revoke(connection, grants.c.parent_jti == jti, now=now)
     return ended > 0

@@ -67,6 +67,13 @@ _FIND_BLOCK = Prepared(
     .limit(1)
 )
 
+_FIND_BIT = Prepared(
+    select(status_revocations.c.status_index).where(
+        status_revocations.c.status_list_pk == bindparam("list_pk"),
+        status_revocations.c.status_index == bindparam("place"),
+    )
+)
+
 
 def list_status_lists(connection: Connection) -> tuple[StatusListRow, ...]:
     """Every list that there is, the oldest first."""
@@ -157,6 +164,12 @@ def is_in_living_block(connection: Connection, status_list_pk: int, *, counter: 
         return False
     first_counter, length, owner, revoked_at = row
     return counter < first_counter + length and owner == client_pk and revoked_at is None
+
+
+def is_bit_set(connection: Connection, status_list_pk: int, status_index: int) -> bool:
+    """Whether this one token was revoked."""
+    row = _FIND_BIT.first(connection, {"list_pk": status_list_pk, "place": status_index})
+    return row is not None
 
 
 def read_revoked(connection: Connection, *, after_version: int) -> RevokedTokens:

@@ -42,6 +42,7 @@ MEMBERS = {
         "introspection_endpoint_auth_methods_supported",
         "introspection_signing_alg_values_supported",
     },
+    "token_exchange": set(),
     "openid": {
         "userinfo_endpoint",
         "subject_types_supported",

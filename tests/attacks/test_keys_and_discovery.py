@@ -252,7 +252,11 @@ def test_134_only_what_is_really_enabled_is_listed(world: World) -> None:
     document = send(world.url + DOCUMENTS[0]).json()
     assert document["response_types_supported"] == ["code"]
     assert document["response_modes_supported"] == ["query"]
-    assert document["grant_types_supported"] == ["authorization_code"]
+    assert set(document["grant_types_supported"]) == {
+        "authorization_code",
+        "client_credentials",
+        "urn:ietf:params:oauth:grant-type:token-exchange",
+    }
     assert document["code_challenge_methods_supported"] == ["S256"]
     methods = document["token_endpoint_auth_methods_supported"]
     assert sorted(methods) == ["client_secret_basic", "client_secret_post", "none"]

@@ -99,6 +99,10 @@ FULL_CLIENT = {
     "policy": {
         "access_token_lifetime_s": 180,
         "resources": ["https://api.example/photos"],
+        "token_exchange_audiences": [
+            {"resource": "https://api.example/photos"},
+            {"resource": "https://api.example/prints", "scopes": ["prints.read"]},
+        ],
         "introspects": ["https://api.example/photos"],
         "skip_consent": True,
         "rotate_refresh_tokens": False,

@@ -85,6 +85,7 @@ def test_checked_claims_have_their_own_type() -> None:
         jti="id-1",
         auth_time_s=NOW_S - 600,
         acr="pwd",
+        actors=(),
         authorization_details=(),
         claims=make_claims(),
     )

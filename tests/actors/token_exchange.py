@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from app.services.manage_clients import RegisteredClient
 from app.specs.rfc8693_token_exchange import ACCESS_TOKEN, GRANT_TYPE
 from tests.actors.http import Reply
 from tests.actors.machine import Machine
@@ -60,7 +61,7 @@ def make_chain(
         photos=photos,
         prints=prints,
         shop=world.relying_party(shop),
-        backend=Machine(shop, server_url=world.url),
+        backend=make_machine(world, shop),
         library=make_exchanger(world, introspects=[photos], token_exchange_audiences=allowed),
     )
 
@@ -68,7 +69,13 @@ def make_chain(
 def make_exchanger(world: World, metadata: Mapping[str, Any] | None = None, **policy: Any) -> Machine:
     """A client that may exchange tokens as the policy says."""
     registration = {"grant_types": [GRANT_TYPE], "redirect_uris": [], **(metadata or {}), "policy": policy}
-    return Machine(world.operator.add_client(**registration), server_url=world.url)
+    return make_machine(world, world.operator.add_client(**registration))
+
+
+def make_machine(world: World, client: RegisteredClient) -> Machine:
+    """A registered client without a browser."""
+    method = client.metadata["token_endpoint_auth_method"]
+    return Machine(client.client_id, client.client_secret, method=method, server_url=world.url)
 
 
 def try_exchange(

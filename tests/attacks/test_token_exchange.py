@@ -23,9 +23,8 @@ from app.storage.tables import access_tokens, grants
 from app.verifier import AccessTokenVerifier
 from tests.actors.dpop_key import DpopKey
 from tests.actors.http import Reply, send
-from tests.actors.machine import Machine
 from tests.actors.relying_party import read_jwt
-from tests.actors.token_exchange import Chain, exchange, make_chain, make_exchanger, try_exchange
+from tests.actors.token_exchange import Chain, exchange, make_chain, make_exchanger, make_machine, try_exchange
 from tests.attacks.good_conduct import assert_json_error, nothing_changes
 from tests.patience import wait_until
 from tests.server import ServerProcess, free_port
@@ -431,7 +430,7 @@ def test_82_a_machines_token_is_exchanged_too_and_dies_with_its_client(world: Wo
         scope="photos.read",
         policy={"resources": [chain.photos]},
     )
-    machine = Machine(job, server_url=world.url)
+    machine = make_machine(world, job)
     token = machine.get_token().access_token
     exchanged = exchange(chain.library, token, resource=chain.prints)
     claims = read_jwt(exchanged)

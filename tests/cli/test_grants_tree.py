@@ -1,7 +1,6 @@
 """`tokenhouse grants tree`: who holds what through whom, and what cutting a branch ends."""
 
-from tests.actors.machine import Machine
-from tests.actors.token_exchange import exchange, make_chain, make_exchanger, try_exchange
+from tests.actors.token_exchange import exchange, make_chain, make_exchanger, make_machine, try_exchange
 from tests.cli.processes import CommandLine
 from tests.world import World
 
@@ -59,7 +58,7 @@ def test_a_machine_is_the_root_of_what_was_exchanged_for_its_tokens(world: World
     job = world.operator.add_client(
         grant_types=["client_credentials"], redirect_uris=[], policy={"resources": [chain.photos]}
     )
-    machine = Machine(job, server_url=world.url)
+    machine = make_machine(world, job)
     printer = make_exchanger(world, introspects=[chain.prints], token_exchange_audiences=[chain.prints])
     exchange(printer, exchange(chain.library, machine.get_token().access_token, resource=chain.prints))
     (branch,) = command_line.json("grants", "tree", machine.client_id)

@@ -27,6 +27,7 @@ from .rfc3986_uri import check_web_host, parse_uri
 from .rfc6749_oauth import format_scope, is_scope_token, parse_scope
 from .rfc8252_redirects import check_redirect_uri_registration, redirect_kind
 from .rfc8707_resources import check_resource_identifier, find_origin_alias
+from .token_exchange_policy import ExchangeAudience
 from .tokenhouse_networks import MAX_NETWORKS, format_networks, parse_networks
 
 OPERATOR_ONLY_MEMBERS: Final = frozenset({"client_id", "client_secret", "policy"})
@@ -97,17 +98,8 @@ def _canonical_networks(values: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(format_networks(parse_networks(values)))
 
 
-def _check_scope_name(value: str) -> str:
-    if not is_scope_token(value):
-        raise ValueError("must be one scope token (RFC 6749 section 3.3)")
-    if value in OPENID_SCOPES:
-        raise ValueError("belongs to OpenID Connect")
-    return value
-
-
 DisplayText = Annotated[str, Field(max_length=200), AfterValidator(_check_display_text)]
 WebUri = Annotated[str, AfterValidator(_check_web_uri)]
-ScopeName = Annotated[str, Field(max_length=200), AfterValidator(_check_scope_name)]
 ResourceUri = Annotated[str, AfterValidator(_check_resource)]
 AccessTokenLifetime = Annotated[int, Field(ge=1, le=MAX_ACCESS_TOKEN_LIFETIME_S)]
 ClientAuthenticationMethod = Literal["none", "client_secret_basic", "client_secret_post"]
@@ -121,24 +113,6 @@ NetworkTexts = Annotated[
 
 
 # ----- Clients -----
-
-
-class ExchangeAudience(BaseModel):
-    """A resource for which a client may get tokens in exchange; the document may have its identifier alone.
-
-    `scopes` bounds what it may get there. None: every scope, as far as the person granted it for the resource; with a
-    list, these also where nobody was asked about the resource.
-    """
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
-
-    resource: ResourceUri
-    scopes: Annotated[tuple[ScopeName, ...], _Tuple, Field(max_length=200), _Distinct] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_identifier(cls, document: Any) -> Any:
-        return {"resource": document} if isinstance(document, str) else document
 
 
 class ClientPolicy(BaseModel):
@@ -305,9 +279,18 @@ class ResourceScope(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
 
-    name: ScopeName
+    name: Annotated[str, Field(max_length=200)]
     description: Annotated[str, Field(max_length=500), AfterValidator(_check_display_text)]
     required: bool = False
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, value: str) -> str:
+        if not is_scope_token(value):
+            raise ValueError("must be one scope token (RFC 6749 section 3.3)")
+        if value in OPENID_SCOPES:
+            raise ValueError("belongs to OpenID Connect")
+        return value
 
 
 class ResourceMetadata(BaseModel):

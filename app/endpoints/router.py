@@ -102,6 +102,8 @@ class Endpoints:
             raise TooManyRequests("too many refused requests", headers={"Retry-After": str(retry_after_s)})
 
     def _check_client_limit(self, request: ProtocolRequest) -> None:
+        if not self._limits.is_enabled:
+            return
         if request.authorization is None and "client_secret" not in request.parameters:
             return
         client_id = _named_client(request)

@@ -21,6 +21,7 @@ from app.services.record_event import Event, EventRecorder
 from app.services.rotate_keys import KeyChange, RotationPolicy, rotate_due
 from app.services.seals import Kek, KekError, SealError, Seals, read_kek
 from app.services.signing_keys import ActiveKey, NoSigningKey, SigningKeys, open_signing_keys
+from app.services.verified_signatures import VerifiedSignatures
 from app.services.write_log import LogLines
 from app.settings import Settings
 from app.specs.rfc7517_jwk import PrivateKey
@@ -89,6 +90,7 @@ class Deployment:
         )
         self.status_allocator = StatusAllocator(database, seals, clock, issuer=settings.issuer)
         self.status_lists = StatusListPublisher(database, self.status_allocator)
+        self.verified_signatures = VerifiedSignatures()
         self.kek_fingerprint = kek.fingerprint
         self._keys = keys
         self._versions = versions

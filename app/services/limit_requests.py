@@ -21,7 +21,7 @@ class RequestLimits:
     """Counts refusals. `retry_after_s` answers how long a caller has to stay away, or None."""
 
     def __init__(self, *, redis_url: str | None = None, is_enabled: bool = True) -> None:
-        self._is_enabled = is_enabled
+        self.is_enabled = is_enabled
         storage = MemoryStorage() if redis_url is None else RedisStorage(redis_url)
         # A broken Redis means no limits for the while; a mistake of ours must still be seen.
         self._passed_over = () if redis_url is None else _as_tuple(storage.base_exceptions)
@@ -44,12 +44,12 @@ class RequestLimits:
         return self._wait(BAD_SECRETS_PER_PEER_AND_CLIENT, network_of(address), client_id[:200])
 
     def _hit(self, item: RateLimitItem, *key: str) -> None:
-        if self._is_enabled:
+        if self.is_enabled:
             with suppress(*self._passed_over):
                 self._limiter.hit(item, *key)
 
     def _wait(self, item: RateLimitItem, *key: str) -> int | None:
-        if not self._is_enabled:
+        if not self.is_enabled:
             return None
         with suppress(*self._passed_over):
             if not self._limiter.test(item, *key):

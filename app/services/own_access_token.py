@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from app.services.deployment import Deployment
+from app.services.verified_signatures import VerifiedPayload
 from app.specs.protocol_error import InvalidToken
 from app.specs.rfc7515_jose import SIGNING_ALGORITHMS, InvalidJws, parse_unverified_header, verify_jws
 from app.specs.rfc9068_access_token import TYP, AccessTokenClaims, check_claims
@@ -18,12 +19,7 @@ def verify_own_access_token(
     was revoked, nor whether what it hangs on is alive.
     """
     try:
-        kid = parse_unverified_header(access_token).kid
-        key = deployment.keys.published.get(kid or "")
-        if key is None:
-            raise InvalidToken("the access token is not valid", detail=f"unknown kid {kid!r:.100}")
-        payload = verify_jws(access_token, key, algorithms=SIGNING_ALGORITHMS, typ=TYP)
-        claims = parse_json_object(payload)
+        claims = parse_json_object(_verify_signature(deployment, access_token))
     except (InvalidJws, StrictJsonError) as error:
         raise InvalidToken("the access token is not valid", detail=str(error)) from error
     named = claims.get("aud")
@@ -37,3 +33,18 @@ def verify_own_access_token(
         leeway_s=0,
         enforced=enforced,
     )
+
+
+def _verify_signature(deployment: Deployment, access_token: str) -> bytes:
+    published = deployment.keys.published
+    seen = deployment.verified_signatures.find(access_token)
+    # A key that was revoked is published no longer, and what it signed is worth nothing from then on.
+    if seen is not None and seen.kid in published:
+        return seen.payload
+    kid = parse_unverified_header(access_token).kid
+    key = published.get(kid or "")
+    if kid is None or key is None:
+        raise InvalidToken("the access token is not valid", detail=f"unknown kid {kid!r:.100}")
+    payload = verify_jws(access_token, key, algorithms=SIGNING_ALGORITHMS, typ=TYP)
+    deployment.verified_signatures.remember(access_token, VerifiedPayload(kid=kid, payload=payload))
+    return payload

@@ -78,10 +78,11 @@ def parse_basic_credentials(authorization: str) -> tuple[str, str]:
 def _decode_credential(raw: bytes) -> str:
     # Section 2.3.1: "The client identifier is encoded using the "application/x-www-form-urlencoded" encoding
     # algorithm per Appendix B, and the encoded value is used as the username" - and the secret likewise.
-    if _BAD_PERCENT.search(raw) is not None:
+    if b"%" in raw and _BAD_PERCENT.search(raw) is not None:
         raise InvalidClient("the client credentials are malformed")
     try:
-        text = unquote_to_bytes(raw.replace(b"+", b" ")).decode("utf-8")
+        decoded = unquote_to_bytes(raw.replace(b"+", b" ")) if b"%" in raw or b"+" in raw else raw
+        text = decoded.decode("utf-8")
     except UnicodeDecodeError as cause:
         raise InvalidClient("the client credentials are malformed") from cause
     if _VSCHARS.fullmatch(text) is None:

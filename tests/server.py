@@ -4,6 +4,7 @@
 Only this module reads `TEST_CLOCK` and `TEST_FAILPOINT`; the product has no setting for either.
 """
 
+import multiprocessing.util
 import os
 import signal
 import socket
@@ -34,7 +35,10 @@ def build_app() -> Any:
     """The application of one worker."""
     clock_path = os.environ.get("TEST_CLOCK")
     clock = MovableClock(Path(clock_path)) if clock_path else system_clock
-    return create_app(clock=clock, failpoints=_read_failpoint(os.environ.get("TEST_FAILPOINT", "")))
+    app = create_app(clock=clock, failpoints=_read_failpoint(os.environ.get("TEST_FAILPOINT", "")))
+    # As `tokenhouse serve` has it.
+    multiprocessing.util.Finalize(app, app.close, exitpriority=1)
+    return app
 
 
 def _read_failpoint(specification: str) -> Callable[[str], None]:

@@ -17,6 +17,7 @@ from app.factory import add_pages, list_documents, list_endpoints
 from app.services.limit_requests import RequestLimits
 from tests.actors.browser import find_form
 from tests.actors.http import send
+from tests.actors.machine import Machine
 from tests.actors.relying_party import basic
 from tests.attacks.raw_http import send_raw
 from tests.world import World
@@ -26,6 +27,9 @@ pytestmark = [
     # Only a failure prints its examples, and then they are wanted whole.
     pytest.mark.filterwarnings("ignore:Generating overly large repr"),
 ]
+
+# By server: to register one for each example would cost more than the example.
+_machines: dict[str, Machine] = {}
 
 FORM = "application/x-www-form-urlencoded"
 # The server is shared and real, so an example may take as long as it takes, and each test runs hundreds of them.
@@ -49,7 +53,16 @@ PARAMETERS = (
         "tokenhouse_expires_in",
         "login_hint",
     ),
-    *("code_challenge_method", "acr_values", "client_assertion", "client_assertion_type", "claims", "ui_locales"),
+    *(
+        "token",
+        "token_type_hint",
+        "code_challenge_method",
+        "acr_values",
+        "client_assertion",
+        "client_assertion_type",
+        "claims",
+        "ui_locales",
+    ),
 )
 HEADERS = (
     *("Cookie", "Authorization", "Content-Type", "Accept", "Content-Encoding", "Origin", "If-None-Match", "Referer"),
@@ -171,6 +184,28 @@ def test_a_token_request_with_junk_in_it(world: World, changes: dict[str, Any], 
     reply = send(f"{world.url}/token", method="POST", headers=headers, body=body)
     assert reply.status in (400, 401, 413, 431)
     assert reply.json()["error"]
+
+
+@junk_settings
+@given(
+    changes=changed,
+    path=st.sampled_from(["/token", "/introspect", "/revoke"]),
+    token=st.one_of(texts, token_parts, st.builds("th_at_{}".format, token_parts), st.builds("e30.{}.x".format, texts)),
+)
+def test_a_machines_request_with_junk_in_it(world: World, changes: dict[str, Any], path: str, token: str) -> None:
+    """Right but for one to three parameters, which may be ignored ones: an answer in JSON, or revoke's empty one."""
+    if world.issuer not in _machines:
+        _machines[world.issuer] = world.machine(policy={"resources": [world.operator.add_resource()]})
+    machine = _machines[world.issuer]
+    form = {"grant_type": "client_credentials", "scope": "photos.read", "token": token, **changes}
+    body = b"&".join(name.encode() + b"=" + encoded(value) for name, value in flatten(form))
+    headers = {"Content-Type": FORM, "Authorization": basic(machine.client_id, machine.client_secret or "")}
+    reply = send(f"{world.url}{path}", method="POST", headers=headers, body=body)
+    assert reply.status in (200, 400, 401, 413, 431)
+    if reply.status != 200:
+        assert reply.json()["error"]
+    elif path == "/introspect":
+        assert reply.json() == {"active": False}
 
 
 @junk_settings

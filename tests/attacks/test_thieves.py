@@ -25,6 +25,7 @@ from app.storage.database import Connection
 from app.verifier import AccessTokenVerifier
 from tests.actors.browser import Browser
 from tests.actors.http import send
+from tests.actors.machine import Machine
 from tests.actors.refreshing import refresh_token_of, refreshing_party
 from tests.actors.relying_party import Pending, RelyingParty, Tokens, basic
 from tests.attacks.thieves_loot import dump_database, dump_text, loot_of, values_of, words_of
@@ -49,11 +50,13 @@ class Victim:
     transaction_cookie: str
     tokens: Tokens
     spent_refresh_token: str
+    machine: Machine
+    opaque_token: str
 
     def secrets(self) -> list[str]:
         """Everything that the browser and the client hold and nobody else should."""
         held = [self.code, self.pending.code_verifier, self.tokens.access_token, self.tokens.id_token or "", PASSWORD]
-        held += [self.tokens.refresh_token or "", self.spent_refresh_token]
+        held += [self.tokens.refresh_token or "", self.spent_refresh_token, self.opaque_token]
         return [*held, self.party.client_secret or "", *self.browser.cookies.values()]
 
 
@@ -87,6 +90,7 @@ def make_victim(world: World) -> Victim:
     page = browser.send_once(party.begin(prompt="login", **asked).url)
     transaction_id = page.location.rpartition("transaction=")[2]
     (cookie,) = (value for name, value in browser.cookies.items() if transaction_id in name)
+    machine = world.machine(policy={"resources": [world.operator.add_resource(access_token_format="opaque")]})
     return Victim(
         account=account,
         browser=browser,
@@ -98,6 +102,8 @@ def make_victim(world: World) -> Victim:
         transaction_cookie=cookie,
         tokens=tokens,
         spent_refresh_token=spent_refresh_token,
+        machine=machine,
+        opaque_token=machine.get_token(scope="photos.read").access_token,
     )
 
 
@@ -125,6 +131,11 @@ def opens_as_token(victim: Victim, loot: str) -> bool:
     return victim.party.userinfo(loot).status == 200
 
 
+def opens_as_opaque_token(victim: Victim, loot: str) -> bool:
+    """Whoever it belongs to could look into it and use it."""
+    return victim.machine.introspect(loot).json()["active"] is True
+
+
 def opens_as_browser_cookie(world: World, victim: Victim, loot: str) -> bool:
     """Single sign-on would answer with a code."""
     (name,) = (name for name in victim.browser.cookies if "browser" in name)
@@ -149,6 +160,7 @@ def doors_that_open(world: World, victim: Victim, loot: str) -> list[str]:
         "client secret": opens_as_client_secret(victim, loot),
         "refresh token": opens_as_refresh_token(victim, loot),
         "token": sendable and opens_as_token(victim, loot),
+        "opaque token": opens_as_opaque_token(victim, loot),
         "browser cookie": sendable and ";" not in loot and opens_as_browser_cookie(world, victim, loot),
         "transaction cookie": sendable and ";" not in loot and opens_as_transaction_cookie(world, victim, loot),
     }
@@ -162,6 +174,7 @@ def check_doors_work(world: World, victim: Victim) -> None:
     assert opens_as_transaction_cookie(world, victim, victim.transaction_cookie)
     assert opens_as_client_secret(victim, victim.party.client_secret or "")
     assert opens_as_refresh_token(victim, victim.tokens.refresh_token or "")
+    assert opens_as_opaque_token(victim, victim.machine.get_token().access_token)
     code, pending = world.get_code(victim.party, victim.account, browser=victim.browser, scope="openid")
     assert opens_as_token(victim, victim.party.exchange(code, pending).access_token)
 
@@ -251,6 +264,7 @@ def test_who_can_write_the_database_cannot_make_a_secret_that_counts(own_world: 
 
     own_world.operator.deployment.database.transact(write)
     assert opens_as_client_secret(victim, victim.party.client_secret or "")
+    assert opens_as_opaque_token(victim, victim.machine.get_token().access_token)
     time_is_up = time.monotonic() + 1.5  # by then every server has seen the change
     while time.monotonic() < time_is_up:
         assert not opens_as_client_secret(victim, secret)

@@ -80,6 +80,8 @@ def test_the_order_of_a_list_is_a_permutation_of_its_places_and_its_key_decides_
     order = IndexOrder(b"k" * 32)
     assert set(map(order.index_of, range(ENTRIES))) == set(range(ENTRIES))
     first = [order.index_of(counter) for counter in range(100)]
+    assert [order.counter_of(index) for index in first] == list(range(100))
+    assert order.counter_of(order.index_of(ENTRIES - 1)) == ENTRIES - 1
     assert first == [IndexOrder(b"k" * 32).index_of(counter) for counter in range(100)]
     other = [IndexOrder(b"l" * 32).index_of(counter) for counter in range(100)]
     assert sum(one == another for one, another in zip(first, other, strict=True)) < 3

@@ -42,7 +42,8 @@ def test_a_minted_client_id_never_looks_like_a_subject(operator: Operator) -> No
         {"client_id": ""},
         {"token_endpoint_auth_method": "private_key_jwt"},
         {"grant_types": ["password"]},
-        {"policy": {"networks": ["10.0.0.0/8"]}},
+        {"policy": {"networks": ["10.0.0.1/8"]}},
+        {"policy": {"networks": []}},
         {"policy": {"security_profile": "openid"}},
         {"policy": {"access_token_lifetime_s": 3601}},
         {"client_name": "a\u202eb"},
@@ -191,9 +192,9 @@ def test_no_event_holds_a_secret(operator: Operator) -> None:
 @pytest.mark.parametrize(
     "member",
     [
-        {"enforces": ["networks"]},
+        {"enforces": ["everything"]},
         {"networks": ["10.0.0.0/8"]},
-        {"access_token_format": "opaque"},
+        {"access_token_format": "saml"},
         {"signing_alg": "none"},
         {"resource": "relative/path"},
         {"resource": "https://api.example/#x"},

@@ -285,7 +285,8 @@ def test_a_page_of_a_client_may_be_http_on_this_device() -> None:
     "policy",
     [
         {"unknown": 1},
-        {"networks": ["192.0.2.0/24"]},
+        {"networks": ["192.0.2.1/24"]},
+        {"networks": []},
         {"access_token_lifetime_s": 0},
         {"access_token_lifetime_s": 3601},
         {"access_token_lifetime_s": "300"},
@@ -345,6 +346,7 @@ def test_a_resource_has_es256_jwts_that_live_as_long_as_the_server_says_by_defau
         "scopes": [],
         "access_token_format": "jwt",
         "signing_alg": "ES256",
+        "enforces": [],
     }
 
 
@@ -360,6 +362,8 @@ def test_a_full_resource_is_read_and_written_back_the_same() -> None:
         "access_token_lifetime_s": 180,
         "access_token_format": "jwt",
         "signing_alg": "RS256",
+        "networks": ["192.0.2.0/24"],
+        "enforces": ["status", "networks"],
     }
     assert parse_resource_metadata(document).to_document() == document
 
@@ -401,7 +405,7 @@ def test_an_origin_is_known_with_and_without_its_slash(identifier: str, other: s
         {"signing_alg": "HS256"},
         {"signing_alg": "none"},
         {"networks": ["192.0.2.0/24"]},
-        {"enforces": ["status"]},
+        {"enforces": ["time"]},
     ],
 )
 def test_a_resource_that_is_not_understood_is_refused_and_not_ignored(members: dict[str, Any]) -> None:

@@ -116,6 +116,27 @@ def test_a_restart_of_the_database_costs_503_and_nothing_else(
     check_invariants(world)
 
 
+def test_a_status_list_outlives_the_database_until_its_exp_and_then_nobody_vouches_for_it(
+    world: FaultWorld, cluster: PostgresqlCluster, party: RelyingParty, account: Account
+) -> None:
+    token = world.get_tokens(party, account).claims
+    path = token["status"]["status_list"]["uri"].removeprefix(world.issuer)
+    assert world.try_get(path).status == 200
+    cluster.stop("fast")
+    try:
+        world.clock.move(seconds=100)
+        assert world.try_get(path).status == 200
+        world.clock.move(seconds=501)
+        reply = world.try_get(path)
+        assert (reply.status, reply.json()["error"]) == (503, "temporarily_unavailable")
+        assert int(reply.headers["retry-after"]) >= 1
+    finally:
+        cluster.start()
+        world.clock.reset()
+    world.recovers(party, account, within_s=RECOVERS_WITHIN_S + SLACK_S)
+    eventually(lambda: world.try_get(path).status == 200, within_s=RECOVERS_WITHIN_S, what="the list is served again")
+
+
 def test_a_frozen_database_costs_503_in_time_and_requests_do_not_pile_up(
     world: FaultWorld, cluster: PostgresqlCluster, party: RelyingParty, account: Account
 ) -> None:

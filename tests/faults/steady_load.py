@@ -23,6 +23,8 @@ from tests.faults.fault_world import FaultWorld
 
 # One login, three codes, four refreshes and two introspections of every ten, in an order that mixes them.
 MIXTURE = ("refresh", "code", "introspect", "refresh", "code", "refresh", "login", "introspect", "code", "refresh")
+# Well before an access token ends.
+RENEW_AFTER_S = 120
 # Each costs a hash.
 MOST_ACCOUNTS = 8
 
@@ -77,6 +79,7 @@ class Person:
     browser: Browser
     refresh_token: str = field(repr=False)
     access_token: str = field(repr=False)
+    renew_at: float = field(default_factory=lambda: time.monotonic() + RENEW_AFTER_S)
 
     def do(self, kind: str) -> None:
         """One thing of that kind. Raises `Unanswered`, or what broke the connection."""
@@ -107,8 +110,12 @@ class Person:
         form = {"grant_type": "refresh_token", "refresh_token": self.refresh_token}
         answer = _expect(self.party.ask_for_tokens(form), 200).json()
         self.refresh_token, self.access_token = answer["refresh_token"], answer["access_token"]
+        self.renew_at = time.monotonic() + RENEW_AFTER_S
 
     def _introspect(self) -> None:
+        # Whoever did nothing for a while has a token that has expired.
+        if time.monotonic() > self.renew_at:
+            self._refresh()
         reply = _expect(self.api_server.introspect(self.access_token), 200)
         assert reply.json()["active"] is True, "a token that was given a moment ago is not good"
 

@@ -3,10 +3,12 @@
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from sqlalchemy import event, text
 
+from app.services.housekeeping import Housekeeper
 from app.services.list_audit import list_audit
 from app.services.manage_clients import disable_client
 from app.services.manage_grants import list_grants, revoke_grant
@@ -18,6 +20,7 @@ from tests.actors.http import Reply
 from tests.actors.refreshing import OFFLINE, allow, refresh_token_of, refreshing_party
 from tests.actors.relying_party import RelyingParty, Tokens
 from tests.attacks.good_conduct import assert_json_error
+from tests.conftest import run_world
 from tests.deployments import Account
 from tests.patience import wait_until
 from tests.world import World
@@ -214,6 +217,20 @@ def test_73_parallel_refreshes_have_one_successor_and_one_end(world: World, acco
     assert_invalid_grant(party.try_refresh(last.refresh_token))
 
 
+def test_73_without_a_window_exactly_one_of_many_succeeds(tmp_path: Path, database_url: str) -> None:
+    for world in run_world(tmp_path, database_url, rate_limits="off", refresh_token_retry_window_s="0"):
+        party, account = refreshing_party(world), world.operator.add_user()
+        token = refresh_token_of(allow(world, party, account, scope=OFFLINE))
+        with ThreadPoolExecutor(PARALLEL_TRIES) as pool:
+            replies = list(
+                pool.map(lambda _, party=party, token=token: party.try_refresh(token), range(PARALLEL_TRIES))
+            )
+        assert sorted(reply.status for reply in replies) == [200] + [400] * (PARALLEL_TRIES - 1)
+        assert generations(world, account) == [(0, True, False), (1, False, False)]
+        # The others were reuse, and have ended what the first one got.
+        assert list_grants(world.operator.deployment, user=account.sub) == ()
+
+
 # ----- Cases 74 and 75: what ended meanwhile -----
 
 
@@ -332,6 +349,30 @@ def test_76_a_family_ends_after_its_absolute_lifetime_however_often_it_is_used(w
     assert token_ends_at == ends_at
     world.clock.move(seconds=DAY_S + 1)
     assert_invalid_grant(party.try_refresh(tokens.refresh_token))
+
+
+def test_76_rows_stay_as_long_as_their_family_and_a_day_and_then_leave(world: World, account: Account) -> None:
+    party, housekeeper = refreshing_party(world), Housekeeper(world.operator.deployment)
+    first = allow(world, party, account, scope=OFFLINE)
+    second = party.refresh(first.refresh_token)
+    (grant,) = list_grants(world.operator.deployment, user=account.sub)
+    world.clock.move(seconds=29 * DAY_S)
+    sweep(housekeeper)
+    assert [row[0] for row in generations(world, account)] == [0, 1]
+    party.refresh(second.refresh_token)
+    assert_invalid_grant(party.try_refresh(first.refresh_token))
+    sweep(housekeeper)
+    assert [row[0] for row in generations(world, account)] == [0, 1, 2]
+    world.clock.move(seconds=DAY_S + 1)
+    sweep(housekeeper)
+    assert generations(world, account) == []
+    of_grant = "SELECT grant_id FROM grants WHERE grant_id = :grant_id"
+    assert rows_of(world, of_grant, grant_id=grant.grant_id) == []
+
+
+def sweep(housekeeper: Housekeeper) -> None:
+    while housekeeper.purge():
+        pass
 
 
 # ----- Case 77: bound to a key -----

@@ -29,7 +29,8 @@ class SchemaReport:
 
 def upgrade_database(settings: Settings) -> Upgrade:
     """Run the missing migrations. Raises `SchemaError`, `DatabaseUnavailable`."""
-    database = Database(settings.database_url.get_secret_value(), pool_size=1)
+    # On SQLite one connection writes, and stays; another reads.
+    database = Database(settings.database_url.get_secret_value(), pool_size=2)
     try:
         reached = migrate.upgrade(database)
         with database.reading() as connection:

@@ -50,11 +50,8 @@ def make_chain(
         ],
     )
     allowed = [{"resource": prints, "scopes": ["prints.read"]}] if allowed is None else allowed
-    shop = world.operator.add_client(
-        grant_types=CODE_AND_EXCHANGE,
-        policy={"token_exchange_audiences": [photos] if shop_allowed is None else shop_allowed},
-        **metadata,
-    )
+    policy = {"token_exchange_audiences": [photos] if shop_allowed is None else shop_allowed}
+    shop = world.operator.add_client(**{"grant_types": CODE_AND_EXCHANGE, "policy": policy, **metadata})
     return Chain(
         world=world,
         account=world.operator.add_user(),

@@ -447,6 +447,37 @@ def test_82_a_machines_token_is_exchanged_too_and_dies_with_its_client(world: Wo
     wait_until(lambda: try_exchange(chain.library, token, resource=chain.prints).status == 400)
 
 
+def test_82_a_revoked_machines_token_takes_along_what_was_exchanged_for_it(world: World) -> None:
+    for token_format in ("jwt", "opaque"):
+        chain = make_chain(world)
+        api = world.operator.add_resource(access_token_format=token_format)
+        machine = world.machine(policy={"resources": [api]})
+        prints = [{"resource": chain.prints, "scopes": ["prints.read"]}]
+        library = make_exchanger(world, introspects=[api], token_exchange_audiences=prints)
+        tokens = [machine.get_token().access_token for _ in range(2)]
+        ended, living = (exchange(library, token, resource=chain.prints) for token in tokens)
+        assert machine.revoke(tokens[0]).status == 200
+        assert [is_alive(world, each) for each in (ended, living)] == [False, True]
+        assert_refused(world, functools.partial(try_exchange, library, tokens[0], resource=chain.prints))
+
+
+def test_82_a_token_that_is_limited_to_networks_is_exchanged_for_a_limited_one(world: World) -> None:
+    here = {"networks": ["127.0.0.0/8"]}
+    photos = world.operator.add_resource(enforces=["networks"])
+    other = world.operator.add_resource(enforces=["networks"])
+    unaware = world.operator.add_resource()
+    targets = [{"resource": name, "scopes": ["photos.read"]} for name in (photos, other, unaware)]
+    job = world.machine(policy={"resources": [photos], **here})
+    limited = make_exchanger(world, introspects=[photos], token_exchange_audiences=targets, networks=["127.0.0.1/32"])
+    unlimited = make_exchanger(world, introspects=[photos], token_exchange_audiences=targets)
+    token = job.get_token().access_token
+    assert read_jwt(token)["th_networks"] == ["127.0.0.0/8"]
+    # The actor's own networks take the place of the machine's.
+    assert read_jwt(exchange(limited, token, resource=other))["th_networks"] == ["127.0.0.1/32"]
+    assert_refused(world, lambda: try_exchange(limited, token, resource=unaware), "invalid_target")
+    assert_refused(world, lambda: try_exchange(unlimited, token, resource=other))
+
+
 @pytest.mark.requirement("RFC 9449", "5", "what is bound to a key does not become a bearer token")
 def test_82_a_token_that_is_bound_to_a_key_is_exchanged_for_a_bound_one(world: World) -> None:
     chain = make_chain(world, token_endpoint_auth_method="none")

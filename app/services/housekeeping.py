@@ -13,13 +13,17 @@ from app.services.keep_status_lists import keep_status_lists
 from app.services.status_lists import sign_status_lists
 from app.storage.database import Connection, DatabaseUnavailable
 from app.storage.leases import take_lease
-from app.storage.purge import purge_expired
+from app.storage.purge import BATCH, purge_expired
 
 FLUSH_EVERY_S = 0.5
 ROTATE_EVERY = 20
 PURGE_EVERY = 40
+# At most so many batches a beat: what expired while everything was down leaves over some beats, not in one long one.
+PURGE_AT_MOST = 40
 KEEP_STATUS_LISTS_EVERY = 4
 LEASED_FOR_MS = 10_000
+# Longer than the pause between two purges, or two processes would take turns.
+PURGE_LEASED_FOR_MS = 60_000
 _log = structlog.get_logger("tokenhouse.housekeeping")
 
 
@@ -64,11 +68,25 @@ class Housekeeper:
                 _log.error("housekeeping failed", error=type(error).__name__)
 
     def purge(self) -> int:
-        """Let expired rows leave, one small batch per table and transaction; how many left."""
+        """Let expired rows leave, unless another process does it; how many left.
+
+        A transaction is one small batch per table, so that nobody who issues waits for long.
+        """
+        left = 0
+        for _ in range(PURGE_AT_MOST):
+            batch = self._purge_batch()
+            left += batch
+            if batch < BATCH:
+                break
+        return left
+
+    def _purge_batch(self) -> int:
         settings = self._deployment.settings
         now = self._deployment.clock()
 
         def work(connection: Connection) -> int:
+            if not take_lease(connection, "purge", holder=self._holder, now=now, expires_at=now + PURGE_LEASED_FOR_MS):
+                return 0
             return purge_expired(
                 connection,
                 now=now,

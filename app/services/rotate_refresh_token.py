@@ -7,6 +7,7 @@ the old token again and gets the same successor. The copy is erased when it has 
 together with one old token would open link after link, up to the living one.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from typing import Final
@@ -17,7 +18,7 @@ from app.services.deployment import Deployment
 from app.services.mint_secret import mint_secret
 from app.services.record_event import Event
 from app.services.seals import Bearer, SealError
-from app.specs.protocol_error import InvalidGrant, InvalidScope, InvalidTarget
+from app.specs.protocol_error import InvalidAuthorizationDetails, InvalidGrant, InvalidScope, InvalidTarget
 from app.storage.database import Connection
 from app.storage.refresh_tokens import (
     RefreshTokenRow,
@@ -43,6 +44,8 @@ class Answered:
 
     audience: str
     scope: frozenset[str]
+    authorization_details: str
+    """Their canonical text, compared as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +117,12 @@ def rotate(
     )
     sealed = None
     if deployment.settings.refresh_token_retry_window_s > 0:
-        copy = {"token": token, "audience": answered.audience, "scope": sorted(answered.scope)}
+        copy = {
+            "token": token,
+            "audience": answered.audience,
+            "scope": sorted(answered.scope),
+            "authorization_details": _digest_text(answered.authorization_details),
+        }
         sealed = deployment.seals.seal_for_bearer(
             _bearer(presented, spent), orjson.dumps(copy), table="refresh_tokens", row=_place(spent)
         )
@@ -141,8 +149,9 @@ def repeat(
 ) -> Repeat:
     """The successor that a spent token was replaced by, for a request that asks for as much or for less.
 
-    Raises `InvalidTarget`, `InvalidScope` where it asks for more, `InvalidGrant` for too many retries and for a copy
-    that does not open.
+    Of authorization details it must ask for the same. Raises `InvalidTarget`, `InvalidScope` or
+    `InvalidAuthorizationDetails` for anything else, `InvalidGrant` for too many retries and for a copy that does not
+    open.
     """
     if spent.retries >= MOST_RETRIES:
         raise InvalidGrant("the refresh token has been used already", detail="retried too often")
@@ -157,6 +166,8 @@ def repeat(
         raise InvalidTarget("a retry must name the resource that was asked for at first")
     if not asked.scope <= set(copy["scope"]):
         raise InvalidScope("a retry must not ask for more than was asked for at first")
+    if _digest_text(asked.authorization_details) != copy["authorization_details"]:
+        raise InvalidAuthorizationDetails("a retry must ask for the authorization_details that were asked for at first")
     return Repeat(
         spent=spent.digest,
         token=copy["token"],
@@ -165,6 +176,10 @@ def repeat(
         subject=subject,
         grant_id=spent.grant_id,
     )
+
+
+def _digest_text(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def keep(deployment: Deployment, row: RefreshTokenRow, *, grant_expires_at: int, now: int) -> Keep:

@@ -16,6 +16,7 @@ from app.services.deployment import Deployment
 from app.services.grant_snapshot import GrantSnapshot
 from app.services.issue_tokens import AlreadySpent, Issuance, IssuedTokens, Spend, issue_tokens
 from app.services.mint_secret import is_well_formed
+from app.services.narrow_details import read_details
 from app.services.record_event import Event
 from app.services.rotate_refresh_token import (
     NODES_MAY_DIFFER_BY_MS,
@@ -29,7 +30,7 @@ from app.services.rotate_refresh_token import (
     rotate,
 )
 from app.specs.protocol_error import InvalidGrant, TemporarilyUnavailable
-from app.specs.rfc9396_authorization_details import Details
+from app.specs.rfc9396_authorization_details import Details, canonical_text
 from app.storage.database import Connection
 from app.storage.refresh_tokens import Family, find_family
 from app.storage.revocation import revoke_grant
@@ -166,7 +167,11 @@ def _choose_step(
     deployment: Deployment, refresh: Refresh, family: Family, issuance: Issuance, *, now: int
 ) -> RefreshStep:
     token, presented = family.token, refresh.refresh_token
-    asked = Answered(audience=issuance.audience, scope=frozenset(issuance.response_scope.split()))
+    asked = Answered(
+        audience=issuance.audience,
+        scope=frozenset(issuance.response_scope.split()),
+        authorization_details=canonical_text(read_details(issuance.authorization_details)),
+    )
     if token.used_at is not None:
         return repeat(deployment, presented, token, asked, client_id=refresh.client.client_id, subject=family.sub)
     if not rotates(refresh.client):

@@ -10,6 +10,7 @@ from app.storage.tables import (
     authorization_codes,
     authorization_transactions,
     browsers,
+    client_secrets,
     consents,
     grants,
     known_devices,
@@ -92,6 +93,7 @@ def purge_expired(connection: Connection, *, now: int, audit_before: int, retrie
         (known_devices, known_devices.c.digest, known_devices.c.expires_at <= now),
         (login_throttle, login_throttle.c.key, login_throttle.c.window_ends_at <= now),
         (used_identifiers, used_identifiers.c.digest, used_identifiers.c.expires_at <= now),
+        (client_secrets, client_secrets.c.digest, client_secrets.c.expires_at <= day_ago),
         (consents, consents.c.id, consents.c.expires_at <= now),
         (audit_events, audit_events.c.event_id, audit_events.c.at <= audit_before),
     )

@@ -11,6 +11,7 @@ from app.services.refusal import Refusal
 from app.specs.bounded_pattern import BoundedPattern
 from tests.actors.browser import Browser
 from tests.actors.http import send
+from tests.actors.refreshing import OFFLINE, allow, refresh_token_of, refreshing_party
 from tests.actors.relying_party import RelyingParty
 from tests.attacks.good_conduct import assert_json_error, nothing_changes
 from tests.deployments import PAYMENT, Account
@@ -285,6 +286,41 @@ def test_details_that_were_not_granted_cannot_be_asked_for_at_the_token_endpoint
         reply = party.try_exchange(code, pending, authorization_details=json.dumps([detail(payment)]))
         assert_json_error(reply, "invalid_authorization_details")
     assert party.try_exchange(code, pending).status == 200
+
+
+def test_a_refresh_narrows_and_the_grant_stays_as_wide_as_it_was(
+    world: World, account: Account, resource: str, payment: str
+) -> None:
+    party = refreshing_party(world)
+    granted = detail(payment, actions=["initiate", "status"])
+    request = {"scope": f"{OFFLINE} photos.read", "resource": resource}
+    first = allow(world, party, account, authorization_details=json.dumps([granted]), **request)
+    present = refresh_token_of(first)
+    with nothing_changes(world):
+        for wider in (
+            [granted, granted],
+            [detail(payment, actions=["initiate", "status"], amount={"value": "51.00", "currency": "EUR"})],
+            [detail(payment)],
+            [detail("no-such-type")],
+        ):
+            reply = party.try_refresh(present, authorization_details=json.dumps(wider))
+            assert_json_error(reply, "invalid_authorization_details")
+    narrow = [detail(payment, actions=["status"], amount={"value": "1.00", "currency": "EUR"})]
+    second = party.refresh(present, authorization_details=json.dumps(narrow))
+    assert second.claims["authorization_details"] == narrow == second.authorization_details
+    # The same token again is a lost answer asked for again: for the same details, and no others.
+    assert_json_error(party.try_refresh(present), "invalid_authorization_details")
+    retried = party.refresh(present, authorization_details=json.dumps(narrow))
+    assert retried.refresh_token == second.refresh_token
+    assert retried.claims["authorization_details"] == narrow
+    third = party.refresh(second.refresh_token)
+    assert third.claims["authorization_details"] == [granted]
+
+
+def test_a_machine_gets_no_details_for_itself(world: World, resource: str, payment: str) -> None:
+    machine = world.machine(policy={"resources": [resource]})
+    reply = machine.try_get_token(resource=resource, authorization_details=json.dumps([detail(payment)]))
+    assert_json_error(reply, "invalid_authorization_details")
 
 
 # ----- In a schema -----

@@ -5,6 +5,8 @@ from authlib.oauth2.rfc6749 import grants
 from app.oauth.token_response import TokenAnswer, token_response
 from app.services.grant_client_credentials import ClientCredentialsRequest, grant_client_credentials
 from app.services.validate_authorization_request import parse_requested_lifetime
+from app.specs.protocol_error import InvalidAuthorizationDetails
+from app.specs.rfc9396_authorization_details import CLAIM
 
 
 class ClientCredentialsGrant(grants.ClientCredentialsGrant):  # type: ignore[misc]
@@ -14,6 +16,10 @@ class ClientCredentialsGrant(grants.ClientCredentialsGrant):  # type: ignore[mis
         """Who asks, and what for."""
         self.request.client = self.authenticate_token_endpoint_client()
         parameters = self.request.parameters
+        if CLAIM in parameters:
+            raise InvalidAuthorizationDetails(
+                "authorization_details are granted by people, not to a machine for itself"
+            )
         self.wanted = ClientCredentialsRequest(
             authenticated=self.request.authenticated,
             binding=self.request.binding,

@@ -8,6 +8,7 @@ import pytest
 
 from tests.cli.processes import CommandLine
 from tests.databases import on_both_databases
+from tests.deployments import PAYMENT
 
 METADATA: dict[str, Any] = {"client_name": "Photo printing", "redirect_uris": ["https://app.example/callback"]}
 RESOURCE: dict[str, Any] = {
@@ -89,6 +90,23 @@ def test_a_resource_is_registered_listed_and_found_by_its_alias(command_line: Co
     again = command_line.refusal("resource", "add", "--from", "-", stdin=json.dumps(RESOURCE))
     assert again["error"] == "resource_exists"
     assert command_line.refusal("resource", "show", "https://nowhere.example")["error"] == "unknown_resource"
+
+
+def test_a_type_of_details_is_registered_listed_and_shown(command_line: CommandLine) -> None:
+    document = {"type": "payment", **PAYMENT}
+    added = command_line.json("details-type", "add", "--from", "-", stdin=json.dumps(document))
+    assert {**added, "schema": {**added["schema"], "properties": None}} == {
+        **document,
+        "schema": {**PAYMENT["schema"], "properties": None},
+    }
+    assert added["schema"]["properties"] == {"type": {"const": "payment"}, **PAYMENT["schema"]["properties"]}
+    assert command_line.json("details-type", "list") == [added]
+    assert command_line.json("details-type", "show", "payment") == added
+    again = command_line.refusal("details-type", "add", "--from", "-", stdin=json.dumps(added))
+    assert again["error"] == "details_type_exists"
+    assert command_line.refusal("details-type", "show", "other")["error"] == "unknown_details_type"
+    wrong = command_line.refusal("details-type", "add", "--from", "-", stdin=json.dumps({**document, "title": ""}))
+    assert (wrong["error"], wrong["error_description"][:6]) == ("invalid_details_type", "title:")
 
 
 @pytest.mark.parametrize("text", ["[]", '{"client_name": "a", "client_name": "b"}'], ids=["array", "twice"])

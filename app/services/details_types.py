@@ -1,39 +1,24 @@
-"""The registered types of authorization details (RFC 9396), with the validator of each: what fits, and where.
+"""The registered types of authorization details (RFC 9396), with the validator of each: what fits, and where."""
 
-The validator is the library's, on a schema that was checked to be bounded; it knows no other document than that schema,
-so that no `$ref` can make it fetch one, and matches patterns in bounded time.
-"""
+from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
-from jsonschema import Draft202012Validator, SchemaError, ValidationError, validators
-from jsonschema.protocols import Validator
-from referencing import Registry
 
-from app.specs.bounded_pattern import BoundedPattern
 from app.specs.protocol_error import InvalidAuthorizationDetails
 from app.specs.rfc9396_authorization_details import AuthorizationDetail, Details, TypeOrders
 from app.specs.rfc9396_details_types import DetailsType, parse_details_type
 from app.storage.details_types import DetailsTypeRow
 
+if TYPE_CHECKING:
+    from app.services.schema_validator import SchemaValidator
+
 # What one detail may hold in all: a validator looks at each value, and at some more than once.
 MAX_VALUES = 500
 _log = structlog.get_logger("tokenhouse.details_types")
-_pattern = lru_cache(maxsize=1000)(BoundedPattern)
-
-
-def _match_pattern(_validator: Validator, pattern: str, instance: object, _schema: object) -> Iterator[ValidationError]:
-    if isinstance(instance, str) and not _pattern(pattern).matches(instance):
-        yield ValidationError("does not match the pattern")
-
-
-_SchemaValidator: type[Validator] = validators.extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator, {"pattern": _match_pattern}
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,20 +26,19 @@ class KnownType:
     """One registered type, ready to judge a detail."""
 
     definition: DetailsType
-    validator: Validator
+    validator: SchemaValidator
 
     def check(self, detail: AuthorizationDetail) -> None:
         """RFC 9396 5: raises `InvalidAuthorizationDetails` unless the detail conforms to its type."""
         members = dict(detail.members)
         if _count_values(members) > MAX_VALUES:
             raise InvalidAuthorizationDetails("authorization_details has an entry with too many values")
-        problem = next(iter(self.validator.iter_errors(members)), None)
+        problem = self.validator.find_problem(members)
         if problem is not None:
-            path = ".".join(str(part) for part in problem.absolute_path)
             # The value itself is the client's and may be anything: it stays out of the answer.
             raise InvalidAuthorizationDetails(
                 "authorization_details has an entry that does not conform to its type",
-                detail=f"{self.definition.type[:100]}, {path[:200]}: {problem.validator}",
+                detail=f"{self.definition.type[:100]}, {problem}",
             )
 
 
@@ -97,14 +81,11 @@ def read_details_types(rows: tuple[DetailsTypeRow, ...]) -> DetailsTypes:
 
 def open_details_type(document: Mapping[str, Any]) -> KnownType:
     """The type that a document describes. Raises ValueError that says what is wrong with it."""
+    # Late for its cost, a fifth of a second: most commands and servers never meet a type.
+    from app.services.schema_validator import SchemaValidator
+
     definition = parse_details_type(document)
-    schema = dict(definition.schema)
-    try:
-        _SchemaValidator.check_schema(schema)
-    except SchemaError as error:
-        path = ".".join(str(part) for part in error.absolute_path)
-        raise ValueError(f"schema: {path[:200] or 'the whole'} is not JSON Schema: {error.message[:200]}") from error
-    return KnownType(definition=definition, validator=_SchemaValidator(schema, registry=Registry()))
+    return KnownType(definition=definition, validator=SchemaValidator(definition.schema))
 
 
 def _count_values(value: object) -> int:

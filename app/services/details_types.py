@@ -1,20 +1,16 @@
 """The registered types of authorization details (RFC 9396), with the validator of each: what fits, and where."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 
+from app.services.schema_validator import SchemaValidator
 from app.specs.protocol_error import InvalidAuthorizationDetails
 from app.specs.rfc9396_authorization_details import AuthorizationDetail, Details, TypeOrders
 from app.specs.rfc9396_details_types import DetailsType, parse_details_type
 from app.storage.details_types import DetailsTypeRow
-
-if TYPE_CHECKING:
-    from app.services.schema_validator import SchemaValidator
 
 # What one detail may hold in all: a validator looks at each value, and at some more than once.
 MAX_VALUES = 500
@@ -81,9 +77,6 @@ def read_details_types(rows: tuple[DetailsTypeRow, ...]) -> DetailsTypes:
 
 def open_details_type(document: Mapping[str, Any]) -> KnownType:
     """The type that a document describes. Raises ValueError that says what is wrong with it."""
-    # Late for its cost, a fifth of a second: most commands and servers never meet a type.
-    from app.services.schema_validator import SchemaValidator
-
     definition = parse_details_type(document)
     return KnownType(definition=definition, validator=SchemaValidator(definition.schema))
 

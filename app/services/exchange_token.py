@@ -234,11 +234,22 @@ def choose_target(deployment: Deployment, exchange: TokenExchange, subject: Subj
     if len(found) > 1:
         raise InvalidTarget("an access token is for one resource; name one")
     (resource,) = found.values()
+    check_may_leave_resource(exchange, subject, resource)
     for entry in exchange.client.metadata.policy.token_exchange_audiences or ():
         if entry.resource == resource.identifier:
             return Target(resource=resource, allowed_scopes=entry.scopes)
     detail = f"not among its token_exchange_audiences: {resource.identifier!r:.300}"
     raise InvalidTarget("the client may not exchange tokens for the target", detail=detail)
+
+
+def check_may_leave_resource(exchange: TokenExchange, subject: Subject, target: Resource) -> None:
+    """Whoever has a public client's bearer token can say that he is that client: it must not open another API.
+
+    A client that authenticates itself, or that proved the key which the token is bound to, may go on to others.
+    """
+    is_proven = exchange.client.is_confidential or parse_confirmation_claim(subject.claims.claims) is not None
+    if target.identifier != subject.audience and not is_proven:
+        raise InvalidTarget("a public client exchanges a bearer token for the token's own resource only")
 
 
 def find_resource(deployment: Deployment, identifier: str) -> Resource:

@@ -28,6 +28,8 @@ TTL_S: Final = 5
 LIFETIME_S: Final = 600
 # Less than half of its life.
 RENEWED_EVERY_S: Final = 240
+# What /readyz lets pass between the clocks of node and database.
+NODES_MAY_DIFFER_BY_S: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +67,9 @@ class _PublishedList:
     def issued_at_s(self, *, as_of: int) -> int:
         as_of_s, changed_at_s = as_of // 1000, self.changed_at // 1000
         began_s = as_of_s - as_of_s % RENEWED_EVERY_S
-        # In the future it was set before somebody set the clock back, and says nothing about now.
-        return max(began_s, changed_at_s) if changed_at_s <= as_of_s else began_s
+        # Another node's clock may be ahead by as much as /readyz lets pass, and a list must never become older than it
+        # was. Further in the future it was set before somebody set the clock back, and says nothing about now.
+        return max(began_s, changed_at_s) if changed_at_s <= as_of_s + NODES_MAY_DIFFER_BY_S else began_s
 
 
 class StatusListPublisher:

@@ -17,6 +17,9 @@ def revoke_token(deployment: Deployment, client: Client, token: str) -> None:
     found = find_token(deployment, token)
     if found is None or found.client_id != client.client_id:
         return
+    if found.machine_token is not None and not found.is_live:
+        # Ended already, or signed before the database was restored: the bit there may be somebody else's by now.
+        return
     deployment.database.transact(lambda connection: _end(deployment, connection, found))
 
 

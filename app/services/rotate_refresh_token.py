@@ -83,6 +83,8 @@ class Keep:
     """The client keeps its token, which lives on."""
 
     digest: bytes
+    grant_id: str
+    generation: int
     until: int
 
 
@@ -184,7 +186,8 @@ def _digest_text(text: str) -> str:
 
 def keep(deployment: Deployment, row: RefreshTokenRow, *, grant_expires_at: int, now: int) -> Keep:
     """The token stays as it is, with a new idle lifetime."""
-    return Keep(digest=row.digest, until=_idle_end(deployment, grant_expires_at, now=now))
+    until = _idle_end(deployment, grant_expires_at, now=now)
+    return Keep(digest=row.digest, grant_id=row.grant_id, generation=row.generation, until=until)
 
 
 def take_step(deployment: Deployment, connection: Connection, step: RefreshStep) -> str | None:
@@ -221,6 +224,8 @@ def take_step(deployment: Deployment, connection: Connection, step: RefreshStep)
         case Keep():
             if not prolong(connection, step.digest, until=step.until, now=at):
                 raise StepOvertaken
+            # It may be a successor that has now been used.
+            erase_copy_of(connection, step.grant_id, generation=step.generation)
             return None
 
 

@@ -28,11 +28,11 @@ REPLAY_IS_SEEN_FOR_MS = 86_400_000
 
 
 def purge_expired(connection: Connection, *, now: int, audit_before: int, retries_end_before: int) -> int:
-    """Delete at most one batch per table; how many rows left.
+    """Delete at most one batch per table; how many rows left, or lost what was sealed in them.
 
     Refresh tokens that were used before `retries_end_before` lose the sealed copies of their successors.
     """
-    erase_successors(connection, used_before=retries_end_before)
+    erased = erase_successors(connection, used_before=retries_end_before)
     day_ago = now - REPLAY_IS_SEEN_FOR_MS
     # A dead session stays until nothing refers to it.
     session_is_free = ~exists(select(grants.c.grant_id).where(grants.c.session_id == sessions.c.id)) & ~exists(
@@ -40,6 +40,7 @@ def purge_expired(connection: Connection, *, now: int, audit_before: int, retrie
             authorization_transactions.c.session_id == sessions.c.id
         )
     )
+    # What was exchanged ends no later than what it was exchanged from, but may be in a later batch.
     child = grants.alias("child")
     grant_is_free = (
         ~exists(select(authorization_codes.c.digest).where(authorization_codes.c.grant_id == grants.c.grant_id))
@@ -55,9 +56,6 @@ def purge_expired(connection: Connection, *, now: int, audit_before: int, retrie
         .where((grants.c.expires_at <= day_ago) | (grants.c.revoked_at <= day_ago))
         .limit(BATCH)
     )
-    # What was exchanged ends no later than what it was exchanged from, but may be in a later batch.
-    child = grants.alias("child")
-    grant_is_free &= ~exists(select(child.c.grant_id).where(child.c.parent_grant_id == grants.c.grant_id))
     browser_is_free = ~exists(select(sessions.c.id).where(sessions.c.browser_id == browsers.c.id))
     dead_sessions = select(sessions.c.id).where(sessions.c.expires_at <= day_ago, session_is_free)
     steps: tuple[tuple[Table, Column[object], ColumnElement[bool]], ...] = (
@@ -97,7 +95,7 @@ def purge_expired(connection: Connection, *, now: int, audit_before: int, retrie
         (consents, consents.c.id, consents.c.expires_at <= now),
         (audit_events, audit_events.c.event_id, audit_events.c.at <= audit_before),
     )
-    deleted = 0
+    deleted = erased
     for table, key, is_over in steps:
         batch = select(key).where(is_over).limit(BATCH)
         deleted += connection.execute(delete(table).where(key.in_(batch))).rowcount

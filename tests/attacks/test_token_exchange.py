@@ -4,6 +4,7 @@ import base64
 import copy
 import functools
 import json
+import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -502,6 +503,22 @@ def test_82_a_token_that_is_bound_to_a_key_is_exchanged_for_a_bound_one(world: W
     assert_refused(world, refused, "invalid_dpop_proof")
     mine = try_exchange(chain.library, token, resource=chain.prints, headers=proof("library")).json()
     assert read_jwt(mine["access_token"])["cnf"] == {"jkt": keys["library"].jkt}
+
+
+def test_82_a_public_clients_bearer_token_does_not_open_another_api(world: World) -> None:
+    """Whoever stole it can name the client too: only a secret, or the key that the token is bound to, proves more."""
+    other = world.operator.add_resource(
+        resource=f"https://other-{secrets.token_hex(4)}.example",
+        scopes=[{"name": "other.read", "description": "Read others"}],
+    )
+    allowed = [{"resource": other, "scopes": ["other.read"]}]
+    public = make_chain(world, shop_allowed=allowed, token_endpoint_auth_method="none")
+    token = public.get_token()
+    for headers in ({}, {"DPoP": DpopKey().prove("POST", f"{world.issuer}/token", now_ms=world.clock())}):
+        refused = functools.partial(try_exchange, public.backend, token, resource=other, headers=headers)
+        assert_refused(world, refused, "invalid_target")
+    confidential = make_chain(world, shop_allowed=allowed)
+    assert read_jwt(exchange(confidential.backend, confidential.get_token(), resource=other))["aud"] == other
 
 
 # ----- Exchange against revoke, over two processes -----

@@ -43,6 +43,9 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 16) -> None:
         self.url = _engine_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            # The one that writes is kept for good, and whoever reads needs another.
+            pool_size = max(pool_size, 2)
         engine = _sqlite_engine(self.url, pool_size) if self.is_sqlite else _postgresql_engine(self.url, pool_size)
         self.engine: Engine = engine
         self._group_commit = GroupCommit(engine, wait_s=_LOCK_WAIT_S) if self.is_sqlite else None

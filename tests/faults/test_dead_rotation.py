@@ -18,6 +18,7 @@ from app.verifier import AccessTokenVerifier
 from tests.deployments import Operator
 from tests.faults.fault_world import FaultWorld
 from tests.faults.invariants import check_keys, kid_of, published_kids
+from tests.faults.patience import eventually
 
 WEEK_S = 7 * 86_400
 
@@ -38,6 +39,13 @@ def key_events(world: FaultWorld, event_type: str) -> int:
         return len(connection.execute(select(audit_events.c.type).where(audit_events.c.type == event_type)).all())
 
 
+def wait_until_published(world: FaultWorld) -> set[str]:
+    """What the server publishes, once it has noticed what was done to the keys in the database last."""
+    stored = {key.kid for key in list_keys(world.operator.deployment)}
+    eventually(lambda: published_kids(world) == stored, within_s=10, what="the key set shows the database's keys")
+    return stored
+
+
 @contextmanager
 def another_process(world: FaultWorld) -> Iterator[Deployment]:
     """The deployment as another node without housekeeping has it open."""
@@ -51,7 +59,7 @@ def another_process(world: FaultWorld) -> Iterator[Deployment]:
 def test_issuance_rotates_on_demand_and_signs_with_what_verifiers_know_already(time_machine: FaultWorld) -> None:
     resource, account = time_machine.operator.add_resource(), time_machine.operator.add_user()
     party = time_machine.relying_party()
-    old, known = active_kids(time_machine), published_kids(time_machine)
+    old, known = active_kids(time_machine), wait_until_published(time_machine)
     sleep_past_the_keys_time(time_machine)
     tokens = time_machine.get_tokens(party, account, scope="openid photos.read", resource=resource)
     kids = {kid_of(tokens.access_token), kid_of(tokens.id_token or "")}

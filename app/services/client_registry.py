@@ -14,7 +14,8 @@ from cachetools import LRUCache
 from app.features import Profile
 from app.services.clock import Clock
 from app.services.details_types import DetailsTypes, read_details_types
-from app.specs.rfc7591_metadata import ClientMetadata, ResourceMetadata, parse_client_metadata, parse_resource_metadata
+from app.specs.resource_metadata import ResourceMetadata, parse_resource_metadata
+from app.specs.rfc7591_metadata import ClientMetadata, parse_client_metadata
 from app.storage.clients import ClientRow, SecretRow, find_client, find_client_secrets
 from app.storage.database import Database
 from app.storage.details_types import list_details_types

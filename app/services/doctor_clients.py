@@ -7,7 +7,7 @@ from app.services.client_registry import BrokenClient, Client, read_client
 from app.services.findings import Finding, error, ok, warning
 from app.settings import Settings
 from app.specs.protocol_error import ProtocolError
-from app.specs.rfc7591_metadata import parse_resource_metadata
+from app.specs.resource_metadata import parse_resource_metadata
 from app.specs.rfc8252_redirects import redirect_kind
 from app.storage.clients import ClientRow, SecretRow, list_client_secrets, list_clients
 from app.storage.database import Connection

@@ -16,7 +16,7 @@ from app.services.mint_secret import mint_secret
 from app.services.record_event import Event
 from app.services.refusal import Refusal
 from app.specs.protocol_error import InvalidClientMetadata
-from app.specs.rfc7591_metadata import ClientMetadata, parse_client_metadata
+from app.specs.rfc7591_metadata import SECRET_METHODS, ClientMetadata, parse_client_metadata
 from app.storage import changes, clients
 from app.storage.clients import ClientRow
 from app.storage.conflicts import AlreadyTaken
@@ -112,8 +112,8 @@ def rotate_client_secret(
     secret = mint_secret(_SECRET_TYPE)
 
     def work(connection: Connection, row: ClientRow) -> RotatedSecret:
-        if row.metadata.get("token_endpoint_auth_method") == "none":
-            raise Refusal("public_client", f"client {client_id!r} is public: it has no secret")
+        if row.metadata.get("token_endpoint_auth_method") not in SECRET_METHODS:
+            raise Refusal("public_client", f"client {client_id!r} has no secret: its method needs none")
         now = deployment.clock()
         previous_expire_at = now + overlap_s * 1000
         clients.expire_client_secrets(connection, row.id, previous_expire_at)
@@ -183,7 +183,7 @@ def _choose_profile(wanted: Profile | None, *, server: Profile) -> Profile:
 def _choose_secret(metadata: ClientMetadata) -> str | None:
     if metadata.client_secret is not None:
         return metadata.client_secret.get_secret_value()
-    return None if metadata.token_endpoint_auth_method == "none" else mint_secret(_SECRET_TYPE)  # noqa: S105
+    return mint_secret(_SECRET_TYPE) if metadata.token_endpoint_auth_method in SECRET_METHODS else None
 
 
 def _split_document(metadata: ClientMetadata) -> dict[str, Any]:

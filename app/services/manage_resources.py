@@ -8,7 +8,7 @@ from app.services.deployment import Deployment
 from app.services.record_event import Event
 from app.services.refusal import Refusal
 from app.specs.protocol_error import InvalidRequest
-from app.specs.rfc7591_metadata import ResourceMetadata, parse_resource_metadata
+from app.specs.resource_metadata import ResourceMetadata, parse_resource_metadata
 from app.storage import changes, resources
 from app.storage.clients import find_client
 from app.storage.conflicts import AlreadyTaken

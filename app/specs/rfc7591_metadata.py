@@ -1,118 +1,56 @@
-"""RFC 7591 - Client metadata, with OpenID Connect Registration 1.0's members, and the metadata of resources.
+"""RFC 7591 - Client metadata, with the members of OpenID Connect Registration 1.0, the three logouts and RFC 9101.
 
-Documents are validated whole and become frozen models. Members of features that are not built are ignored in a
-client's document, as section 2 demands, and refused in the operator's own parts (`policy`, resources), where an ignored
-restriction would fail open. The registration endpoint is **not** here, nor are software statements.
+A document is validated whole and becomes a frozen model: the one model for clients that an operator adds, that register
+themselves, or that are a document on the web. Members that are not known are ignored, as section 2 demands, and refused
+in the operator's own part (`policy`), where an ignored restriction would fail open. **Not** here: who may set what, and
+fetching what a URI of the document leads to.
 """
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final, Literal, Self, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    field_validator,
-    model_validator,
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from .metadata_values import (
+    AccessTokenLifetime,
+    AtMost20,
+    DisplayText,
+    Distinct,
+    HttpsUri,
+    NetworkTexts,
+    ResourceUri,
+    ScopeText,
+    Tuple,
+    WebUri,
+    validate_document,
 )
-
-from .oidc_core import MAX_MAX_AGE_S, OPENID_SCOPES
-from .protocol_error import InvalidClientMetadata, InvalidRedirectUri, InvalidRequest, InvalidScope, ProtocolError
-from .rfc3986_uri import check_web_host, parse_uri
-from .rfc6749_oauth import format_scope, is_scope_token, parse_scope
+from .oidc_core import MAX_MAX_AGE_S
+from .protocol_error import InvalidClientMetadata, InvalidRedirectUri
+from .rfc7517_jwk import InvalidKey, import_jwk_set
 from .rfc8252_redirects import check_redirect_uri_registration, redirect_kind
-from .rfc8707_resources import check_resource_identifier, find_origin_alias
 from .token_exchange_policy import ExchangeAudience
-from .tokenhouse_networks import MAX_NETWORKS, format_networks, parse_networks
 
 OPERATOR_ONLY_MEMBERS: Final = frozenset({"client_id", "client_secret", "policy"})
 """What a client that registers itself must not set; the caller takes these off before parsing."""
-MAX_ACCESS_TOKEN_LIFETIME_S: Final = 3600
 MIN_CHOSEN_SECRET_CHARACTERS: Final = 43
 """256 bits in base64url. Shorter ones are chosen by people, and no slow hash stands behind them."""
+
+ClientAuthenticationMethod = Literal[
+    "none", "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt"
+]
+SECRET_METHODS: Final = frozenset({"client_secret_basic", "client_secret_post", "client_secret_jwt"})
+"""The methods whose client has a secret of ours."""
+DetailsTypeName = Annotated[str, Field(min_length=1, max_length=256)]
+KeyManagementAlgorithm = Literal["RSA-OAEP", "RSA-OAEP-256", "ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A256KW"]
+"""RFC 7518 section 4, without RSA1_5, shared keys and passwords."""
+ContentEncryptionAlgorithm = Literal["A128CBC-HS256", "A256CBC-HS512", "A128GCM", "A256GCM"]
+AssertionAlgorithm = Literal["RS256", "PS256", "ES256", "HS256"]
 
 _CLIENT_ID = re.compile(r"[\x21-\x7e]{1,2048}")
 _SUBJECT_LIKE = re.compile(r"u[A-Za-z2-7]{26}")
 _CLIENT_SECRET = re.compile(rf"[\x21-\x7e]{{{MIN_CHOSEN_SECRET_CHARACTERS},512}}")
-# Names are shown to people who decide by them: nothing that hides, or that turns the direction of what follows.
-_DECEPTIVE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
-)
-
-Model = TypeVar("Model", bound=BaseModel)
-
-
-# ----- Kinds of values -----
-
-
-def is_display_text(value: str) -> bool:
-    """Whether people can be shown the text: something visible, and nothing that hides or turns what follows."""
-    return _DECEPTIVE.search(value) is None and bool(value.strip())
-
-
-def _check_display_text(value: str) -> str:
-    if not is_display_text(value):
-        raise ValueError("must be visible text without control characters")
-    return value
-
-
-def _check_web_uri(value: str) -> str:
-    uri = parse_uri(value)
-    if uri.scheme not in ("http", "https"):
-        raise ValueError("must use https")
-    check_web_host(uri.host)
-    if uri.userinfo is not None:
-        raise ValueError("must not hold credentials")
-    if uri.scheme == "http" and uri.host not in ("127.0.0.1", "[::1]", "localhost"):
-        raise ValueError("must use https")
-    return value
-
-
-def _check_resource(value: str) -> str:
-    check_resource_identifier(value)
-    return value
-
-
-def _check_scope(value: str) -> str:
-    try:
-        return format_scope(parse_scope(value))
-    except InvalidScope as cause:
-        raise ValueError(cause.description) from cause
-
-
-def _drop_repeated(values: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(values))
-
-
-def _to_tuple(value: object) -> object:
-    """JSON arrays are lists; the models are strict and hold tuples."""
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _canonical_networks(values: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(format_networks(parse_networks(values)))
-
-
-DisplayText = Annotated[str, Field(max_length=200), AfterValidator(_check_display_text)]
-WebUri = Annotated[str, AfterValidator(_check_web_uri)]
-ResourceUri = Annotated[str, AfterValidator(_check_resource)]
-AccessTokenLifetime = Annotated[int, Field(ge=1, le=MAX_ACCESS_TOKEN_LIFETIME_S)]
-ClientAuthenticationMethod = Literal["none", "client_secret_basic", "client_secret_post"]
-DetailsTypeName = Annotated[str, Field(min_length=1, max_length=256)]
-_AtMost20 = Field(max_length=20)
-_Tuple = BeforeValidator(_to_tuple)
-_Distinct = AfterValidator(_drop_repeated)
-NetworkTexts = Annotated[
-    tuple[str, ...], _Tuple, Field(min_length=1, max_length=MAX_NETWORKS), AfterValidator(_canonical_networks)
-]
-
-
-# ----- Clients -----
 
 
 class ClientPolicy(BaseModel):
@@ -121,15 +59,15 @@ class ClientPolicy(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
 
     access_token_lifetime_s: AccessTokenLifetime | None = None
-    resources: Annotated[tuple[ResourceUri, ...], _Tuple, Field(max_length=100), _Distinct] | None = None
+    resources: Annotated[tuple[ResourceUri, ...], Tuple, Field(max_length=100), Distinct] | None = None
     """The resources that the client may ask for; None is every one, an empty list none."""
-    introspects: Annotated[tuple[ResourceUri, ...], _Tuple, Field(max_length=100), _Distinct] | None = None
+    introspects: Annotated[tuple[ResourceUri, ...], Tuple, Field(max_length=100), Distinct] | None = None
     """The resources that the client is the server of: it may look into their access tokens (RFC 7662), and exchange
     them for what `token_exchange_audiences` lists.
     """
     networks: NetworkTexts | None = None
     """The networks from which the client may get and use tokens; None is anywhere."""
-    token_exchange_audiences: Annotated[tuple[ExchangeAudience, ...], _Tuple, Field(max_length=100)] | None = None
+    token_exchange_audiences: Annotated[tuple[ExchangeAudience, ...], Tuple, Field(max_length=100)] | None = None
     """What the client may exchange access tokens for (RFC 8693): its own and those of the resources that it is the
     server of. Nothing is allowed that is not here.
     """
@@ -146,7 +84,7 @@ class ClientMetadata(BaseModel):
 
     client_id: str | None = None
     client_secret: SecretStr | None = None
-    redirect_uris: Annotated[tuple[str, ...], _Tuple, _AtMost20, _Distinct] = ()
+    redirect_uris: Annotated[tuple[str, ...], Tuple, AtMost20, Distinct] = ()
     token_endpoint_auth_method: ClientAuthenticationMethod = "client_secret_basic"  # noqa: S105 - a method's name
     grant_types: Annotated[
         tuple[
@@ -158,22 +96,22 @@ class ClientMetadata(BaseModel):
             ],
             ...,
         ],
-        _Tuple,
+        Tuple,
         Field(min_length=1),
-        _Distinct,
+        Distinct,
     ] = ("authorization_code",)
-    response_types: Annotated[tuple[Literal["code"], ...], _Tuple, _Distinct] = ("code",)
+    response_types: Annotated[tuple[Literal["code"], ...], Tuple, Distinct] = ("code",)
     application_type: Literal["web", "native"] = "web"
     client_name: DisplayText | None = None
     client_uri: WebUri | None = None
     logo_uri: WebUri | None = None
     tos_uri: WebUri | None = None
     policy_uri: WebUri | None = None
-    contacts: Annotated[tuple[DisplayText, ...], _Tuple, _AtMost20, _Distinct] = ()
-    scope: Annotated[str, AfterValidator(_check_scope)] | None = None
+    contacts: Annotated[tuple[DisplayText, ...], Tuple, AtMost20, Distinct] = ()
+    scope: ScopeText | None = None
     """The scopes that the client may ask for, separated by spaces; None leaves it to the server."""
     authorization_details_types: (
-        Annotated[tuple[DetailsTypeName, ...], _Tuple, Field(max_length=100), _Distinct] | None
+        Annotated[tuple[DetailsTypeName, ...], Tuple, Field(max_length=100), Distinct] | None
     ) = None
     """The types of authorization details that the client may use (RFC 9396 section 10); None is every one."""
     id_token_signed_response_alg: Literal["RS256", "ES256"] = "RS256"  # noqa: S105 - an algorithm's name
@@ -181,9 +119,46 @@ class ClientMetadata(BaseModel):
     """RFC 9701 section 6: what signs the introspection responses that this client asks for as JWTs."""
     default_max_age: Annotated[int, Field(ge=0, le=MAX_MAX_AGE_S)] | None = None
     require_auth_time: bool = False
-    default_acr_values: Annotated[tuple[DisplayText, ...], _Tuple, _AtMost20, _Distinct] = ()
+    default_acr_values: Annotated[tuple[DisplayText, ...], Tuple, AtMost20, Distinct] = ()
     dpop_bound_access_tokens: bool = False
     """RFC 9449 5.2: whether the client gets bound access tokens only."""
+
+    # ----- Keys, and how the client proves itself with them -----
+    jwks: Mapping[str, Any] | None = None
+    """The client's own public keys; `jwks_uri` says where they are instead."""
+    jwks_uri: HttpsUri | None = None
+    token_endpoint_auth_signing_alg: AssertionAlgorithm | None = None
+    """What must sign the client's assertions; None is whatever fits its method."""
+
+    # ----- Who the person is to the client, and in what envelope -----
+    subject_type: Literal["public", "pairwise"] = "public"
+    sector_identifier_uri: HttpsUri | None = None
+    id_token_encrypted_response_alg: KeyManagementAlgorithm | None = None
+    id_token_encrypted_response_enc: ContentEncryptionAlgorithm | None = None
+    userinfo_signed_response_alg: Literal["RS256", "ES256"] | None = None
+    """None is plain JSON."""
+    userinfo_encrypted_response_alg: KeyManagementAlgorithm | None = None
+    userinfo_encrypted_response_enc: ContentEncryptionAlgorithm | None = None
+
+    # ----- Request objects (RFC 9101) -----
+    request_object_signing_alg: Literal["none", "RS256", "PS256", "ES256"] | None = None
+    """What must sign the client's request objects; None is whatever is supported. `none` is for the laxest profile."""
+    request_object_encryption_alg: KeyManagementAlgorithm | None = None
+    request_object_encryption_enc: ContentEncryptionAlgorithm | None = None
+    require_signed_request_object: bool = False
+    request_uris: Annotated[tuple[HttpsUri, ...], Tuple, AtMost20, Distinct] = ()
+
+    # ----- Starting and ending sessions -----
+    initiate_login_uri: HttpsUri | None = None
+    post_logout_redirect_uris: Annotated[tuple[str, ...], Tuple, AtMost20, Distinct] = ()
+    backchannel_logout_uri: HttpsUri | None = None
+    backchannel_logout_session_required: bool = False
+    frontchannel_logout_uri: WebUri | None = None
+    frontchannel_logout_session_required: bool = False
+
+    # ----- Which program this is (RFC 7591) -----
+    software_id: DisplayText | None = None
+    software_version: DisplayText | None = None
     policy: ClientPolicy = ClientPolicy()
 
     @field_validator("client_id")
@@ -203,10 +178,59 @@ class ClientMetadata(BaseModel):
             raise ValueError(f"must have {MIN_CHOSEN_SECRET_CHARACTERS} to 512 printable ASCII characters")
         return value
 
+    @field_validator("jwks")
+    @classmethod
+    def _check_jwks(cls, value: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        if value is None:
+            return None
+        try:
+            import_jwk_set(value)
+        except InvalidKey as cause:
+            raise ValueError(str(cause)) from cause
+        return value
+
     @model_validator(mode="after")
     def _check_secret_is_wanted(self) -> Self:
-        if self.client_secret is not None and self.token_endpoint_auth_method == "none":  # noqa: S105
-            raise ValueError("client_secret contradicts token_endpoint_auth_method none")
+        if self.client_secret is not None and self.token_endpoint_auth_method not in SECRET_METHODS:
+            raise ValueError(f"client_secret contradicts token_endpoint_auth_method {self.token_endpoint_auth_method}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_keys(self) -> Self:
+        # RFC 7591 2: "The "jwks_uri" and "jwks" parameters MUST NOT both be present in the same request or response."
+        if self.jwks is not None and self.jwks_uri is not None:
+            raise ValueError("jwks and jwks_uri must not both be present")
+        has_keys = self.jwks is not None or self.jwks_uri is not None
+        if self.token_endpoint_auth_method == "private_key_jwt" and not has_keys:  # noqa: S105 - a method's name
+            raise ValueError("token_endpoint_auth_method private_key_jwt needs jwks or jwks_uri")
+        if (self.id_token_encrypted_response_alg or self.userinfo_encrypted_response_alg) and not has_keys:
+            raise ValueError("an encrypted response needs jwks or jwks_uri")
+        return self
+
+    @model_validator(mode="after")
+    def _check_algorithms_fit(self) -> Self:
+        alg, method = self.token_endpoint_auth_signing_alg, self.token_endpoint_auth_method
+        is_by_secret = {"private_key_jwt": False, "client_secret_jwt": True}.get(method)
+        if alg is not None and is_by_secret is not None and (alg == "HS256") != is_by_secret:
+            raise ValueError(f"token_endpoint_auth_signing_alg {alg} contradicts {method}")
+        for name in ("id_token_encrypted_response", "userinfo_encrypted_response", "request_object_encryption"):
+            if getattr(self, f"{name}_enc") is not None and getattr(self, f"{name}_alg") is None:
+                raise ValueError(f"{name}_enc needs {name}_alg")
+        if self.require_signed_request_object and self.request_object_signing_alg == "none":
+            raise ValueError("require_signed_request_object contradicts request_object_signing_alg none")
+        return self
+
+    @model_validator(mode="after")
+    def _check_logout_uris(self) -> Self:
+        if self.backchannel_logout_uri is not None and "#" in self.backchannel_logout_uri:
+            raise ValueError("backchannel_logout_uri must not have a fragment")
+        if self.frontchannel_logout_uri is not None:
+            # Front-Channel Logout 2: "The domain, port, and scheme of this URL MUST be the same as that of a registered
+            # Redirection URI value."
+            parts = urlsplit(self.frontchannel_logout_uri)
+            origins = {urlsplit(uri)[:2] for uri in self.redirect_uris}
+            if parts.fragment or (parts.scheme, parts.netloc) not in origins:
+                raise ValueError("frontchannel_logout_uri must have the origin of a redirect URI, and no fragment")
         return self
 
     @model_validator(mode="after")
@@ -246,12 +270,22 @@ def parse_client_metadata(document: Mapping[str, Any]) -> ClientMetadata:
         members.setdefault("response_types", [])
     if "application_type" not in members and _has_private_use_redirect(members.get("redirect_uris")):
         members["application_type"] = "native"
-    metadata = _validate(ClientMetadata, members, InvalidClientMetadata)
+    metadata = validate_document(ClientMetadata, members, InvalidClientMetadata)
     if "authorization_code" in metadata.grant_types and not metadata.redirect_uris:
         raise InvalidRedirectUri("redirect_uris: is required")
     for uri in metadata.redirect_uris:
         check_redirect_uri_registration(uri, application_type=metadata.application_type)
+    for uri in metadata.post_logout_redirect_uris:
+        _check_post_logout_redirect_uri(uri, metadata)
     return metadata
+
+
+def _check_post_logout_redirect_uri(uri: str, metadata: ClientMetadata) -> None:
+    """RP-Initiated Logout 3.1: as strict as redirect URIs, because a browser is sent there as well."""
+    try:
+        check_redirect_uri_registration(uri, application_type=metadata.application_type)
+    except InvalidRedirectUri as cause:
+        raise InvalidClientMetadata(f"post_logout_redirect_uris: {cause.description}") from cause
 
 
 def _sends_people(grant_types: object) -> bool:
@@ -269,124 +303,3 @@ def _is_private_use(uri: str) -> bool:
         return redirect_kind(uri) == "custom"
     except ValueError:
         return False
-
-
-# ----- Resources -----
-
-
-class ResourceScope(BaseModel):
-    """One scope of a resource; `description` is what people read on the consent page."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
-
-    name: Annotated[str, Field(max_length=200)]
-    description: Annotated[str, Field(max_length=500), AfterValidator(_check_display_text)]
-    required: bool = False
-
-    @field_validator("name")
-    @classmethod
-    def _check_name(cls, value: str) -> str:
-        if not is_scope_token(value):
-            raise ValueError("must be one scope token (RFC 6749 section 3.3)")
-        if value in OPENID_SCOPES:
-            raise ValueError("belongs to OpenID Connect")
-        return value
-
-
-class ResourceMetadata(BaseModel):
-    """An API that tokens are issued for, as an operator registers it."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
-
-    resource: ResourceUri
-    aliases: Annotated[tuple[ResourceUri, ...], _Tuple, _AtMost20] = ()
-    """Other identifiers that clients may ask by; a bare origin gets its spelling with or without a slash by itself."""
-    resource_name: DisplayText | None = None
-    scopes: Annotated[tuple[ResourceScope, ...], _Tuple, Field(max_length=200)] = ()
-    access_token_lifetime_s: AccessTokenLifetime | None = None
-    """None leaves it to the server."""
-    access_token_format: Literal["jwt", "opaque"] = "jwt"  # noqa: S105 - a format's name
-    """An opaque token says nothing to who finds it: the API has to ask us, by introspection."""
-    signing_alg: Literal["ES256", "RS256"] = "ES256"
-    networks: NetworkTexts | None = None
-    """The networks from which its tokens may be used; None is anywhere."""
-    enforces: Annotated[tuple[Literal["status", "networks", "dpop", "mtls"], ...], _Tuple, _Distinct] = ()
-    """What its verifiers check beyond the basics. Who passes over `th_networks` gets no token that has it."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _add_origin_alias(cls, document: Any) -> Any:
-        if not isinstance(document, dict) or not isinstance(document.get("resource"), str):
-            return document
-        try:
-            alias = find_origin_alias(document["resource"])
-        except ValueError:
-            return document  # the member's own validator says what is wrong with it
-        aliases = document.get("aliases", [])
-        if alias is None or not isinstance(aliases, list):
-            return document
-        distinct = [other for other in aliases if other not in (alias, document["resource"])]
-        return {**document, "aliases": [*distinct, alias]}
-
-    @model_validator(mode="after")
-    def _check_names_are_distinct(self) -> Self:
-        names = [scope.name for scope in self.scopes]
-        if len(set(names)) != len(names):
-            raise ValueError("scopes holds one name twice")
-        if len({self.resource, *self.aliases}) != 1 + len(self.aliases):
-            raise ValueError("aliases holds one identifier twice")
-        return self
-
-    @model_validator(mode="after")
-    def _check_networks_are_enforced(self) -> Self:
-        if self.networks is not None and "networks" not in self.enforces:
-            raise ValueError("networks limits nothing unless the verifiers of the resource check it: see enforces")
-        return self
-
-    def to_document(self) -> dict[str, Any]:
-        """The JSON document, which parses to an equal model."""
-        return self.model_dump(mode="json", exclude_none=True)
-
-
-def parse_resource_metadata(document: Mapping[str, Any]) -> ResourceMetadata:
-    """A validated resource. Raises InvalidRequest with a readable description; null members count as absent.
-
-    Does **not** check that the identifiers are free.
-    """
-    members = {name: value for name, value in document.items() if value is not None}
-    return _validate(ResourceMetadata, members, InvalidRequest)
-
-
-# ----- Refusals -----
-
-_SENTENCES: Final = {
-    "missing": "is required",
-    "extra_forbidden": "is not a known member",
-    "tuple_type": "must be an array",
-    "string_type": "must be a string",
-    "model_type": "must be an object",
-    "model_attributes_type": "must be an object",
-}
-# RFC 6749 5.2: error_description "MUST NOT include characters outside the set %x20-21 / %x23-5B / %x5D-7E".
-_NOT_DESCRIPTIVE = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
-
-
-def _validate(model: type[Model], members: Mapping[str, Any], error: Callable[..., ProtocolError]) -> Model:
-    try:
-        return model.model_validate(members)
-    except ValidationError as cause:
-        first = cause.errors(include_url=False, include_input=False, include_context=False)[0]
-        if first["loc"][:1] == ("redirect_uris",):
-            error = InvalidRedirectUri
-        sentence = _SENTENCES.get(first["type"]) or first["msg"].removeprefix("Value error, ")
-        # Not `from cause`: pydantic's error holds the whole input, the client's secret too.
-        raise error(_describe(first["loc"], sentence)) from None
-
-
-def _describe(location: tuple[int | str, ...], sentence: str) -> str:
-    """`scopes[0].name: must be ...`. The refused value is left out: it may be a secret."""
-    path = ""
-    for part in location:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
-    text = f"{path}: {sentence}" if path else sentence
-    return _NOT_DESCRIPTIVE.sub("?", text)[:300]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from .bounded_schema import check_object_schema
-from .rfc7591_metadata import is_display_text
+from .metadata_values import is_display_text
 from .rfc8707_resources import check_resource_identifier
 from .rfc9396_authorization_details import (
     MAX_TYPE_CHARACTERS,

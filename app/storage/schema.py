@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from sqlalchemy import Connection, inspect, text
 
-LATEST: Final = 2
+LATEST: Final = 3
 """The schema that this program was written for."""
 OLDEST_SERVED: Final = 2
 """The oldest schema that this program can still work with."""

@@ -115,6 +115,16 @@ users = Table(
     Index("ix_users_email_key", "email_key"),
 )
 
+# Pairwise subjects (OpenID Connect Core 8.1): given out once per person and sector, and never derived anew.
+pairwise_subjects = Table(
+    "pairwise_subjects",
+    metadata,
+    Column("user_id", _RowId, ForeignKey("users.id"), primary_key=True),
+    Column("sector", Text, primary_key=True),
+    Column("sub", Text, nullable=False, unique=True),
+    Column("created_at", _Time, nullable=False),
+)
+
 browsers = Table(
     "browsers",
     metadata,
@@ -123,6 +133,8 @@ browsers = Table(
     Column("digest_key_id", Text, nullable=False),
     Column("created_at", _Time, nullable=False),
     Column("expires_at", _Time, nullable=False, index=True),
+    # What scripts of a client may compare (Session Management 3.2): random, and another one after each change.
+    Column("browser_state", Text),
 )
 
 sessions = Table(
@@ -189,6 +201,17 @@ clients = Table(
     Column("created_at", _Time, nullable=False),
     Column("disabled_at", _Time),
     Column("removed_at", _Time),
+    # Where it came from: NULL is the operator; `registration` or `metadata_document` otherwise.
+    Column("origin", Text),
+    Column("initial_access_token_id", _RowId, ForeignKey("initial_access_tokens.id"), index=True),
+    # To the day, and only of clients that come and go by themselves: those that nobody uses leave.
+    Column("last_used_at", _Time),
+    Index(
+        "ix_clients_last_used_at",
+        "last_used_at",
+        postgresql_where=text("origin IS NOT NULL AND removed_at IS NULL"),
+        sqlite_where=text("origin IS NOT NULL AND removed_at IS NULL"),
+    ),
 )
 
 client_secrets = Table(
@@ -198,6 +221,45 @@ client_secrets = Table(
     Column("client_pk", _RowId, ForeignKey("clients.id"), nullable=False, index=True),
     Column("created_at", _Time, nullable=False),
     Column("expires_at", _Time),
+    # Only where the secret itself has to be read back: client_secret_jwt.
+    Column("sealed_secret", LargeBinary),
+)
+
+# RFC 7592: with this a client manages its own registration. The one before it counts for a while after a change.
+registration_tokens = Table(
+    "registration_tokens",
+    metadata,
+    *_digest_columns(),
+    Column("client_pk", _RowId, ForeignKey("clients.id"), nullable=False, index=True),
+    Column("created_at", _Time, nullable=False),
+    Column("expires_at", _Time),
+)
+
+# RFC 7591 3: what a client needs to register itself where registration is not open.
+initial_access_tokens = Table(
+    "initial_access_tokens",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("digest", LargeBinary(32), nullable=False, unique=True),
+    Column("digest_key_id", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    # The policy of the clients that register with it, as an operator would write it.
+    Column("policy", Text, nullable=False),
+    Column("max_uses", Integer, nullable=False),
+    Column("uses", Integer, nullable=False),
+    Column("created_at", _Time, nullable=False),
+    Column("expires_at", _Time, nullable=False),
+    Column("revoked_at", _Time),
+)
+
+# A client that is a URL (Client ID Metadata Documents): what was fetched last, and until when it counts.
+client_metadata_documents = Table(
+    "client_metadata_documents",
+    metadata,
+    Column("client_pk", _RowId, ForeignKey("clients.id"), primary_key=True, autoincrement=False),
+    Column("document_digest", LargeBinary(32), nullable=False),
+    Column("fetched_at", _Time, nullable=False),
+    Column("fresh_until", _Time, nullable=False),
 )
 
 resources = Table(
@@ -245,6 +307,8 @@ consents = Table(
     Column("scope", Text, nullable=False),
     Column("decision", Text, nullable=False),
     Column("details_digest", LargeBinary(32)),
+    # Who the client was, where its identity is what a document on the web says: redirect host and keys.
+    Column("client_identity_digest", LargeBinary(32)),
     Column("policy_version", Integer, nullable=False),
     Column("decided_at", _Time, nullable=False),
     Column("expires_at", _Time),
@@ -396,6 +460,43 @@ status_revocations = Table(
     Column("revoked_at", _Time, nullable=False),
     # The number in `changes` that announced it: whoever has seen a number has seen every bit up to it.
     Column("revoked_version", BigInteger, nullable=False, index=True),
+)
+
+# ----- Leaving and telling others -----
+
+# A logout that waits for the person's word, bound to the browser that came with it.
+logout_requests = Table(
+    "logout_requests",
+    metadata,
+    Column("request_id", Text, primary_key=True),
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("digest_key_id", Text, nullable=False),
+    Column("request", Text, nullable=False),
+    Column("created_at", _Time, nullable=False),
+    Column("expires_at", _Time, nullable=False, index=True),
+    Column("used_at", _Time),
+)
+
+# What has to be told to somebody else: written in the transaction that makes it true, delivered at least once after it.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("message_id", LargeBinary(16), primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("client_pk", _RowId, ForeignKey("clients.id"), index=True),
+    # Messages to one recipient wait for each other, and a dead recipient holds up nobody else.
+    Column("recipient", Text, nullable=False),
+    Column("sealed_body", LargeBinary, nullable=False),
+    Column("seal_key_id", Text, nullable=False),
+    Column("created_at", _Time, nullable=False),
+    Column("expires_at", _Time, nullable=False),
+    Column("attempts", SmallInteger, nullable=False),
+    Column("next_attempt_at", _Time),
+    Column("claimed_until", _Time),
+    Column("last_error", Text),
+    # NULL while it may still arrive; the operator sees what is dead, and may send it again.
+    Column("dead_at", _Time, index=True),
+    Index("ix_outbox_next_attempt_at", "next_attempt_at"),
 )
 
 # Work that one process at a time does for all of them.

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from app.specs.protocol_error import InvalidClientMetadata, InvalidRedirectUri, InvalidRequest, ProtocolError
+from app.specs.resource_metadata import parse_resource_metadata
 from app.specs.rfc7591_metadata import (
     OPERATOR_ONLY_MEMBERS,
     ClientMetadata,
     ClientPolicy,
     parse_client_metadata,
-    parse_resource_metadata,
 )
 
 SECRET = "s" * 42 + "!"
@@ -96,6 +96,28 @@ FULL_CLIENT = {
     "require_auth_time": True,
     "dpop_bound_access_tokens": True,
     "default_acr_values": ["phr"],
+    "jwks_uri": "https://rp.example/jwks",
+    "token_endpoint_auth_signing_alg": "ES256",
+    "subject_type": "pairwise",
+    "sector_identifier_uri": "https://rp.example/sector",
+    "id_token_encrypted_response_alg": "RSA-OAEP-256",
+    "id_token_encrypted_response_enc": "A128GCM",
+    "userinfo_signed_response_alg": "RS256",
+    "userinfo_encrypted_response_alg": "ECDH-ES",
+    "userinfo_encrypted_response_enc": "A256GCM",
+    "request_object_signing_alg": "PS256",
+    "request_object_encryption_alg": "RSA-OAEP",
+    "request_object_encryption_enc": "A128CBC-HS256",
+    "require_signed_request_object": True,
+    "request_uris": ["https://rp.example/request#1"],
+    "initiate_login_uri": "https://rp.example/login",
+    "post_logout_redirect_uris": ["https://rp.example/bye"],
+    "backchannel_logout_uri": "https://rp.example/ended",
+    "backchannel_logout_session_required": True,
+    "frontchannel_logout_uri": "https://rp.example/leave",
+    "frontchannel_logout_session_required": True,
+    "software_id": "4NRB1-0XZABZI9E6-5SM3R",
+    "software_version": "2.1",
     "policy": {
         "access_token_lifetime_s": 180,
         "resources": ["https://api.example/photos"],
@@ -113,6 +135,33 @@ FULL_CLIENT = {
 
 def test_a_full_document_is_read_and_written_back_the_same() -> None:
     assert parse_client_metadata(FULL_CLIENT).to_document() == FULL_CLIENT
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"jwks": {"keys": []}, "jwks_uri": "https://rp.example/jwks"},
+        {"token_endpoint_auth_method": "private_key_jwt"},
+        {"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": {}}},
+        {"id_token_encrypted_response_alg": "RSA-OAEP"},
+        {"userinfo_encrypted_response_alg": "RSA1_5", "jwks": {"keys": []}},
+        {"userinfo_encrypted_response_enc": "A128GCM"},
+        {"token_endpoint_auth_signing_alg": "RS256", "token_endpoint_auth_method": "client_secret_jwt"},
+        {"require_signed_request_object": True, "request_object_signing_alg": "none"},
+        {"jwks_uri": "http://rp.example/jwks"},
+        {"jwks_uri": "https://user@rp.example/jwks"},
+        {"sector_identifier_uri": "file:///etc/passwd"},
+        {"initiate_login_uri": "http://rp.example/login"},
+        {"post_logout_redirect_uris": ["javascript:alert(1)"]},
+        {"post_logout_redirect_uris": ["https://rp.example/bye#x"]},
+        {"backchannel_logout_uri": "https://rp.example/ended#x"},
+        {"frontchannel_logout_uri": "https://other.example/leave"},
+        {"frontchannel_logout_uri": "https://rp.example:8443/leave"},
+        {"subject_type": "private"},
+    ],
+)
+def test_members_that_contradict_each_other_or_lead_astray_are_refused(members: dict[str, Any]) -> None:
+    assert refused(InvalidClientMetadata, **members)
 
 
 @pytest.mark.parametrize("document", [FULL_CLIENT, {"redirect_uris": ["com.example.app:/cb"]}])
@@ -216,7 +265,7 @@ def test_a_private_use_scheme_makes_a_client_native_unless_it_says_web() -> None
 @pytest.mark.parametrize(
     "members",
     [
-        {"token_endpoint_auth_method": "client_secret_jwt"},
+        {"token_endpoint_auth_method": "tls_client_auth"},
         {"token_endpoint_auth_method": "NONE"},
         {"token_endpoint_auth_method": ["none"]},
         {"grant_types": ["implicit"]},

@@ -17,7 +17,7 @@ from app.storage.database import Database, DatabaseUnavailable
 from app.storage.tables import metadata
 from tests.databases import fresh_database_url
 
-REVISIONS = ("0001_since_0001", "0002_since_0001")
+REVISIONS = ("0001_since_0001", "0002_since_0001", "0003_since_0002")
 
 
 @pytest.fixture

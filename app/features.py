@@ -45,6 +45,22 @@ FEATURES: tuple[Feature, ...] = (
             _rfc(9700, "Best Current Practice for OAuth 2.0 Security"),
         ),
     ),
+    Feature(
+        name="response_modes",
+        specs=(
+            Specification(
+                name="OAuth 2.0 Multiple Response Types",
+                title="OAuth 2.0 Multiple Response Type Encoding Practices (response modes)",
+                url="https://openid.net/specs/oauth-v2-multiple-response-types-1_0.html",
+            ),
+            Specification(
+                name="OAuth 2.0 Form Post Response Mode",
+                title="OAuth 2.0 Form Post Response Mode",
+                url="https://openid.net/specs/oauth-v2-form-post-response-mode-1_0.html",
+            ),
+        ),
+        requires=("authorization_code",),
+    ),
     Feature(name="refresh_tokens", specs=(), requires=("authorization_code",)),
     Feature(
         name="client_credentials",

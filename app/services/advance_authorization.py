@@ -307,4 +307,4 @@ def _owns_redirect_uri(client: Client, request: AuthorizationRequest) -> bool:
 
 
 def _redirected(request: AuthorizationRequest, error: ProtocolError) -> RedirectedError:
-    return RedirectedError(error, redirect_uri=request.redirect_uri, state=request.state, client_id=request.client_id)
+    return RedirectedError(error, request.target)

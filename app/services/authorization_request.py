@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from app.specs.oauth_response_modes import ResponseMode
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestedResource:
@@ -11,6 +13,16 @@ class RequestedResource:
 
     resource: str
     scope: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseTarget:
+    """Where and how a client is answered: `redirect_uri` is known to be its own."""
+
+    client_id: str
+    redirect_uri: str
+    response_mode: ResponseMode
+    state: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +47,17 @@ class AuthorizationRequest:
     offline_access: bool = False
     authorization_details: tuple[Mapping[str, Any], ...] = ()
     networks: tuple[str, ...] = ()
+    response_mode: ResponseMode = "query"
+
+    @property
+    def target(self) -> ResponseTarget:
+        """Where the answer goes."""
+        return ResponseTarget(
+            client_id=self.client_id,
+            redirect_uri=self.redirect_uri,
+            response_mode=self.response_mode,
+            state=self.state,
+        )
 
     @property
     def is_openid(self) -> bool:

@@ -9,6 +9,7 @@ import orjson
 
 from app.services.deployment import Deployment
 from app.services.validate_authorization_request import SUPPORTED_IDENTITY_SCOPES
+from app.specs.oauth_response_modes import RESPONSE_MODES
 from app.specs.oidc_core import SCOPE_CLAIMS
 from app.specs.rfc8414_metadata import endpoint_url, merge_fragments
 from app.specs.rfc8693_token_exchange import GRANT_TYPE as TOKEN_EXCHANGE
@@ -28,6 +29,7 @@ def publish_metadata(deployment: Deployment) -> Document:
     issuer = deployment.issuer
     fragments: tuple[Mapping[str, Any], ...] = (
         authorization_code_fragment(issuer),
+        response_modes_fragment(),
         refresh_token_fragment(),
         token_exchange_fragment(),
         pkce_fragment(),
@@ -53,9 +55,13 @@ def authorization_code_fragment(issuer: str) -> Mapping[str, Any]:
         "token_endpoint": endpoint_url(issuer, "/token"),
         "jwks_uri": endpoint_url(issuer, "/jwks"),
         "response_types_supported": ["code"],
-        "response_modes_supported": ["query"],
         "grant_types_supported": ["authorization_code"],
     }
+
+
+def response_modes_fragment() -> Mapping[str, Any]:
+    """OAuth 2.0 Multiple Response Types and OAuth 2.0 Form Post Response Mode, through RFC 8414 2."""
+    return {"response_modes_supported": list(RESPONSE_MODES)}
 
 
 def refresh_token_fragment() -> Mapping[str, Any]:

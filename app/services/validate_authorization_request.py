@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.features import Profile, ProfileRules, effective_profile
-from app.services.authorization_request import AuthorizationRequest, RequestedResource
+from app.services.authorization_request import AuthorizationRequest, RequestedResource, ResponseTarget
 from app.services.client_registry import BrokenClient, Client, Resources
 from app.services.details_types import DetailsTypes
 from app.services.limit_networks import decide_networks, parse_requested_networks, read_networks
 from app.services.narrow_details import belongs_to, find_location
 from app.services.requested_resources import check_registered_scope, choose_resources
+from app.specs.oauth_response_modes import check_response_mode, find_response_mode
 from app.specs.oidc_core import OPENID_SCOPES, SCOPE_CLAIMS, parse_max_age, parse_prompt
 from app.specs.protocol_error import (
     InvalidAuthorizationDetails,
@@ -29,7 +30,7 @@ from app.specs.protocol_error import (
 )
 from app.specs.rfc6749_oauth import parse_scope
 from app.specs.rfc7636_pkce import check_code_challenge
-from app.specs.rfc8252_redirects import matches_redirect_uri
+from app.specs.rfc8252_redirects import matches_redirect_uri, redirect_kind
 from app.specs.rfc9396_authorization_details import (
     CLAIM,
     AuthorizationDetail,
@@ -55,12 +56,10 @@ FindClient = Callable[[str], Client | None]
 class RedirectedError(Exception):
     """A refusal that the client hears about at its own registered redirect URI."""
 
-    def __init__(self, error: ProtocolError, *, redirect_uri: str, state: str | None, client_id: str) -> None:
+    def __init__(self, error: ProtocolError, target: ResponseTarget) -> None:
         super().__init__(error.description)
         self.error = error
-        self.redirect_uri = redirect_uri
-        self.state = state
-        self.client_id = client_id
+        self.target = target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +68,7 @@ class Question:
 
     parameters: Parameters
     client: Client
+    target: ResponseTarget
     rules: ProfileRules
     resources: Resources
     details_types: DetailsTypes
@@ -98,12 +98,12 @@ def validate_authorization_request(
     their consent.
     """
     client = check_client(parameters, find_client)
-    redirect_uri = check_redirect_uri(parameters, client)
-    state = parameters.get("state")
+    target = find_target(parameters, client)
     try:
         question = Question(
             parameters=parameters,
             client=client,
+            target=target,
             rules=effective_profile(server=profile, client=client.security_profile),
             resources=resources,
             details_types=details_types,
@@ -114,14 +114,14 @@ def validate_authorization_request(
             fields.update(check(question))
         check_limits_fit(question, AskedLimits(resources=fields["resources"], networks=fields["networks"]))
     except ProtocolError as error:
-        echoed = state if state is not None and len(state) <= MAX_STATE_CHARACTERS else None
-        raise RedirectedError(error, redirect_uri=redirect_uri, state=echoed, client_id=client.client_id) from error
+        raise RedirectedError(error, target) from error
     return AuthorizationRequest(
         client_id=client.client_id,
         client_pk=client.pk,
-        redirect_uri=redirect_uri,
+        redirect_uri=target.redirect_uri,
         redirect_uri_was_sent="redirect_uri" in parameters,
-        state=state,
+        response_mode=target.response_mode,
+        state=target.state,
         **fields,
     )
 
@@ -163,6 +163,23 @@ def check_redirect_uri(parameters: Parameters, client: Client) -> str:
     return requested
 
 
+def find_target(parameters: Parameters, client: Client) -> ResponseTarget:
+    """Where the client is answered, and in which mode: also to be told that the mode it asks for is none."""
+    redirect_uri = check_redirect_uri(parameters, client)
+    state = parameters.get("state")
+    return ResponseTarget(
+        client_id=client.client_id,
+        redirect_uri=redirect_uri,
+        response_mode=find_response_mode(
+            parameters.get("response_mode"),
+            response_type=parameters.get("response_type"),
+            is_web_redirect=redirect_kind(redirect_uri) != "custom",
+        ),
+        # The state is echoed whole or not at all.
+        state=state if state is not None and len(state) <= MAX_STATE_CHARACTERS else None,
+    )
+
+
 # ----- After that -----
 
 
@@ -178,10 +195,13 @@ def check_response_type(question: Question) -> Mapping[str, Any]:
     return {}
 
 
-def check_response_mode(question: Question) -> Mapping[str, Any]:
-    """OAuth 2.0 Multiple Response Types 2.1: `query` is the default of the code flow, and the one supported."""
-    if question.parameters.get("response_mode") not in (None, "query"):
-        raise InvalidRequest("response_mode must be query")
+def check_mode(question: Question) -> Mapping[str, Any]:
+    """OAuth 2.0 Multiple Response Types 2.1 and Form Post: a mode that is unknown or does not fit is refused."""
+    check_response_mode(
+        question.parameters.get("response_mode"),
+        response_type=question.parameters.get("response_type"),
+        is_web_redirect=redirect_kind(question.target.redirect_uri) != "custom",
+    )
     return {}
 
 
@@ -314,7 +334,7 @@ def read_hints(question: Question) -> Mapping[str, Any]:
 CHECKS: tuple[Callable[[Question], Mapping[str, Any]], ...] = (
     check_state,
     check_response_type,
-    check_response_mode,
+    check_mode,
     check_request_objects,
     check_pkce,
     check_prompt,

@@ -14,8 +14,8 @@ from app.services.transactions import Transaction, begin_transaction, resume_tra
 from app.services.userinfo import userinfo_resource
 from app.services.validate_authorization_request import RedirectedError, validate_authorization_request
 from app.specs.protocol_error import InvalidAuthorizationDetails, InvalidScope, InvalidTarget
-from app.specs.rfc6749_oauth import build_redirect
 from app.specs.strict_request import Parameters
+from app.web.authorization_response import send_code
 from app.web.site import Site, read_form, read_query
 
 
@@ -55,15 +55,6 @@ def go_on(site: Site, transaction: Transaction, step: Code | Prompt) -> Response
     if isinstance(step, Code):
         return send_code(site, step)
     return site.redirect(site.url(f"/{step.interaction.prompt}?transaction={transaction.transaction_id}"))
-
-
-def send_code(site: Site, step: Code) -> Response:
-    """The authorization response (RFC 6749 4.1.2) with `iss` (RFC 9207)."""
-    parameters = {"code": step.code}
-    if step.request.state is not None:
-        parameters["state"] = step.request.state
-    parameters["iss"] = site.deployment.issuer
-    return site.redirect(build_redirect(step.request.redirect_uri, parameters))
 
 
 def _validate(site: Site, parameters: Parameters) -> AuthorizationRequest:

@@ -4,13 +4,13 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from app.services.client_registry import BrokenClient, Client
-from app.services.refusals import public_description, record_refusal
+from app.services.refusals import record_refusal
 from app.services.transactions import TransactionEnded
 from app.services.validate_authorization_request import RedirectedError
 from app.specs.protocol_error import InvalidRequest, MethodNotAllowed, ProtocolError, TemporarilyUnavailable
-from app.specs.rfc6749_oauth import build_redirect
 from app.specs.strict_request import check_header_size
 from app.storage.database import DatabaseUnavailable
+from app.web.authorization_response import send_error
 from app.web.pages import ErrorPage, render_error
 from app.web.site import Site, read_query, way_back
 
@@ -28,22 +28,8 @@ def add_errors(app: Flask, site: Site) -> None:
 
     @app.errorhandler(RedirectedError)
     def redirected(refusal: RedirectedError) -> Response:
-        """RFC 6749 4.1.2.1, with `iss` (RFC 9207); for the client to handle, so it does not count against the peer."""
-        incident = record_refusal(
-            site.deployment,
-            refusal.error,
-            where=request.path,
-            address=_address(),
-            client_id=refusal.client_id,
-        )
-        parameters = {
-            "error": refusal.error.error,
-            "error_description": public_description(refusal.error, incident),
-        }
-        if refusal.state is not None:
-            parameters["state"] = refusal.state
-        parameters["iss"] = site.deployment.issuer
-        return site.redirect(build_redirect(refusal.redirect_uri, parameters))
+        """For the client to handle, so it does not count against the peer."""
+        return send_error(site, refusal, address=_address(), where=request.path)
 
     @app.errorhandler(ProtocolError)
     def refused(error: ProtocolError) -> Response:

@@ -131,6 +131,20 @@ class ErrorPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FormPostPage:
+    """The form that carries an authorization response to a client: it is posted at once, or by its button.
+
+    `action` is a registered redirect URI. `fields` hold a code: they never reach `repr`.
+    """
+
+    action: str
+    host: str
+    fields: tuple[tuple[str, str], ...] = field(repr=False)
+    script_url: str
+    script_nonce: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HomePage:
     """What stands at the issuer's root, for who wonders what this host is."""
 
@@ -176,6 +190,16 @@ def render_consent(page: ConsentPage) -> str:
 def render_error(page: ErrorPage) -> str:
     """Return the error page as HTML. Text in `page` is public: it must not reveal registered URIs or who exists."""
     return render_template("error.html", page=page)
+
+
+def render_form_post(page: FormPostPage) -> str:
+    """Return the page of the form post response mode as HTML. Raises ValueError for an action that is no web address.
+
+    Every value is escaped by the template; none is shown.
+    """
+    if not page.action.startswith(("https://", "http://")):
+        raise ValueError("a form is posted to http and https only")
+    return render_template("form_post.html", page=page)
 
 
 def render_home(page: HomePage) -> str:

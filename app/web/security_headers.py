@@ -1,7 +1,8 @@
 """The headers that every HTML page carries.
 
-No page has a script, a style of its own or anything from another origin, so the policy allows our stylesheet and our
-images and nothing else: `script-src` falls back to 'none', which is stricter than a nonce.
+No page but one has a script, and none a style of its own or anything from another origin, so the policy allows our
+stylesheet and our images and nothing else: `script-src` falls back to 'none', which is stricter than a nonce. The one
+page is the form that a browser posts to a client by itself.
 """
 
 from __future__ import annotations
@@ -18,14 +19,19 @@ _PERMISSIONS_POLICY = "camera=(), display-capture=(), geolocation=(), microphone
 _ONE_YEAR_S = 31_536_000
 
 
-def page_headers(*, has_form: bool, leads_to_client: bool, issuer_is_https: bool) -> dict[str, str]:
+def page_headers(
+    *, has_form: bool, leads_to_client: bool, issuer_is_https: bool, script_nonce: str | None = None
+) -> dict[str, str]:
     """Return the headers of one HTML response, the content type excepted.
 
     `leads_to_client` is true where posting the page's form may end in a redirect to a client: Chromium applies
     `form-action` to the whole chain of redirects, the client's own hops and custom schemes included, so such a page
     cannot carry it. `Cross-Origin-Opener-Policy` is absent because it breaks logins in a popup.
+    `script_nonce` is that of the page's one script, a file of ours.
     """
     policy = list(_CONTENT_SECURITY_POLICY)
+    if script_nonce is not None:
+        policy.append(f"script-src 'nonce-{script_nonce}'")
     if not has_form:
         policy.append("form-action 'none'")
     elif not leads_to_client:

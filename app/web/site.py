@@ -51,7 +51,15 @@ class Site:
         """An absolute URL of ours, from the issuer and never from a header."""
         return f"{self.deployment.issuer}{path}"
 
-    def page(self, html: str, *, status: int = 200, has_form: bool = False, leads_to_client: bool = False) -> Response:
+    def page(
+        self,
+        html: str,
+        *,
+        status: int = 200,
+        has_form: bool = False,
+        leads_to_client: bool = False,
+        script_nonce: str | None = None,
+    ) -> Response:
         """A page with its headers."""
         response = Response(html, status=status, content_type="text/html; charset=utf-8")
         response.headers.update(
@@ -59,6 +67,7 @@ class Site:
                 has_form=has_form,
                 leads_to_client=leads_to_client,
                 issuer_is_https=self.deployment.settings.is_https,
+                script_nonce=script_nonce,
             )
         )
         return response

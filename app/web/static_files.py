@@ -1,4 +1,4 @@
-"""The stylesheet and the icon of the pages: read once, named by their content, cached for ever.
+"""The stylesheet, the icon and the script of the pages: read once, named by their content, cached for ever.
 
 A change of the file changes its URL, so a browser never shows a page with the stylesheet of another version.
 """
@@ -14,8 +14,8 @@ from types import MappingProxyType
 
 _DIRECTORY = Path(__file__).with_name("static")
 _HASH_CHARACTERS = 16
-_VERSIONED_NAME = re.compile(r"(?P<stem>[a-z-]{1,40})\.[0-9a-f]{16}\.(?P<suffix>css|svg)")
-_MEDIA_TYPES = {"css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
+_VERSIONED_NAME = re.compile(r"(?P<stem>[a-z-]{1,40})\.[0-9a-f]{16}\.(?P<suffix>css|svg|js)")
+_MEDIA_TYPES = {"css": "text/css; charset=utf-8", "svg": "image/svg+xml", "js": "text/javascript; charset=utf-8"}
 _IMMUTABLE = "public, max-age=31536000, immutable"
 
 
@@ -35,7 +35,8 @@ def _read(name: str) -> StaticFile:
     return StaticFile(versioned_name=f"{stem}.{content_hash}.{suffix}", media_type=_MEDIA_TYPES[suffix], body=body)
 
 
-_FILES: Mapping[str, StaticFile] = MappingProxyType({name: _read(name) for name in ("tokenhouse.css", "favicon.svg")})
+_NAMES = ("tokenhouse.css", "favicon.svg", "form-post.js")
+_FILES: Mapping[str, StaticFile] = MappingProxyType({name: _read(name) for name in _NAMES})
 
 
 def stylesheet_url(base_path: str) -> str:
@@ -46,6 +47,11 @@ def stylesheet_url(base_path: str) -> str:
 def favicon_url(base_path: str) -> str:
     """Return the icon's path on our origin; `base_path` as in `stylesheet_url`."""
     return f"{base_path}/static/{_FILES['favicon.svg'].versioned_name}"
+
+
+def form_post_script_url(base_path: str) -> str:
+    """Return the path on our origin of the script that posts a form at once; `base_path` as in `stylesheet_url`."""
+    return f"{base_path}/static/{_FILES['form-post.js'].versioned_name}"
 
 
 def find_static_file(versioned_name: str) -> tuple[bytes, dict[str, str]] | None:

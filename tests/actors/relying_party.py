@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote_plus, urlencode, urlsplit
 
 from app.services.manage_clients import RegisteredClient
+from tests.actors.browser import find_form
 from tests.actors.http import Reply, send
 
 
@@ -83,11 +84,11 @@ class RelyingParty:
         assert answer["state"] == pending.parameters.get("state", pending.state)
         return answer["code"]
 
-    def read_answer(self, reply: Reply) -> dict[str, str]:
-        """Whatever came back to the redirect URI."""
-        assert reply.status == 303, f"no redirect but {reply.status}:\n{reply.text[:1500]}"
-        assert reply.location.startswith(self.redirect_uri), reply.location
-        answer = dict(parse_qsl(urlsplit(reply.location).query, keep_blank_values=True))
+    def read_answer(self, reply: Reply, *, mode: str | None = None) -> dict[str, str]:
+        """Whatever came back to the redirect URI, by query, fragment or form; by `mode` where that is given."""
+        came_by, action, answer = read_response(reply)
+        assert mode in (None, came_by), came_by
+        assert action.startswith(self.redirect_uri), action
         assert answer["iss"] == self.issuer
         return answer
 
@@ -137,6 +138,17 @@ class RelyingParty:
     def userinfo(self, access_token: str) -> Reply:
         """Call userinfo with a bearer token."""
         return send(f"{self.server_url}/userinfo", headers={"Authorization": f"Bearer {access_token}"})
+
+
+def read_response(reply: Reply) -> tuple[str, str, dict[str, str]]:
+    """An authorization response: its mode, the URI that it is for, and its parameters."""
+    if reply.status == 200 and 'id="form-post"' in reply.text:
+        form = find_form(reply, "form-post")
+        return "form_post", form.action, dict(form.fields)
+    assert reply.status == 303, f"no redirect but {reply.status}:\n{reply.text[:1500]}"
+    parts = urlsplit(reply.location)
+    mode = "fragment" if parts.fragment else "query"
+    return mode, reply.location, dict(parse_qsl(parts.fragment or parts.query, keep_blank_values=True))
 
 
 def read_tokens(reply: Reply) -> Tokens:

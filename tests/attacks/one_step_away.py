@@ -18,19 +18,23 @@ def signed_in(world: World) -> tuple[RelyingParty, Browser]:
     return party, browser
 
 
-def assert_refused(world: World, party: RelyingParty, browser: Browser, error: str, **changes: Any) -> None:
-    """R with this error: by GET and by POST, silently or not, although the person has agreed to everything."""
+def assert_refused(
+    world: World, party: RelyingParty, browser: Browser, error: str, *, mode: str = "query", **changes: Any
+) -> None:
+    """R with this error: by GET and by POST, silently or not, although the person has agreed to everything.
+
+    `mode`: how the refusal must travel.
+    """
     for more in ({}, {"prompt": "none"}):
         pending = party.begin(**{**more, **changes})
         with nothing_changes(world):
             replies = [browser.send_once(pending.url)]
             replies.append(browser.send_once(f"{world.issuer}/authorize", fields=flat(pending.parameters)))
         for reply in replies:
-            answer = party.read_answer(reply)
+            answer = party.read_answer(reply, mode=mode)
             assert answer["error"] == error, answer
             assert answer.get("state") == pending.parameters.get("state")
             assert set(answer) <= {"error", "error_description", "state", "iss"}
-            assert "#" not in reply.location
             assert "set-cookie" not in reply.headers
 
 

@@ -253,7 +253,7 @@ def test_134_both_documents_are_one(world: World) -> None:
 def test_134_only_what_is_really_enabled_is_listed(world: World) -> None:
     document = send(world.url + DOCUMENTS[0]).json()
     assert document["response_types_supported"] == ["code"]
-    assert document["response_modes_supported"] == ["query"]
+    assert document["response_modes_supported"] == ["query", "fragment", "form_post"]
     assert set(document["grant_types_supported"]) == {
         "authorization_code",
         "client_credentials",

@@ -2,7 +2,7 @@
 
 import html
 from collections.abc import Iterator
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
@@ -219,3 +219,35 @@ def test_an_unknown_redirect_uri_ends_on_a_page_of_ours(stage: Stage, page: Page
     page.goto(f"{stage.issuer}/authorize?{query}")
     expect(page.locator("#error-page")).to_have_attribute("data-error", "invalid_request")
     assert urlsplit(page.url).netloc == LOGIN_HOST
+
+
+@pytest.mark.requirement("OAuth 2.0 Form Post Response Mode", "2", "the browser posts the response to the client")
+@pytest.mark.parametrize("scripts", [True, False], ids=["by the script", "by the button"])
+def test_an_answer_is_posted_to_the_client(browser: Browser, stage: Stage, person: Account, *, scripts: bool) -> None:
+    callback = f"https://{OTHER_HOST}/callback?x=1"
+    client = stage.operator.add_client(redirect_uris=[callback], client_name="Posted to")
+    parameters = authorization_parameters(
+        stage, client_id=client.client_id, redirect_uri=callback, response_mode="form_post", scope="openid"
+    )
+    del parameters["resource"]
+    context = browser.new_context(java_script_enabled=scripts)
+    page, complaints = context.new_page(), []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.route(f"https://{OTHER_HOST}/**", lambda route: route.fulfill(content_type="text/html", body="arrived"))
+    page.goto(f"{stage.issuer}/authorize?{urlencode(parameters)}")
+    log_in(page, person)
+    with page.expect_request(callback) as posted:
+        page.locator("#consent-allow").click()
+        if not scripts:
+            page.locator("#form-post-submit").click()
+    expect(page.locator("body")).to_have_text("arrived")
+    request = posted.value
+    assert request.method == "POST"
+    answer = parse_qs(request.post_data or "")
+    assert (answer["state"], answer["iss"], len(answer["code"])) == ([parameters["state"]], [stage.issuer], 1)
+    sent = request.all_headers()
+    # Who posts can be seen, and nothing of our page's URL.
+    assert sent["origin"] == stage.issuer
+    assert sent["referer"] == f"{stage.issuer}/"
+    assert complaints == []
+    context.close()

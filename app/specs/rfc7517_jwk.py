@@ -1,13 +1,14 @@
 """RFC 7517 - JSON Web Keys: parsed once, strictly, and then used often. With the thumbprints of RFC 7638.
 
-The key types are those that something here signs or verifies with: EC on P-256, RSA, and Ed25519 (RFC 8037; verified
-only, for other issuers). Symmetric keys are refused. joserfc is not used for this: loading its keys costs every start
+The key types are those that something here signs or encrypts with: EC on P-256, RSA, and Ed25519 (RFC 8037; verified
+only, for other issuers). A key is for signatures or for encryption, never read as both at once, and a private one is
+for one algorithm. Symmetric keys are refused. joserfc is not used for this: loading its keys costs every start
 50 ms, every RSA private key 40 ms of primality tests, and it reads base64url leniently.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -22,6 +23,15 @@ MAX_KEYS_PER_SET: Final = 64
 MAX_KEY_ID_LENGTH: Final = 1024
 
 SIGNING_ALGORITHMS: Final = ("ES256", "RS256", "PS256")
+RSA_ENCRYPTION_ALGORITHMS: Final = ("RSA-OAEP", "RSA-OAEP-256")
+EC_ENCRYPTION_ALGORITHMS: Final = ("ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A256KW")
+ENCRYPTION_ALGORITHMS: Final = (*RSA_ENCRYPTION_ALGORITHMS, *EC_ENCRYPTION_ALGORITHMS)
+"""What manages the key of an encrypted message (RFC 7518 section 4)."""
+# RFC 7517 4.3, one set for each thing that is done here. Who sends wraps a key or agrees on one.
+_SIGN: Final = frozenset({"sign"})
+_VERIFY: Final = frozenset({"verify"})
+_ENCRYPT: Final = frozenset({"encrypt", "wrapKey", "deriveKey", "deriveBits"})
+_DECRYPT: Final = frozenset({"decrypt", "unwrapKey", "deriveKey", "deriveBits"})
 _PRIVATE_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 
@@ -31,7 +41,9 @@ class InvalidKey(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicKey:
-    """A parsed verification key. `algorithms`: those that it may verify, never more than its type and `alg` allow."""
+    """A parsed public key, for signatures or for encryption: `algorithms` are those of its use, and never more than its
+    type and `alg` allow.
+    """
 
     kid: str | None
     algorithms: frozenset[str]
@@ -40,7 +52,9 @@ class PublicKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrivateKey:
-    """A parsed signing key for exactly one algorithm; parse once, sign often. Its secret never reaches `repr`."""
+    """A parsed key that signs or decrypts by exactly one algorithm; parse once, use often. Its secret never reaches
+    `repr`.
+    """
 
     kid: str
     alg: str
@@ -57,9 +71,31 @@ def import_public_jwk(jwk: Mapping[str, Any]) -> PublicKey:
     if not _PRIVATE_MEMBERS.isdisjoint(jwk):
         # A private key that was published is anybody's key.
         raise InvalidKey("the JWK carries private or symmetric key material")
-    _check_purpose(jwk, operation="verify")
+    _check_purpose(jwk, use="sig", operations=_VERIFY)
     native, fitting = _public_native(jwk)
     return PublicKey(kid=_key_id(jwk), algorithms=_fitting_algorithms(jwk, fitting), native=native)
+
+
+def import_encryption_jwk(jwk: Mapping[str, Any]) -> PublicKey:
+    """Returns the key of a public JWK to which messages can be encrypted; raises InvalidKey.
+
+    As import_public_jwk, for keys that are not of `use` sig. A JWK that says neither `use` nor `alg` is both: only its
+    owner knows, and OpenID Connect Core 10.1 lets one who has no keys for encryption leave `use` out.
+    """
+    if not _PRIVATE_MEMBERS.isdisjoint(jwk):
+        raise InvalidKey("the JWK carries private or symmetric key material")
+    _check_purpose(jwk, use="enc", operations=_ENCRYPT)
+    native, _ = _public_native(jwk)
+    fitting = _fitting_encryption(native)
+    return PublicKey(kid=_key_id(jwk), algorithms=_fitting_algorithms(jwk, fitting), native=native)
+
+
+def import_encryption_jwk_set(document: Mapping[str, Any]) -> tuple[PublicKey, ...]:
+    """Returns the keys of a JWK Set to which messages can be encrypted, in its order; raises InvalidKey if it is none.
+
+    What is for signatures, or not understood, is passed over, as in import_jwk_set.
+    """
+    return _import_set(document, import_encryption_jwk)
 
 
 def import_jwk_set(document: Mapping[str, Any]) -> tuple[PublicKey, ...]:
@@ -68,31 +104,43 @@ def import_jwk_set(document: Mapping[str, Any]) -> tuple[PublicKey, ...]:
     RFC 7517 section 5: "Implementations SHOULD ignore JWKs within a JWK Set that use "kty" values that are not
     understood by them, that are missing required members, or for which values are out of the supported ranges."
     """
+    return _import_set(document, import_public_jwk)
+
+
+def _import_set(
+    document: Mapping[str, Any], import_one: Callable[[Mapping[str, Any]], PublicKey]
+) -> tuple[PublicKey, ...]:
     entries = document.get("keys")
     if not isinstance(entries, list) or len(entries) > MAX_KEYS_PER_SET:
         raise InvalidKey(f"the JWK Set has no list `keys` of at most {MAX_KEYS_PER_SET} keys")
     keys = []
     for entry in entries:
         try:
-            keys.append(import_public_jwk(entry if isinstance(entry, dict) else {}))
+            keys.append(import_one(entry if isinstance(entry, dict) else {}))
         except InvalidKey:
             continue
     return tuple(keys)
 
 
 def import_private_jwk(jwk: Mapping[str, Any], *, is_our_own: bool) -> PrivateKey:
-    """Returns the signing key of a private JWK that names its `alg`; raises InvalidKey.
+    """Returns the key of a private JWK that names its `alg`, to sign or to decrypt with; raises InvalidKey.
 
     `is_our_own=True` says that these very bytes were generated and sealed by us: the 40 to 60 ms of RSA consistency and
     primality tests are skipped then. Never pass True for a key that came from elsewhere: a composite "prime" would
     leak the key through its signatures.
     """
     alg = jwk.get("alg")
-    if alg not in SIGNING_ALGORITHMS:
-        raise InvalidKey("the private JWK names no signing algorithm that is supported")
-    _check_purpose(jwk, operation="sign")
+    is_for_encryption = alg in ENCRYPTION_ALGORITHMS
+    if not isinstance(alg, str) or not (is_for_encryption or alg in SIGNING_ALGORITHMS):
+        raise InvalidKey("the private JWK names no algorithm that is supported")
+    if is_for_encryption:
+        _check_purpose(jwk, use="enc", operations=_DECRYPT)
+    else:
+        _check_purpose(jwk, use="sig", operations=_SIGN)
     kid = _key_id(jwk) or thumbprint(jwk)
     public_native, fitting = _public_native(jwk)
+    if is_for_encryption:
+        fitting = _fitting_encryption(public_native)
     native = _private_native(jwk, public_native, is_our_own=is_our_own)
     public = PublicKey(kid=kid, algorithms=_fitting_algorithms(jwk, fitting), native=public_native)
     return PrivateKey(kid=kid, alg=alg, public=public, native=native)
@@ -101,16 +149,17 @@ def import_private_jwk(jwk: Mapping[str, Any], *, is_our_own: bool) -> PrivateKe
 def generate_private_jwk(alg: str) -> dict[str, str]:
     """Returns a fresh private JWK for one algorithm, with `kid` (its thumbprint), `use` and `alg`.
 
-    P-256 for ES256; RSA of 2048 bits for RS256 and PS256, which never share a key (they would share a thumbprint).
+    P-256 for ES256 and the ECDH-ES family; RSA of 2048 bits for RS256, PS256 and the RSA-OAEP family, of which no two
+    share a key (they would share a thumbprint).
     """
     members: dict[str, str]
-    if alg == "ES256":
+    if alg == "ES256" or alg in EC_ENCRYPTION_ALGORITHMS:
         ec_numbers = ec.generate_private_key(ec.SECP256R1()).private_numbers()
         point = ec_numbers.public_numbers
         coordinates = {"x": point.x, "y": point.y, "d": ec_numbers.private_value}
         members = {"kty": "EC", "crv": "P-256"}
         members |= {name: encode_base64url(number.to_bytes(32, "big")) for name, number in coordinates.items()}
-    elif alg in ("RS256", "PS256"):
+    elif alg in ("RS256", "PS256") or alg in RSA_ENCRYPTION_ALGORITHMS:
         numbers = rsa.generate_private_key(public_exponent=65537, key_size=MIN_RSA_BITS).private_numbers()
         factors = {"n": numbers.public_numbers.n, "e": numbers.public_numbers.e, "d": numbers.d}
         factors |= {"p": numbers.p, "q": numbers.q, "dp": numbers.dmp1, "dq": numbers.dmq1, "qi": numbers.iqmp}
@@ -118,7 +167,8 @@ def generate_private_jwk(alg: str) -> dict[str, str]:
         members |= {name: _encode_integer(number) for name, number in factors.items()}
     else:
         raise InvalidKey("no key can be generated for this algorithm")
-    return {**members, "kid": thumbprint(members), "use": "sig", "alg": alg}
+    use = "enc" if alg in ENCRYPTION_ALGORITHMS else "sig"
+    return {**members, "kid": thumbprint(members), "use": use, "alg": alg}
 
 
 def thumbprint(jwk: Mapping[str, Any]) -> str:
@@ -143,7 +193,7 @@ def public_members(jwk: Mapping[str, Any]) -> dict[str, Any]:
         raise InvalidKey("the JWK is of a type that is not supported")
     published: dict[str, Any] = {name: _text(jwk, name) for name in picked}
     published["kid"] = _key_id(jwk) or thumbprint(jwk)
-    published["use"] = "sig"
+    published["use"] = "enc" if jwk.get("alg") in ENCRYPTION_ALGORITHMS else "sig"
     if "alg" in jwk:
         published["alg"] = _text(jwk, "alg")
     return published
@@ -186,7 +236,7 @@ def _private_native(jwk: Mapping[str, Any], public_native: Any, *, is_our_own: b
         raise
     except ValueError:
         raise InvalidKey("the JWK's private numbers do not belong to its public ones") from None
-    raise InvalidKey("the JWK is of a type that does not sign here")
+    raise InvalidKey("the JWK is of a type that does not sign or decrypt here")
 
 
 def _rsa_public_numbers(jwk: Mapping[str, Any]) -> rsa.RSAPublicNumbers:
@@ -209,12 +259,22 @@ def _fitting_algorithms(jwk: Mapping[str, Any], fitting: tuple[str, ...]) -> fro
     return frozenset({jwk["alg"]})
 
 
-def _check_purpose(jwk: Mapping[str, Any], *, operation: str) -> None:
-    if jwk.get("use", "sig") != "sig":
-        raise InvalidKey("the JWK's use is not sig")
-    operations = jwk.get("key_ops", [operation])
-    if not isinstance(operations, list) or operation not in operations:
-        raise InvalidKey(f"the JWK's key_ops do not name {operation}")
+def _fitting_encryption(public_native: Any) -> tuple[str, ...]:
+    if isinstance(public_native, rsa.RSAPublicKey):
+        return RSA_ENCRYPTION_ALGORITHMS
+    if isinstance(public_native, ec.EllipticCurvePublicKey):
+        return EC_ENCRYPTION_ALGORITHMS
+    raise InvalidKey("the JWK is of a type that does not encrypt here")
+
+
+def _check_purpose(jwk: Mapping[str, Any], *, use: str, operations: frozenset[str]) -> None:
+    if jwk.get("use", use) != use:
+        raise InvalidKey(f"the JWK's use is not {use}")
+    named = jwk.get("key_ops")
+    if "key_ops" not in jwk:
+        return
+    if not isinstance(named, list) or not any(isinstance(name, str) and name in operations for name in named):
+        raise InvalidKey(f"the JWK's key_ops do not name {min(operations)}")
 
 
 def _key_id(jwk: Mapping[str, Any]) -> str | None:

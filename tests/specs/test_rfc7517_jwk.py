@@ -10,6 +10,8 @@ from app.specs.rfc7517_jwk import (
     InvalidKey,
     PrivateKey,
     generate_private_jwk,
+    import_encryption_jwk,
+    import_encryption_jwk_set,
     import_jwk_set,
     import_private_jwk,
     import_public_jwk,
@@ -182,3 +184,53 @@ def test_a_private_key_that_could_not_sign_is_refused(
 def test_no_key_is_generated_for_an_algorithm_that_does_not_sign_here() -> None:
     with pytest.raises(InvalidKey):
         generate_private_jwk("HS256")
+
+
+# ----- Keys for encryption -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.requirement("RFC 7517", "4.2", "a key is used as its use says")
+def test_a_key_for_encryption_fits_the_key_management_of_its_type() -> None:
+    assert import_encryption_jwk({**RSA, "use": "enc"}).algorithms == {"RSA-OAEP", "RSA-OAEP-256"}
+    assert import_encryption_jwk({**EC, "use": "enc", "alg": "ECDH-ES"}).algorithms == {"ECDH-ES"}
+    # Neither use nor alg: for both, as OpenID Connect Core 10.1 lets clients publish.
+    assert import_encryption_jwk(EC).algorithms == {"ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A256KW"}
+    assert import_encryption_jwk({**RSA, "key_ops": ["wrapKey"]}).algorithms
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"use": "sig"},
+        {"alg": "RS256"},
+        {"alg": "RSA1_5"},
+        {"key_ops": ["verify"]},
+        {"key_ops": "encrypt"},
+        {"d": "AQAB"},
+    ],
+)
+def test_a_key_that_is_not_for_encryption_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(InvalidKey):
+        import_encryption_jwk({**RSA, **change})
+    with pytest.raises(InvalidKey):
+        import_encryption_jwk(ED25519)
+
+
+def test_a_jwk_set_is_read_for_encryption_or_for_signatures() -> None:
+    jwks = {"keys": [{**EC, "kid": "sig", "use": "sig"}, {**RSA, "kid": "enc", "use": "enc"}, {**EC, "kid": "any"}]}
+    assert [key.kid for key in import_encryption_jwk_set(jwks)] == ["enc", "any"]
+    assert [key.kid for key in import_jwk_set(jwks)] == ["sig", "any"]
+
+
+@pytest.mark.parametrize("alg", ["RSA-OAEP", "ECDH-ES"])
+def test_a_generated_key_for_encryption_is_published_as_such_and_never_signs(alg: str) -> None:
+    private_jwk = generate_private_jwk(alg)
+    published = public_members(private_jwk)
+    assert (published["use"], published["alg"]) == ("enc", alg)
+    assert import_encryption_jwk(published).algorithms == {alg}
+    with pytest.raises(InvalidKey):
+        import_public_jwk(published)
+    key = import_private_jwk(private_jwk, is_our_own=True)
+    assert key.public.algorithms == {alg}
+    with pytest.raises(InvalidKey):
+        import_private_jwk({**private_jwk, "use": "sig"}, is_our_own=True)

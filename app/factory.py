@@ -18,10 +18,13 @@ from app.oauth.authorization_server import TokenServer
 from app.services.client_logo import ClientLogos
 from app.services.clock import Clock, system_clock
 from app.services.deployment import Deployment, DeploymentError, open_deployment
+from app.services.end_session import BACKCHANNEL_LOGOUT
 from app.services.failpoints import Failpoint, no_failpoint
 from app.services.fetch_document import DocumentFetcher
 from app.services.housekeeping import Housekeeper
 from app.services.limit_requests import RequestLimits
+from app.services.outbox import OutboxDispatcher, Sender
+from app.services.send_logout_token import logout_token_sender
 from app.services.status_lists import start_publishing
 from app.services.write_log import configure_log
 from app.settings import Settings, load_settings
@@ -44,6 +47,7 @@ class Tokenhouse(Flask):
 
     deployment: Deployment
     housekeeper: Housekeeper
+    outbox: OutboxDispatcher
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """No view is asynchronous, so none has to be looked at in every request."""
@@ -51,6 +55,7 @@ class Tokenhouse(Flask):
 
     def close(self) -> None:
         """End the threads, write what waits, close the database."""
+        self.outbox.stop()
         self.housekeeper.stop()
         self.deployment.close()
 
@@ -84,7 +89,14 @@ def create_app(
     app.wsgi_app = edge  # type: ignore[method-assign]
     app.housekeeper = Housekeeper(deployment)
     app.housekeeper.start()
+    app.outbox = OutboxDispatcher(deployment, list_senders(deployment))
+    app.outbox.start()
     return app
+
+
+def list_senders(deployment: Deployment) -> dict[str, Sender]:
+    """Who delivers what is in the outbox, by the kind of the message."""
+    return {BACKCHANNEL_LOGOUT: logout_token_sender(deployment, open_fetcher(deployment.settings))}
 
 
 def add_pages(app: Flask, deployment: Deployment, limits: RequestLimits) -> None:

@@ -68,6 +68,11 @@ class Settings(BaseSettings):
     machine_token_audit: Literal["durable", "batched"] = "durable"  # noqa: S105 - a way of writing
     audit_retention_s: int = Field(default=400 * 86_400, ge=86_400)
 
+    # ----- What is told to others -----
+    outbox_deadline_s: int = Field(default=86_400, ge=60, le=7 * 86_400)
+    outbox_senders: int = Field(default=16, ge=1, le=256)
+    outbox_retention_s: int = Field(default=30 * 86_400, ge=3600)
+
     # ----- How a login is worked -----
     password_hash_workers: int = Field(default=2, ge=1, le=64)
     password_hash_queue: int = Field(default=16, ge=1, le=10_000)

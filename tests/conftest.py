@@ -1,5 +1,6 @@
 """Fixtures that most tests use: a running server on each database, shared by the tests of one process."""
 
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,10 +9,12 @@ from sqlalchemy import delete
 
 from app.storage.database import Database
 from app.storage.tables import login_throttle
+from tests.actors.logout_receiver import LogoutReceiver
 from tests.clock import MovableClock
 from tests.databases import BACKENDS, fresh_database_url
 from tests.deployments import Operator, make_deployment, make_environment
 from tests.server import ServerProcess, free_port
+from tests.services.other_host import CertificateAuthority
 from tests.world import World
 
 
@@ -30,6 +33,49 @@ def world(shared_world: World) -> Iterator[World]:
     shared_world.clock.reset()
     # Every test comes from one address: what one of them did wrong must not keep the next one from logging in.
     forget_failed_logins(shared_world.operator.deployment.database)
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> CertificateAuthority:
+    """Whoever vouches for the applications' own servers."""
+    return CertificateAuthority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session", params=BACKENDS)
+def shared_reaching_world(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, authority: CertificateAuthority
+) -> Iterator[World]:
+    """One server per database and test process that may go to applications on this machine."""
+    directory = tmp_path_factory.mktemp("reaching")
+    with fresh_database_url(request.param, directory) as database_url:
+        yield from run_world(
+            directory,
+            database_url,
+            rate_limits="off",
+            outbound_allowed_networks="127.0.0.1/32",
+            outbound_ca_bundle=str(authority.bundle),
+        )
+
+
+@pytest.fixture
+def reaching_world(shared_reaching_world: World) -> Iterator[World]:
+    """That server, with the clock set right afterwards."""
+    yield shared_reaching_world
+    shared_reaching_world.clock.reset()
+    forget_failed_logins(shared_reaching_world.operator.deployment.database)
+
+
+@pytest.fixture(scope="session")
+def receiver_tls(authority: CertificateAuthority) -> ssl.SSLContext:
+    """The TLS of the applications' servers."""
+    return authority.serve("127.0.0.1")
+
+
+@pytest.fixture
+def receiver(receiver_tls: ssl.SSLContext) -> Iterator[LogoutReceiver]:
+    """The applications' own servers, which nobody has told anything yet."""
+    with LogoutReceiver(receiver_tls) as running:
+        yield running
 
 
 def forget_failed_logins(database: Database) -> None:

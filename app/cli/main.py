@@ -21,6 +21,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "details-type": ("app.cli.details_type", "The types of authorization details that can be granted."),
     "keys": ("app.cli.keys", "The keys that sign tokens."),
     "grants": ("app.cli.grants", "What people granted to applications."),
+    "outbox": ("app.cli.outbox", "What has to be told to others, and has not arrived."),
     "audit": ("app.cli.audit", "What happened."),
     "specs": ("app.cli.specs", "The specifications that are built in."),
 }

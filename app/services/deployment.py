@@ -91,6 +91,8 @@ class Deployment:
         self.status_allocator = StatusAllocator(database, seals, clock, issuer=settings.issuer)
         self.status_lists = StatusListPublisher(database, self.status_allocator)
         self.verified_signatures = VerifiedSignatures()
+        # Set where a message was written to the outbox, or one of its deliveries has ended: its dispatcher wakes up.
+        self.outbox_changed = threading.Event()
         self.kek_fingerprint = kek.fingerprint
         self._keys = keys
         self._versions = versions

@@ -136,6 +136,15 @@ class DocumentFetcher:
         request = _Request(method="GET", headers={"Accept": accept})
         return self._send(url, request, max_bytes=max_bytes, deadline_s=deadline_s)
 
+    def post(
+        self, url: str, body: bytes, *, content_type: str, max_bytes: int, deadline_s: float = DEFAULT_DEADLINE_S
+    ) -> FetchedDocument:
+        """What POST of `body` answers, whatever its status, redirects excepted. Sent once: it may have arrived even
+        where this raises, `FetchRefused` or `FetchFailed` as `fetch` does.
+        """
+        request = _Request(method="POST", headers={"Content-Type": content_type, "Accept": "*/*"}, body=body)
+        return self._send(url, request, max_bytes=max_bytes, deadline_s=deadline_s)
+
     def _send(self, url: str, request: _Request, *, max_bytes: int, deadline_s: float) -> FetchedDocument:
         deadline = _Deadline(deadline_s)
         target = _parse_target(url)

@@ -92,6 +92,7 @@ class Housekeeper:
                 now=now,
                 audit_before=now - settings.audit_retention_s * 1000,
                 retries_end_before=now - settings.refresh_token_retry_window_s * 1000,
+                outbox_dead_before=now - settings.outbox_retention_s * 1000,
             )
 
         return self._deployment.database.transact(work)

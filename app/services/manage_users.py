@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from app.services.deployment import Deployment
+from app.services.end_session import end_user_sessions
 from app.services.hash_password import Argon2Parameters, hash_password
 from app.services.log_in import MAX_PASSWORD_CHARACTERS, username_key
 from app.services.record_event import Event, make_person_key
@@ -18,7 +19,7 @@ from app.services.user_claims import check_claims, check_email, email_key
 from app.storage import changes, users
 from app.storage.conflicts import AlreadyTaken
 from app.storage.database import Connection
-from app.storage.revocation import revoke_user_grants, revoke_user_sessions
+from app.storage.revocation import revoke_user_grants
 from app.storage.users import UserRow
 
 MIN_PASSWORD_CHARACTERS: Final = 12
@@ -154,7 +155,9 @@ def disable_user(deployment: Deployment, name: str) -> User:
         # The root row first: whatever is being issued meanwhile waits for it, or is found by the statements after it.
         users.set_disabled(connection, row.id, row.disabled_at or now)
         ended = {
-            "sessions": revoke_user_sessions(connection, row.id, now=now),
+            "sessions": end_user_sessions(
+                deployment, connection, row.id, sub=row.sub, actor="operator", reason="user_disabled", now=now
+            ),
             "grants": revoke_user_grants(connection, row.id, now=now),
         }
         _announce(deployment, connection, row, "user.disabled", ended)
@@ -185,7 +188,9 @@ def set_password(deployment: Deployment, name: str, password: str) -> User:
         users.set_password_hash(connection, row.id, password_hash)
         now = deployment.clock()
         ended = {
-            "sessions": revoke_user_sessions(connection, row.id, now=now),
+            "sessions": end_user_sessions(
+                deployment, connection, row.id, sub=row.sub, actor="operator", reason="password_set", now=now
+            ),
             "grants": revoke_user_grants(connection, row.id, now=now),
         }
         _announce(deployment, connection, row, "user.password_set", ended)

@@ -15,22 +15,29 @@ from app.storage.tables import (
     grants,
     known_devices,
     login_throttle,
+    logout_requests,
     opaque_tokens,
+    outbox,
     refresh_tokens,
     session_clients,
     sessions,
+    signing_keys,
     used_identifiers,
 )
 
 BATCH = 500
 # A used code is kept so that its replay is seen and not guessed; an ended transaction so that Back finds a way out.
 REPLAY_IS_SEEN_FOR_MS = 86_400_000
+OLD_KEYS_CHECKED_FOR_MS = 400 * 86_400_000
 
 
-def purge_expired(connection: Connection, *, now: int, audit_before: int, retries_end_before: int) -> int:
+def purge_expired(
+    connection: Connection, *, now: int, audit_before: int, retries_end_before: int, outbox_dead_before: int = 0
+) -> int:
     """Delete at most one batch per table; how many rows left, or lost what was sealed in them.
 
-    Refresh tokens that were used before `retries_end_before` lose the sealed copies of their successors.
+    Refresh tokens that were used before `retries_end_before` lose the sealed copies of their successors. Messages that
+    died before `outbox_dead_before` leave the outbox; one that may still arrive never does.
     """
     erased = erase_successors(connection, used_before=retries_end_before)
     day_ago = now - REPLAY_IS_SEEN_FOR_MS
@@ -93,6 +100,14 @@ def purge_expired(connection: Connection, *, now: int, audit_before: int, retrie
         (used_identifiers, used_identifiers.c.digest, used_identifiers.c.expires_at <= now),
         (client_secrets, client_secrets.c.digest, client_secrets.c.expires_at <= day_ago),
         (consents, consents.c.id, consents.c.expires_at <= now),
+        (logout_requests, logout_requests.c.request_id, logout_requests.c.expires_at <= now),
+        (outbox, outbox.c.message_id, outbox.c.dead_at <= outbox_dead_before),
+        # The public half of a key that nothing can be signed by any more: so long an old `id_token_hint` is checked.
+        (
+            signing_keys,
+            signing_keys.c.kid,
+            (signing_keys.c.state == "removed") & (signing_keys.c.removed_at <= now - OLD_KEYS_CHECKED_FOR_MS),
+        ),
         (audit_events, audit_events.c.event_id, audit_events.c.at <= audit_before),
     )
     deleted = erased

@@ -5,6 +5,7 @@ being issued on them; then, in later statements, the grants that were exchanged 
 Under READ COMMITTED each statement sees what committed before it, so what won the race for the root is found and ended.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, Select, exists, literal, select, update
@@ -46,13 +47,15 @@ def revoke_client_grants(connection: Connection, client_pk: int, *, now: int) ->
     return ended
 
 
-def revoke_user_sessions(connection: Connection, user_id: int, *, now: int) -> int:
-    """End every session of a person, and with each the grants that hang on it; how many sessions ended."""
+def revoke_sessions(connection: Connection, session_ids: Sequence[int], *, now: int) -> int:
+    """End sessions, and with each the grants that hang on it; how many were alive.
+
+    Whoever ends a person's session does it through `services.end_session`, which also tells its clients.
+    """
     ended = connection.execute(
-        update(sessions).where(sessions.c.user_id == user_id, sessions.c.revoked_at.is_(None)).values(revoked_at=now)
+        update(sessions).where(sessions.c.id.in_(session_ids), sessions.c.revoked_at.is_(None)).values(revoked_at=now)
     )
-    of_user = select(sessions.c.id).where(sessions.c.user_id == user_id)
-    _revoke(connection, grants.c.session_id.in_(of_user), now=now)
+    _revoke(connection, grants.c.session_id.in_(session_ids), now=now)
     return ended.rowcount
 
 

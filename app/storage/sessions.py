@@ -1,5 +1,7 @@
 """Browsers, the sessions in them, and how each was authenticated."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +13,7 @@ from app.storage.prepared import Prepared
 from app.storage.tables import (
     authentication_events,
     browsers,
+    clients,
     known_devices,
     session_clients,
     sessions,
@@ -25,6 +28,17 @@ class AuthenticationEventRow:
     method: str
     level: str
     at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionClientRow:
+    """A client that took part in a session: by which `sid` it knows it, and what it registered."""
+
+    session_id: int
+    client_pk: int
+    client_id: str
+    sid: str
+    metadata: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +188,64 @@ def find_or_insert_sid(connection: Connection, *, session_id: int, client_pk: in
         return sid
     row = _FIND_SESSION_CLIENT.first(connection, keys)
     return str(row[0]) if row is not None else sid
+
+
+def lock_live_sessions_of_user(connection: Connection, user_id: int, *, now: int) -> tuple[int, ...]:
+    """Every session of a person that has not run out, held until the transaction ends; idle ones too."""
+    query = select(sessions.c.id).where(
+        sessions.c.user_id == user_id, sessions.c.revoked_at.is_(None), sessions.c.expires_at > now
+    )
+    return tuple(connection.execute(query.order_by(sessions.c.id).with_for_update()).scalars())
+
+
+def list_session_clients(connection: Connection, session_ids: Sequence[int]) -> tuple[SessionClientRow, ...]:
+    """The clients of sessions, those excepted that were disabled or removed: nobody speaks to them."""
+    query = (
+        select(
+            session_clients.c.session_id,
+            session_clients.c.client_pk,
+            clients.c.client_id,
+            session_clients.c.sid,
+            clients.c.metadata,
+        )
+        .join(clients, clients.c.id == session_clients.c.client_pk)
+        .where(
+            session_clients.c.session_id.in_(session_ids),
+            clients.c.disabled_at.is_(None),
+            clients.c.removed_at.is_(None),
+        )
+        .order_by(session_clients.c.session_id, session_clients.c.client_pk)
+    )
+    return tuple(
+        SessionClientRow(
+            session_id=row.session_id,
+            client_pk=row.client_pk,
+            client_id=row.client_id,
+            sid=row.sid,
+            metadata=_metadata(row.metadata),
+        )
+        for row in connection.execute(query)
+    )
+
+
+def find_session_of_sid(connection: Connection, *, client_pk: int, sid: str) -> tuple[int, int] | None:
+    """Which session a client knows by a `sid`, alive or not, and whose it is: (session, user)."""
+    query = (
+        select(sessions.c.id, sessions.c.user_id)
+        .join(session_clients, session_clients.c.session_id == sessions.c.id)
+        .where(session_clients.c.sid == sid, session_clients.c.client_pk == client_pk)
+    )
+    row = connection.execute(query).first()
+    return None if row is None else (row.id, row.user_id)
+
+
+def _metadata(text: str) -> dict[str, Any]:
+    try:
+        document = json.loads(text)
+    except ValueError:
+        document = None
+    # A damaged client cannot be told anything; the others can.
+    return document if isinstance(document, dict) else {}
 
 
 def insert_known_device(

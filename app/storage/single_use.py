@@ -11,7 +11,13 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from app.storage.prepared import Prepared
-from app.storage.tables import authorization_codes, authorization_transactions, refresh_tokens, used_identifiers
+from app.storage.tables import (
+    authorization_codes,
+    authorization_transactions,
+    logout_requests,
+    refresh_tokens,
+    used_identifiers,
+)
 
 
 def _redemption(table: Table, key: str) -> Prepared:
@@ -31,6 +37,7 @@ _REDEMPTIONS = {
     "authorization_codes": _redemption(authorization_codes, "digest"),
     "authorization_transactions": _redemption(authorization_transactions, "transaction_id"),
     "refresh_tokens": _redemption(refresh_tokens, "digest"),
+    "logout_requests": _redemption(logout_requests, "request_id"),
 }
 
 

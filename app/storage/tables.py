@@ -485,7 +485,7 @@ outbox = Table(
     Column("kind", Text, nullable=False),
     Column("client_pk", _RowId, ForeignKey("clients.id"), index=True),
     # Messages to one recipient wait for each other, and a dead recipient holds up nobody else.
-    Column("recipient", Text, nullable=False),
+    Column("recipient", Text, nullable=False, index=True),
     Column("sealed_body", LargeBinary, nullable=False),
     Column("seal_key_id", Text, nullable=False),
     Column("created_at", _Time, nullable=False),

@@ -87,7 +87,7 @@ def upgrade() -> None:
         sa.Column("message_id", sa.LargeBinary(16), primary_key=True),
         sa.Column("kind", sa.Text, nullable=False),
         sa.Column("client_pk", _ROW_ID, sa.ForeignKey("clients.id"), index=True),
-        sa.Column("recipient", sa.Text, nullable=False),
+        sa.Column("recipient", sa.Text, nullable=False, index=True),
         sa.Column("sealed_body", sa.LargeBinary, nullable=False),
         sa.Column("seal_key_id", sa.Text, nullable=False),
         sa.Column("created_at", _TIME, nullable=False),

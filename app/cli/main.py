@@ -14,6 +14,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("app.cli.serve", "Run the server."),
     "demo": ("app.cli.demo", "The server, an application and an API on this machine, to look at."),
     "doctor": ("app.cli.doctor", "Check the deployment, and how it is reached."),
+    "explain": ("app.cli.explain", "What lies behind the code at the end of an error."),
     "db": ("app.cli.db", "The database's schema."),
     "user": ("app.cli.user", "The people who log in."),
     "client": ("app.cli.client", "The applications that ask for tokens."),

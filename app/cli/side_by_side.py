@@ -49,8 +49,9 @@ class SideBySide:
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            # Whoever started us so that a signal is passed over (nohup) meant it.
-            if signal.getsignal(number) is not signal.SIG_IGN:
+            # Whoever started us so that a hangup is passed over (nohup) meant it. A shell does that to the interrupt of
+            # everything in the background, and nobody means it.
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 self._handlers_before[number] = signal.signal(number, self._notice)
         return self
 

@@ -70,7 +70,12 @@ def with_challenge(error: ProtocolError, scheme: AuthorizationScheme) -> Protoco
         UseDpopNonce: UnknownNonce,
     }
     kind = kinds.get(type(error), type(error))
-    return kind(error.description, detail=error.detail, headers={**challenges(error, scheme), **error.headers})
+    return kind(
+        error.description,
+        detail=error.detail,
+        differences=error.differences,
+        headers={**challenges(error, scheme), **error.headers},
+    )
 
 
 def challenges(error: ProtocolError | None, scheme: AuthorizationScheme) -> dict[str, str]:

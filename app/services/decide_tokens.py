@@ -17,7 +17,7 @@ from app.services.limit_networks import check_sender_is_within, decide_networks,
 from app.services.narrow_details import narrow_details
 from app.services.userinfo import userinfo_resource
 from app.specs.oidc_core import select_claims
-from app.specs.protocol_error import InvalidGrant, InvalidScope, InvalidTarget, UnauthorizedClient
+from app.specs.protocol_error import Difference, InvalidGrant, InvalidScope, InvalidTarget, UnauthorizedClient
 from app.specs.rfc8707_resources import parse_resource
 from app.specs.rfc9396_authorization_details import Details
 
@@ -133,7 +133,8 @@ def choose_audience(deployment: Deployment, snapshot: GrantSnapshot, resources: 
     known = deployment.registry.resources().find(identifier)
     audience = known.identifier if known is not None else parse_resource(identifier)
     if audience not in snapshot.scope:
-        raise InvalidTarget("the resource was not granted", detail=f"sent {identifier!r:.300}")
+        difference = Difference(what="resource", expected="\n".join(snapshot.scope), received=identifier)
+        raise InvalidTarget("the resource was not granted", differences=[difference])
     return audience
 
 
@@ -144,7 +145,8 @@ def check_scope_is_granted(snapshot: GrantSnapshot, scope: tuple[str, ...]) -> N
         granted.add("offline_access")
     excess = [name for name in scope if name not in granted]
     if excess:
-        raise InvalidScope("a scope was not granted", detail=f"excess: {excess!r:.300}")
+        difference = Difference(what="scope", expected="\n".join(sorted(granted)), received="\n".join(excess))
+        raise InvalidScope("a scope was not granted", differences=[difference])
 
 
 def choose_lifetime_s(

@@ -27,7 +27,7 @@ from app.services.mint_secret import is_well_formed
 from app.services.narrow_details import narrow_details
 from app.services.record_event import Event
 from app.services.rotate_refresh_token import BeginFamily, begin_family
-from app.specs.protocol_error import InvalidDpopProof, InvalidGrant
+from app.specs.protocol_error import Difference, InvalidDpopProof, InvalidGrant
 from app.specs.rfc7636_pkce import check_code_verifier
 from app.specs.rfc8252_redirects import matches_redirect_uri
 from app.specs.rfc9396_authorization_details import Details
@@ -120,8 +120,12 @@ def check_redirect_uri(exchange: CodeExchange, row: CodeRow) -> None:
         if any(matches_redirect_uri(expected, candidate) for candidate in registered):
             return
         raise InvalidGrant("the code is not valid", detail="its redirect_uri was deregistered meanwhile")
-    detail = f"sent {exchange.redirect_uri!r:.500}, expected {expected!r:.500}"
-    raise InvalidGrant("redirect_uri does not match the authorization request", detail=detail)
+    difference = Difference(
+        what="redirect_uri",
+        expected=expected if expected is not None else "\n".join(registered),
+        received=exchange.redirect_uri or "",
+    )
+    raise InvalidGrant("redirect_uri does not match the authorization request", differences=[difference])
 
 
 def check_is_unused(deployment: Deployment, exchange: CodeExchange, row: CodeRow, *, now: int) -> None:
@@ -133,7 +137,8 @@ def check_is_unused(deployment: Deployment, exchange: CodeExchange, row: CodeRow
         raise _end_replayed(deployment, exchange, row, now=now)
     if row.expires_at <= now:
         _end_grant(deployment, exchange, row, event_type="code.expired", now=now)
-        raise InvalidGrant("the code is not valid", detail="the code has expired")
+        ended = Difference(what="exp", expected=str(now // 1000), received=str(row.expires_at // 1000))
+        raise InvalidGrant("the code is not valid", detail="the code has expired", differences=[ended])
     if row.created_at > now + NODES_MAY_DIFFER_BY_MS:
         _end_grant(deployment, exchange, row, event_type="code.expired", now=now)
         raise InvalidGrant("the code is not valid", detail="the code is from the future: some clock is wrong")
@@ -149,7 +154,8 @@ def check_key(exchange: CodeExchange, row: CodeRow) -> None:
     if exchange.binding.jkt is None:
         raise InvalidDpopProof("the code is bound to a key; a DPoP proof is needed")
     if not hmac.compare_digest(exchange.binding.jkt, expected):
-        raise InvalidGrant("the code is bound to another key than the DPoP proof's", detail=f"expected {expected}")
+        difference = Difference(what="dpop_jkt", expected=expected, received=exchange.binding.jkt)
+        raise InvalidGrant("the code is bound to another key than the DPoP proof's", differences=[difference])
 
 
 def check_verifier(deployment: Deployment, exchange: CodeExchange, row: CodeRow, *, now: int) -> None:

@@ -5,7 +5,7 @@ resources that the operator listed for that client; and what comes out never has
 in. It hangs on a grant of its own, the child of the one behind the subject token, and ends with it.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from app.services.grant_snapshot import GrantSnapshot
 from app.services.identifiers import new_grant_id
 from app.services.issue_tokens import IssuedTokens, issue_tokens
 from app.specs.protocol_error import (
+    Difference,
     InvalidDpopProof,
     InvalidGrant,
     InvalidRequest,
@@ -120,7 +121,9 @@ def exchange_token(deployment: Deployment, exchange: TokenExchange) -> IssuedTok
         return issue_tokens(deployment, replace(issuance, exchanged=exchanged), now=now)
     except InvalidGrant as error:
         # RFC 8693 2.2.2: a subject token that is "invalid for any reason" is an `invalid_request`.
-        raise InvalidRequest("subject_token is not valid", detail=error.detail or error.description) from error
+        raise InvalidRequest(
+            "subject_token is not valid", detail=error.detail or error.description, differences=error.differences
+        ) from error
 
 
 # ----- The subject token -----
@@ -171,7 +174,7 @@ def read_claims(deployment: Deployment, found: FoundToken) -> AccessTokenClaims:
         parse_confirmation_claim(found.claims)
         parse_networks_claim(found.claims)
     except InvalidToken as error:
-        raise _refusal(f"{error.description} {error.detail}") from error
+        raise _refusal(error.description, error.differences) from error
     return claims
 
 
@@ -218,8 +221,8 @@ def check_depth(subject: Subject) -> None:
         raise InvalidRequest(f"the subject token has been exchanged {MAX_EXCHANGE_DEPTH} times, which is the most")
 
 
-def _refusal(detail: str) -> InvalidRequest:
-    return InvalidRequest("subject_token is not valid", detail=detail)
+def _refusal(detail: str, differences: Sequence[Difference] = ()) -> InvalidRequest:
+    return InvalidRequest("subject_token is not valid", detail=detail, differences=differences)
 
 
 # ----- What it is exchanged for -----

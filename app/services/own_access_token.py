@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from app.services.deployment import Deployment
 from app.services.verified_signatures import VerifiedPayload
-from app.specs.protocol_error import InvalidToken
+from app.specs.protocol_error import Difference, InvalidToken
 from app.specs.rfc7515_jose import SIGNING_ALGORITHMS, InvalidJws, parse_unverified_header, verify_jws
 from app.specs.rfc9068_access_token import TYP, AccessTokenClaims, check_claims
 from app.specs.strict_json import StrictJsonError, parse_json_object
@@ -44,7 +44,8 @@ def _verify_signature(deployment: Deployment, access_token: str) -> bytes:
     kid = parse_unverified_header(access_token).kid
     key = published.get(kid or "")
     if kid is None or key is None:
-        raise InvalidToken("the access token is not valid", detail=f"unknown kid {kid!r:.100}")
+        difference = Difference(what="kid", expected="\n".join(published), received=(kid or "")[:200])
+        raise InvalidToken("the access token is not valid", detail="unknown kid", differences=[difference])
     payload = verify_jws(access_token, key, algorithms=SIGNING_ALGORITHMS, typ=TYP)
     deployment.verified_signatures.remember(access_token, VerifiedPayload(kid=kid, payload=payload))
     return payload

@@ -1,10 +1,14 @@
 """Every refusal gets an incident code and leaves a trace for the operator; the caller learns the code only."""
 
+from typing import Any, Final
+
 from app.services.deployment import Deployment
 from app.services.incidents import new_incident
 from app.services.mint_secret import without_secrets
 from app.services.record_event import Event
 from app.specs.protocol_error import ProtocolError
+
+MOST_SHOWN: Final = 2000
 
 
 def record_refusal(
@@ -25,11 +29,28 @@ def record_refusal(
                 "description": error.description,
                 # A client that swaps its identifier and its secret must not find the secret in our trail.
                 "detail": without_secrets(error.detail)[:2000],
+                **_differences(error),
             },
             personal={"address": address},
         )
     )
     return incident
+
+
+def _differences(error: ProtocolError) -> dict[str, Any]:
+    """What `tokenhouse explain` points at; nothing where nothing was compared."""
+    if not error.differences:
+        return {}
+    return {
+        "differences": [
+            {
+                "what": difference.what,
+                "expected": without_secrets(difference.expected)[:MOST_SHOWN],
+                "received": without_secrets(difference.received)[:MOST_SHOWN],
+            }
+            for difference in error.differences
+        ]
+    }
 
 
 def public_description(error: ProtocolError, incident: str) -> str:

@@ -5,7 +5,7 @@ A scope is a (resource, name) pair everywhere. Where no resource is named it is 
 
 from app.services.authorization_request import RequestedResource
 from app.services.client_registry import Client, Resource, Resources
-from app.specs.protocol_error import InvalidScope, InvalidTarget
+from app.specs.protocol_error import Difference, InvalidScope, InvalidTarget
 from app.specs.rfc8707_resources import parse_resource
 
 
@@ -45,8 +45,12 @@ def _find_named_resources(
             # What is registered was looked at then; of anything else it is first said whether it can be a resource.
             parse_resource(value)
         if resource is None or not client.may_ask_for(resource.identifier):
-            detail = f"{value!r:.300} is {'unknown' if resource is None else 'not allowed for this client'}"
-            raise InvalidTarget("the resource is not known here, or not for this client", detail=detail)
+            allowed = [known.identifier for known in resources.all if client.may_ask_for(known.identifier)]
+            raise InvalidTarget(
+                "the resource is not known here, or not for this client",
+                detail="unknown" if resource is None else "not allowed for this client",
+                differences=[Difference(what="resource", expected="\n".join(allowed), received=value)],
+            )
         named[resource.identifier] = resource
     return tuple(named.values())
 

@@ -18,6 +18,7 @@ from app.services.requested_resources import check_registered_scope, choose_reso
 from app.specs.oauth_response_modes import check_response_mode, find_response_mode
 from app.specs.oidc_core import OPENID_SCOPES, SCOPE_CLAIMS, parse_max_age, parse_prompt
 from app.specs.protocol_error import (
+    Difference,
     InvalidAuthorizationDetails,
     InvalidRequest,
     InvalidScope,
@@ -158,8 +159,8 @@ def check_redirect_uri(parameters: Parameters, client: Client) -> str:
             raise InvalidRequest("redirect_uri is missing")
         return registered[0]
     if not any(matches_redirect_uri(requested, candidate) for candidate in registered):
-        detail = f"sent {requested!r:.500}, registered {list(registered)!r:.1000}"
-        raise InvalidRequest("redirect_uri is not registered for this client", detail=detail)
+        difference = Difference(what="redirect_uri", expected="\n".join(registered), received=requested)
+        raise InvalidRequest("redirect_uri is not registered for this client", differences=[difference])
     return requested
 
 

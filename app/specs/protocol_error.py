@@ -4,8 +4,22 @@ A rule raises the error where it is broken; one renderer per audience (`endpoint
 or a page) turns it into a response. `description` is public and ASCII; `detail` is for the operator's log only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """What was compared, what would have been right, and what came instead: for the operator, never for the caller.
+
+    `what` is the specification's word for it. `expected` may name several values, one per line. No secret stands here:
+    of a `code_verifier` only its challenge.
+    """
+
+    what: str
+    expected: str
+    received: str
 
 
 class ProtocolError(Exception):
@@ -14,10 +28,18 @@ class ProtocolError(Exception):
     error: ClassVar[str] = "server_error"
     status: ClassVar[int] = 400
 
-    def __init__(self, description: str = "", *, detail: str = "", headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        description: str = "",
+        *,
+        detail: str = "",
+        headers: Mapping[str, str] | None = None,
+        differences: Sequence[Difference] = (),
+    ) -> None:
         super().__init__(description)
         self.description = description
         self.detail = detail
+        self.differences = tuple(differences)
         self.headers: Mapping[str, str] = headers or {}
 
 

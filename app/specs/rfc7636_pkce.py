@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import re
 
-from .protocol_error import InvalidGrant, InvalidRequest
+from .protocol_error import Difference, InvalidGrant, InvalidRequest
 
 # Section 4.2 with S256: base64url without padding of 32 bytes. fullmatch, because "$" would let a newline pass.
 _CODE_CHALLENGE = re.compile(r"[A-Za-z0-9_\-]{43}")
@@ -38,8 +38,11 @@ def check_code_verifier(code_verifier: str | None, code_challenge: str) -> None:
     if _CODE_VERIFIER.fullmatch(code_verifier) is None:
         raise InvalidGrant("code_verifier is malformed")
     # Section 4.6: "If the values are not equal, an error response indicating "invalid_grant" ... MUST be returned."
-    if not hmac.compare_digest(derive_code_challenge(code_verifier).encode(), code_challenge.encode()):
-        raise InvalidGrant("code_verifier does not match")
+    derived = derive_code_challenge(code_verifier)
+    if not hmac.compare_digest(derived.encode(), code_challenge.encode()):
+        # The challenges alone: a verifier may belong to a code that still counts.
+        difference = Difference(what="code_challenge", expected=code_challenge, received=derived)
+        raise InvalidGrant("code_verifier does not match", differences=[difference])
 
 
 def check_no_code_verifier(code_verifier: str | None) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from .protocol_error import InvalidToken
+from .protocol_error import Difference, InvalidToken
 from .rfc8693_token_exchange import parse_actors
 from .rfc9396_authorization_details import Details, parse_details_claim
 from .shared_object import SharedObject
@@ -103,7 +103,8 @@ def check_claims(
     Does **not** verify the signature or `typ`, and does not compare scopes.
     """
     if claims.get("iss") != issuer:
-        raise InvalidToken("the token is from another issuer", detail=f"iss is {claims.get('iss')!r:.200}")
+        difference = Difference(what="iss", expected=issuer, received=f"{claims.get('iss')!s:.500}")
+        raise InvalidToken("the token is from another issuer", differences=[difference])
     token_audience = _check_audience(claims, (audience,) if isinstance(audience, str) else audience)
     issued_at_s, expires_at_s = _check_times(claims, now_s=now_s, leeway_s=leeway_s)
     for name in CONSTRAINING_CLAIMS:
@@ -143,7 +144,8 @@ def _check_audience(claims: Mapping[str, Any], accepted: Collection[str]) -> tup
     for one in named:
         if one in accepted:
             return named
-    raise InvalidToken("the token is for another audience", detail=f"aud is {wire!r:.200}")
+    difference = Difference(what="aud", expected="\n".join(accepted), received="\n".join(named))
+    raise InvalidToken("the token is for another audience", differences=[difference])
 
 
 def _check_times(claims: Mapping[str, Any], *, now_s: float, leeway_s: float) -> tuple[int, int]:
@@ -151,14 +153,18 @@ def _check_times(claims: Mapping[str, Any], *, now_s: float, leeway_s: float) ->
     issued_at_s = _get_time(claims, "iat")
     # Section 4: "The current time MUST be before the time represented by the "exp" claim." The leeway is for clocks.
     if now_s >= expires_at_s + leeway_s:
-        raise InvalidToken("the token has expired", detail=f"exp is {expires_at_s}, now is {now_s}")
+        raise InvalidToken("the token has expired", differences=[_late("exp", expires_at_s, now_s)])
     if issued_at_s > now_s + leeway_s:
-        raise InvalidToken("the token was issued in the future", detail=f"iat is {issued_at_s}, now is {now_s}")
+        raise InvalidToken("the token was issued in the future", differences=[_late("iat", issued_at_s, now_s)])
     if issued_at_s > expires_at_s:
         raise InvalidToken("the token expired before it was issued")
     if "nbf" in claims and _get_time(claims, "nbf") > now_s + leeway_s:
-        raise InvalidToken("the token is not valid yet", detail=f"nbf is {claims['nbf']}, now is {now_s}")
+        raise InvalidToken("the token is not valid yet", differences=[_late("nbf", claims["nbf"], now_s)])
     return int(issued_at_s), int(expires_at_s)
+
+
+def _late(name: str, wire: float, now_s: float) -> Difference:
+    return Difference(what=name, expected=f"{now_s:.0f}", received=f"{wire:.0f}")
 
 
 def _get_time(claims: Mapping[str, Any], name: str) -> int | float:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from .protocol_error import InvalidDpopProof, InvalidToken
+from .protocol_error import Difference, InvalidDpopProof, InvalidToken
 from .rfc3986_uri import parse_uri
 from .rfc4648_base64url import Base64urlError, decode_base64url, encode_base64url
 from .rfc6750_bearer import AuthorizationScheme
@@ -145,9 +145,8 @@ def _check_htu(htu: object, url: str) -> str:
     except ValueError:  # the request's own address: nobody can have signed it
         is_equal = False
     if not is_equal:
-        raise InvalidDpopProof(
-            "the DPoP proof is for another address (htu)", detail=f"htu is {htu!r:.300}, not {url!r:.300}"
-        )
+        difference = Difference(what="htu", expected=url, received=htu)
+        raise InvalidDpopProof("the DPoP proof is for another address (htu)", differences=[difference])
     return normal_htu
 
 
@@ -155,9 +154,11 @@ def _check_time(iat: object, now_s: float, *, max_age_s: float, max_ahead_s: flo
     if not (type(iat) is int or type(iat) is float):
         raise InvalidDpopProof("the DPoP proof's iat is missing or not a time")
     if iat < now_s - max_age_s:
-        raise InvalidDpopProof("the DPoP proof is too old", detail=f"iat is {iat}, now is {now_s}")
+        difference = Difference(what="iat", expected=f"{now_s:.0f}", received=f"{iat:.0f}")
+        raise InvalidDpopProof("the DPoP proof is too old", differences=[difference])
     if iat > now_s + max_ahead_s:
-        raise InvalidDpopProof("the DPoP proof is from the future", detail=f"iat is {iat}, now is {now_s}")
+        difference = Difference(what="iat", expected=f"{now_s:.0f}", received=f"{iat:.0f}")
+        raise InvalidDpopProof("the DPoP proof is from the future", differences=[difference])
     return int(iat)
 
 

@@ -47,7 +47,9 @@ class Demo:
 
 
 def begin_demo(directory: Path, *options: str) -> subprocess.Popen[str]:
-    """The command, just started. The settings of another deployment are around, and must not matter."""
+    """The command, just started. The settings of another deployment are around, and must not matter; nor must it that
+    a shell has whatever it starts in the background pass over interrupts.
+    """
     return subprocess.Popen(
         [str(TOKENHOUSE), "demo", *options],
         cwd=directory,
@@ -56,6 +58,7 @@ def begin_demo(directory: Path, *options: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
     )
 
 

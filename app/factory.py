@@ -36,6 +36,7 @@ from app.web.errors import add_errors
 from app.web.home import add_home
 from app.web.login import add_login
 from app.web.pages import prepare_templates
+from app.web.select_account import add_select_account
 from app.web.site import Site
 
 GET = frozenset({"GET", "HEAD"})
@@ -112,6 +113,7 @@ def add_pages(app: Flask, deployment: Deployment, limits: RequestLimits) -> None
     add_home(app, site)
     add_authorize(app, site)
     add_login(app, site)
+    add_select_account(app, site)
     add_consent(app, site)
 
 

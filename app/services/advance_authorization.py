@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from app.services.authorization_request import AuthorizationRequest
+from app.services.choose_account import ChosenAccount, bound_session, choose_account
 from app.services.client_registry import BrokenClient, Client
 from app.services.decide_interaction import (
     Interaction,
@@ -59,8 +60,9 @@ def advance(
     Without a transaction (`/authorize` itself) nothing is stored unless a code is issued.
     """
     client = get_client(deployment, request)
-    session = choose_session(sessions, transaction)
-    situation = _situation(deployment, request, client, session, transaction)
+    account = choose_account(deployment, request, sessions, transaction, client_pk=client.pk)
+    session = account.session
+    situation = _situation(deployment, request, client, account, transaction)
     interaction = decide_interaction(situation)
     if interaction is None and session is not None:
         allowed = (
@@ -72,6 +74,7 @@ def advance(
             deployment,
             request,
             client,
+            account,
             session,
             allowed,
             decision=None,
@@ -106,14 +109,14 @@ def ask_again(
 ) -> Code | Prompt:
     """The consent page once more, for an answer that cannot be obeyed: nothing that is remembered answers instead."""
     client = get_client(deployment, transaction.request)
-    session = choose_session(sessions, transaction)
-    if session is None:
+    account = choose_account(deployment, transaction.request, sessions, transaction, client_pk=client.pk)
+    if account.session is None:
         return advance(deployment, transaction.request, sessions, transaction)
-    situation = _situation(deployment, transaction.request, client, session, transaction)
+    situation = _situation(deployment, transaction.request, client, account, transaction)
     return Prompt(
         interaction=Interaction(prompt="consent", reason=reason),
         client=client,
-        session=session,
+        session=account.session,
         consents=situation.consents,
     )
 
@@ -127,16 +130,17 @@ def decide_consent(
     duration: Duration,
     networks: Networks | None,
 ) -> Code | Prompt:
-    """The person pressed Allow. A login that became due meanwhile comes first; unticking everything is a no.
+    """The person pressed Allow. What became due meanwhile, a login say, comes first; unticking everything is a no.
 
     Raises `UnusableNetworks` where they have to choose others.
     """
     request = transaction.request
     client = get_client(deployment, request)
-    session = choose_session(sessions, transaction)
-    situation = _situation(deployment, request, client, session, transaction)
+    account = choose_account(deployment, request, sessions, transaction, client_pk=client.pk)
+    session = account.session
+    situation = _situation(deployment, request, client, account, transaction)
     interaction = decide_interaction(situation)
-    if session is None or (interaction is not None and interaction.prompt == "login"):
+    if session is None or (interaction is not None and interaction.prompt != "consent"):
         return advance(deployment, request, sessions, transaction)
     required = required_pairs(deployment, request)
     try:
@@ -157,6 +161,7 @@ def decide_consent(
         deployment,
         request,
         client,
+        account,
         session,
         allowed,
         decision=decision,
@@ -196,17 +201,10 @@ def check_networks_are_open(
 
 def deny_consent(deployment: Deployment, transaction: Transaction, sessions: tuple[SessionRow, ...]) -> RedirectedError:
     """The person pressed Deny: the answer for the client, to be raised."""
-    session = choose_session(sessions, transaction)
+    session = bound_session(sessions, transaction)
     if session is not None:
         record_denial(deployment, session, transaction.request, transaction.transaction_id)
     return _redirected(transaction.request, AccessDenied("the person denied the request"))
-
-
-def choose_session(sessions: tuple[SessionRow, ...], transaction: Transaction | None) -> SessionRow | None:
-    """The session of the person who began to decide; before that, the one that logged in last in this browser."""
-    if transaction is not None and transaction.session_id is not None:
-        return next((session for session in sessions if session.session_id == transaction.session_id), None)
-    return sessions[0] if sessions else None
 
 
 def get_client(deployment: Deployment, request: AuthorizationRequest) -> Client:
@@ -252,10 +250,11 @@ def _situation(
     deployment: Deployment,
     request: AuthorizationRequest,
     client: Client,
-    session: SessionRow | None,
+    account: ChosenAccount,
     transaction: Transaction | None,
 ) -> Situation:
     now = deployment.clock()
+    session = account.session
     consents: tuple[ConsentRow, ...] = ()
     if session is not None and not client.metadata.policy.skip_consent:
         with deployment.database.reading() as connection:
@@ -263,7 +262,7 @@ def _situation(
     return Situation(
         request=request,
         client=client,
-        session=session,
+        account=account,
         consents=consents,
         details_digests=digest_requested(deployment.registry, request),
         began_at=transaction.began_at if transaction is not None else now,
@@ -276,6 +275,7 @@ def _issue(
     deployment: Deployment,
     request: AuthorizationRequest,
     client: Client,
+    account: ChosenAccount,
     session: SessionRow,
     allowed: tuple[tuple[str, str], ...],
     *,
@@ -287,6 +287,7 @@ def _issue(
         request=request,
         client=client,
         session=session,
+        is_one_of_several=account.is_one_of_several,
         allowed=allowed,
         decision=decision,
         remembered_until=remembered_until,

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.services.authorization_request import AuthorizationRequest
+from app.services.choose_account import ChosenAccount
 from app.services.client_registry import Client
-from app.specs.protocol_error import ConsentRequired, LoginRequired, ProtocolError
+from app.specs.protocol_error import AccountSelectionRequired, ConsentRequired, LoginRequired, ProtocolError
 from app.specs.rfc8252_redirects import redirect_kind
 from app.storage.consents import ConsentRow
 from app.storage.sessions import SessionRow
+
+PromptName = Literal["login", "select_account", "consent"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,25 +28,32 @@ class Situation:
 
     request: AuthorizationRequest
     client: Client
-    session: SessionRow | None
+    account: ChosenAccount
     consents: tuple[ConsentRow, ...]
     details_digests: Mapping[str, bytes]
     began_at: int
     now: int
     userinfo: str
 
+    @property
+    def session(self) -> SessionRow | None:
+        """The session of whoever the request is answered for."""
+        return self.account.session
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interaction:
     """A prompt that is due, and why."""
 
-    prompt: Literal["login", "consent"]
+    prompt: PromptName
     reason: str
 
     def as_error(self) -> ProtocolError:
         """What `prompt=none` gets instead (OpenID Connect Core 3.1.2.6)."""
         if self.prompt == "login":
             return LoginRequired("the person has to log in", detail=self.reason)
+        if self.prompt == "select_account":
+            return AccountSelectionRequired("the person has to choose an account", detail=self.reason)
         return ConsentRequired("the person has to consent", detail=self.reason)
 
 
@@ -65,10 +75,9 @@ def no_session(situation: Situation) -> str | None:
 
 
 def login_was_asked(situation: Situation) -> str | None:
-    """`prompt=login` (or a choice of account): met only by a login after the transaction began."""
-    wanted = situation.request.prompt & {"login", "select_account"}
-    if wanted and _authenticated_at(situation) < situation.began_at:
-        return f"the client asked for prompt={min(wanted)}"
+    """`prompt=login`: met only by a login after the transaction began."""
+    if "login" in situation.request.prompt and _authenticated_at(situation) < situation.began_at:
+        return "the client asked for prompt=login"
     return None
 
 
@@ -80,6 +89,21 @@ def login_is_too_old(situation: Situation) -> str | None:
     if situation.now - _authenticated_at(situation) > max_age_s * 1000:
         return f"the login is older than max_age={max_age_s}"
     return None
+
+
+# ----- Choice of an account -----
+
+
+def account_was_asked(situation: Situation) -> str | None:
+    """`prompt=select_account`: met by a choice in this transaction, and by a login, which is one."""
+    if "select_account" in situation.request.prompt and not situation.account.is_decided:
+        return "the client asked for prompt=select_account"
+    return None
+
+
+def account_is_unclear(situation: Situation) -> str | None:
+    """Several people, or one person's several accounts, are logged in, and nothing tells for which the request is."""
+    return None if situation.account.is_clear else "several accounts are logged in in this browser"
 
 
 # ----- Consent -----
@@ -126,9 +150,13 @@ def _by_policy(check: Callable[[Situation], str | None]) -> Callable[[Situation]
     return lambda situation: None if situation.client.metadata.policy.skip_consent else check(situation)
 
 
-PROMPTS: tuple[tuple[Literal["login", "consent"], Callable[[Situation], str | None]], ...] = (
+PROMPTS: tuple[tuple[PromptName, Callable[[Situation], str | None]], ...] = (
     ("login", no_session),
+    # A login says who it is: whoever has to log in anyway is not asked to choose before.
     ("login", login_was_asked),
+    ("select_account", account_was_asked),
+    ("select_account", account_is_unclear),
+    # How old a login is depends on whose it is.
     ("login", login_is_too_old),
     ("consent", consent_was_asked),
     ("consent", _by_policy(client_cannot_be_remembered)),

@@ -19,6 +19,7 @@ from app.services.rotate_keys import LONGEST_TOKEN_LIFETIME_MS
 from app.specs.protocol_error import AccessDenied, InvalidRequest
 from app.specs.rfc9396_authorization_details import details_claim
 from app.specs.tokenhouse_networks import Networks, format_networks
+from app.storage.accounts import touch_session_client
 from app.storage.consents import ConsentRow, remember_consents
 from app.storage.database import Connection
 from app.storage.grants import GrantRow, insert_code, insert_grant, lock_live_session
@@ -44,7 +45,9 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """Who approved what. `decision` is None where nothing was asked; `allowed` then comes from memory.
+    """Who approved what; whose session is `is_one_of_several` where their browser holds others too.
+
+    `decision` is None where nothing was asked; `allowed` then comes from memory.
 
     `remembered_until`: when the first of the remembered decisions that it rests on ends; None for never.
     `details_digests`: of the authorization details that are asked for, by resource.
@@ -53,6 +56,7 @@ class Approval:
     request: AuthorizationRequest
     client: Client
     session: SessionRow
+    is_one_of_several: bool
     allowed: tuple[tuple[str, str], ...]
     decision: Decision | None
     remembered_until: int | None
@@ -106,8 +110,10 @@ def issue_code(deployment: Deployment, approval: Approval) -> str:
         if live is None:
             raise AccessDenied("the session has ended")
         sid = live.sid or find_or_insert_sid(
-            connection, session_id=session.session_id, client_pk=approval.client.pk, sid=new_sid()
+            connection, session_id=session.session_id, client_pk=approval.client.pk, sid=new_sid(), now=now
         )
+        if live.sid is not None and approval.is_one_of_several:
+            touch_session_client(connection, session_id=session.session_id, client_pk=approval.client.pk, now=now)
         if now - session.last_used_at > _TOUCH_EVERY_MS:
             touch_session(connection, session.session_id, now=now)
         if approval.decision is not None:

@@ -4,6 +4,7 @@ It lives on the server. The browser holds a secret of its own per transaction in
 transaction opens nothing (the browser swap of the FAPI attacker model).
 """
 
+import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
@@ -87,6 +88,18 @@ def resume_transaction(deployment: Deployment, transaction_id: str, secret: str 
 def is_csrf_token_of(transaction: Transaction, csrf_token: str | None) -> bool:
     """Whether a form was made by us for this transaction in this browser."""
     return csrf_token is not None and hmac.compare_digest(csrf_token.encode(), transaction.csrf_token.encode())
+
+
+def account_csrf_token(transaction: Transaction, session_id: int) -> str:
+    """The CSRF token of a page that was shown to one account: another account's answer is no answer to it."""
+    return hmac.new(transaction.csrf_token.encode(), b"session %d" % session_id, hashlib.sha256).hexdigest()
+
+
+def is_account_csrf_token_of(transaction: Transaction, session_id: int | None, csrf_token: str | None) -> bool:
+    """Whether a form was made by us for this transaction in this browser and for this account."""
+    if session_id is None or csrf_token is None:
+        return False
+    return hmac.compare_digest(csrf_token.encode(), account_csrf_token(transaction, session_id).encode())
 
 
 def _request(row: TransactionRow) -> AuthorizationRequest:

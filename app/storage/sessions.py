@@ -87,12 +87,12 @@ _LIVE_SESSIONS = Prepared(
 
 _INSERT_SESSION_CLIENT = Prepared(
     sqlite_insert(session_clients)
-    .values({name: bindparam(name) for name in ("session_id", "client_pk", "sid")})
+    .values({name: bindparam(name) for name in ("session_id", "client_pk", "sid", "last_used_at")})
     .on_conflict_do_nothing(index_elements=["session_id", "client_pk"])
     .returning(session_clients.c.sid),
     per_dialect={
         "postgresql": postgresql_insert(session_clients)
-        .values({name: bindparam(name) for name in ("session_id", "client_pk", "sid")})
+        .values({name: bindparam(name) for name in ("session_id", "client_pk", "sid", "last_used_at")})
         .on_conflict_do_nothing(index_elements=["session_id", "client_pk"])
         .returning(session_clients.c.sid)
     },
@@ -181,10 +181,10 @@ def touch_session(connection: Connection, session_id: int, *, now: int, expires_
     connection.execute(update(sessions).where(sessions.c.id == session_id).values(**values))
 
 
-def find_or_insert_sid(connection: Connection, *, session_id: int, client_pk: int, sid: str) -> str:
+def find_or_insert_sid(connection: Connection, *, session_id: int, client_pk: int, sid: str, now: int) -> str:
     """The `sid` by which one client knows one session: `sid`, unless another request gave it one just now."""
     keys = {"session_id": session_id, "client_pk": client_pk}
-    if _INSERT_SESSION_CLIENT.first(connection, {**keys, "sid": sid}) is not None:
+    if _INSERT_SESSION_CLIENT.first(connection, {**keys, "sid": sid, "last_used_at": now}) is not None:
         return sid
     row = _FIND_SESSION_CLIENT.first(connection, keys)
     return str(row[0]) if row is not None else sid

@@ -9,6 +9,7 @@ from flask import Flask, Response, request
 
 from app.services.advance_authorization import Code, Prompt, advance
 from app.services.authorization_request import AuthorizationRequest
+from app.services.decide_interaction import PromptName
 from app.services.log_in import current_sessions
 from app.services.transactions import Transaction, begin_transaction, resume_transaction
 from app.services.userinfo import userinfo_resource
@@ -54,7 +55,7 @@ def go_on(site: Site, transaction: Transaction, step: Code | Prompt) -> Response
     """The redirect to the client, or to the page that is due."""
     if isinstance(step, Code):
         return send_code(site, step)
-    return site.redirect(site.url(f"/{step.interaction.prompt}?transaction={transaction.transaction_id}"))
+    return site.redirect(site.url(f"{_path_of(step.interaction.prompt)}?transaction={transaction.transaction_id}"))
 
 
 def _validate(site: Site, parameters: Parameters) -> AuthorizationRequest:
@@ -84,9 +85,13 @@ def _validate(site: Site, parameters: Parameters) -> AuthorizationRequest:
         return validate()
 
 
-def _store(site: Site, authorization_request: AuthorizationRequest, *, prompt: str | None) -> Response:
+def _path_of(prompt: PromptName) -> str:
+    return "/" + prompt.replace("_", "-")
+
+
+def _store(site: Site, authorization_request: AuthorizationRequest, *, prompt: PromptName | None) -> Response:
     transaction, secret = begin_transaction(site.deployment, authorization_request)
-    path = "/authorize/resume" if prompt is None else f"/{prompt}"
+    path = "/authorize/resume" if prompt is None else _path_of(prompt)
     response = site.redirect(site.url(f"{path}?transaction={transaction.transaction_id}"))
     site.cookies.set_transaction(request, response, transaction.transaction_id, secret)
     return response

@@ -7,6 +7,7 @@ from flask import Flask, Response, request
 
 from app.services.advance_authorization import (
     Prompt,
+    advance,
     ask_again,
     can_choose_networks,
     decide_consent,
@@ -27,12 +28,13 @@ from app.services.limit_networks import (
 )
 from app.services.log_in import current_sessions
 from app.services.narrow_details import details_of_resources
-from app.services.transactions import Transaction, is_csrf_token_of
+from app.services.transactions import Transaction, account_csrf_token, is_account_csrf_token_of, is_csrf_token_of
 from app.services.userinfo import userinfo_resource
 from app.specs.protocol_error import InvalidRequest
 from app.specs.rfc9396_details_types import DescribedDetail, describe_detail
 from app.specs.tokenhouse_networks import format_networks
 from app.storage.consents import ConsentRow
+from app.storage.sessions import SessionRow
 from app.web.authorize import current_transaction, go_on
 from app.web.pages import ConsentNetworks, ConsentPage, ConsentResource, ConsentScope, render_consent
 from app.web.site import ForgedForm, Site, read_form, read_query
@@ -75,9 +77,12 @@ def add_consent(app: Flask, site: Site) -> None:
         site.check_own_form()
         form = read_form(repeatable=frozenset({"scope"}))
         transaction = current_transaction(site, form)
-        if not is_csrf_token_of(transaction, form.get("csrf_token")):
-            raise ForgedForm("the form was not made for this sign-in")
         sessions = current_sessions(site.deployment, site.cookies.read_browser(request))
+        if not is_account_csrf_token_of(transaction, transaction.session_id, form.get("csrf_token")):
+            if _is_from_our_page(transaction, sessions, form.get("csrf_token")):
+                # The account was changed in another tab. What one person saw is not answered as another.
+                return go_on(site, transaction, advance(site.deployment, transaction.request, sessions, transaction))
+            raise ForgedForm("the form was not made for this sign-in")
         if form.get("decision") != "allow":
             # Whatever is not a clear yes is a no.
             raise deny_consent(site.deployment, transaction, sessions)
@@ -102,6 +107,13 @@ def add_consent(app: Flask, site: Site) -> None:
         return go_on(site, transaction, step)
 
 
+def _is_from_our_page(transaction: Transaction, sessions: tuple[SessionRow, ...], csrf_token: str | None) -> bool:
+    """Whether the form was ours in this transaction, for no account yet or for another one of this browser."""
+    return is_csrf_token_of(transaction, csrf_token) or any(
+        is_account_csrf_token_of(transaction, session.session_id, csrf_token) for session in sessions
+    )
+
+
 def _ask_again(site: Site, transaction: Transaction, answers: Answers) -> Response:
     sessions = current_sessions(site.deployment, site.cookies.read_browser(request))
     step = ask_again(site.deployment, transaction, sessions, reason=answers.error)
@@ -111,14 +123,18 @@ def _ask_again(site: Site, transaction: Transaction, answers: Answers) -> Respon
 
 
 def _show(site: Site, transaction: Transaction, prompt: Prompt, answers: Answers | None = None) -> Response:
+    session = prompt.session
+    if session is None:
+        raise AssertionError("nobody is logged in, and consent is asked for")
     scopes = _scopes(site, transaction, prompt.consents, answers)
     about_person = [scope for resource, scope in scopes if resource == userinfo_resource(site.deployment.issuer)]
     page = ConsentPage(
         client=site.client_card(prompt.client, transaction.request),
         transaction=transaction.transaction_id,
-        csrf_token=transaction.csrf_token,
+        csrf_token=account_csrf_token(transaction, session.session_id),
         action=f"{site.base_path}/consent",
-        username=prompt.session.username if prompt.session is not None else "",
+        username=session.username,
+        other_account_url=f"{site.base_path}/select-account?transaction={transaction.transaction_id}",
         resources=_resources(site, transaction, prompt.client, scopes),
         identity_scopes=tuple(scope for scope in about_person if scope.name != "offline_access"),
         offline_access=next((scope for scope in about_person if scope.name == "offline_access"), None),

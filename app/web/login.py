@@ -3,8 +3,9 @@
 from flask import Flask, Response, request
 
 from app.services.advance_authorization import get_client
+from app.services.choose_account import bound_session
 from app.services.hash_password import PasswordPoolBusy
-from app.services.log_in import LoginAttempt, LoginFailed, log_in
+from app.services.log_in import LoginAttempt, LoginFailed, current_sessions, log_in
 from app.services.throttle_logins import FairShare, TooManyAttempts
 from app.services.transactions import Transaction, is_csrf_token_of
 from app.web.authorize import current_transaction
@@ -23,8 +24,13 @@ def add_login(app: Flask, site: Site) -> None:
 
     @app.get("/login")
     def login_get() -> Response:
-        transaction = current_transaction(site, read_query())
-        return _show(site, transaction, username=transaction.request.login_hint or "")
+        parameters = read_query()
+        transaction = current_transaction(site, parameters)
+        if parameters.get("account") == "another":
+            return _show(site, transaction, username="")
+        sessions = current_sessions(site.deployment, site.cookies.read_browser(request))
+        chosen = bound_session(sessions, transaction)
+        return _show(site, transaction, username=chosen.username if chosen else transaction.request.login_hint or "")
 
     @app.post("/login")
     def login_post() -> Response:

@@ -51,6 +51,33 @@ class LoginPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccountChoice:
+    """One account that is signed in in this browser: `value` is posted back as `account`.
+
+    `was_used_last`: by the application that asks.
+    """
+
+    value: str
+    name: str
+    email: str
+    was_used_last: bool
+    checked: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectAccountPage:
+    """The question which account goes on; `login_url` is a path of ours, for one that is not signed in here."""
+
+    client: ClientCard
+    transaction: str = field(repr=False)
+    csrf_token: str = field(repr=False)
+    action: str
+    login_url: str
+    accounts: tuple[AccountChoice, ...]
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConsentScope:
     """One permission that can be ticked: `value` is posted back as `scope`, `description` is what people read.
 
@@ -99,6 +126,7 @@ class ConsentPage:
     """The question what a client may do; `changed` where it asks for more than this person allowed before.
 
     `can_be_remembered` is false where nothing proves which program asks, so that the person is asked each time.
+    `other_account_url` is a path of ours, None where the page knows no other account's way.
     `offline_access` is there where access after a sign-out is asked for, for at most `longest_offline` in words.
     """
 
@@ -107,6 +135,7 @@ class ConsentPage:
     csrf_token: str = field(repr=False)
     action: str
     username: str
+    other_account_url: str | None = None
     resources: tuple[ConsentResource, ...]
     identity_scopes: tuple[ConsentScope, ...]
     offline_access: ConsentScope | None = None
@@ -177,6 +206,11 @@ def prepare_templates(flask_app: Flask, *, base_path: str, server_name: str) -> 
 def render_login(page: LoginPage) -> str:
     """Return the login page as HTML. The password is never in it, whatever was posted."""
     return render_template("login.html", page=page)
+
+
+def render_select_account(page: SelectAccountPage) -> str:
+    """Return the page with the accounts of this browser as HTML."""
+    return render_template("select_account.html", page=page)
 
 
 def render_consent(page: ConsentPage) -> str:

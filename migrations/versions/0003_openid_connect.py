@@ -32,6 +32,7 @@ def upgrade() -> None:
         sa.Column("created_at", _TIME, nullable=False),
     )
     op.add_column("browsers", sa.Column("browser_state", sa.Text))
+    op.add_column("session_clients", sa.Column("last_used_at", _TIME))
     op.create_table(
         "initial_access_tokens",
         sa.Column("id", _ROW_ID, primary_key=True),
@@ -113,6 +114,8 @@ def downgrade() -> None:
         clients.drop_column("last_used_at")
         clients.drop_column("initial_access_token_id")
         clients.drop_column("origin")
+    with op.batch_alter_table("session_clients") as session_clients:
+        session_clients.drop_column("last_used_at")
     with op.batch_alter_table("browsers") as browsers:
         browsers.drop_column("browser_state")
     for table in reversed(_TABLES):

@@ -80,6 +80,11 @@ class Browser:
         form = find_form(page, "login-form")
         return self.post(urljoin(self.url, form.action), form.with_values(username=username, password=password))
 
+    def select_account(self, page: Reply, account: str) -> Reply:
+        """Choose an account on the page that lists them."""
+        form = find_form(page, "account-form")
+        return self.post(urljoin(self.url, form.action), form.with_values(account=account))
+
     def consent(
         self,
         page: Reply,

@@ -76,7 +76,7 @@ def test_a_max_age_that_is_no_number_is_refused(
 
 
 @pytest.mark.parametrize(
-    "changes", [{"prompt": "login"}, {"max_age": "0"}, {"max_age": "60"}, {"prompt": "select_account"}]
+    "changes", [{"prompt": "login"}, {"max_age": "0"}, {"max_age": "60"}, {"prompt": "login select_account"}]
 )
 def test_a_fresh_login_is_demanded_and_seen_in_auth_time(world: World, changes: dict[str, str]) -> None:
     """Case 38: with a live session, a new credential check and a new auth_time."""

@@ -33,10 +33,15 @@ def reach_consent(
     return page, pending
 
 
+def get_sub(party: RelyingParty, pending: Pending, reply: Reply) -> str:
+    """Whom the tokens speak of that an answer leads to."""
+    return str(party.exchange(party.read_callback(reply, pending), pending).claims["sub"])
+
+
 # ----- 42: another browser -----
 
 
-@pytest.mark.parametrize("path", ["/authorize/resume", "/login", "/consent"])
+@pytest.mark.parametrize("path", ["/authorize/resume", "/login", "/select-account", "/consent"])
 @pytest.mark.parametrize("victim_is", ["logged out", "logged in", "in a transaction of its own"])
 def test_a_transaction_that_another_browser_began_opens_nothing(world: World, path: str, victim_is: str) -> None:
     """Case 42: the attacker starts, the victim opens the continuation. P, and no code for the attacker."""
@@ -52,7 +57,7 @@ def test_a_transaction_that_another_browser_began_opens_nothing(world: World, pa
         assert_page(victim.get(f"{world.issuer}{path}?transaction={transaction}"))
 
 
-@pytest.mark.parametrize("path", ["/login", "/consent"])
+@pytest.mark.parametrize("path", ["/login", "/select-account", "/consent"])
 def test_a_form_of_another_browser_is_not_taken(world: World, path: str) -> None:
     """Case 42: with its transaction and its CSRF token, filled in by the victim."""
     attacker, victim, account = world.browser(), world.browser(), world.operator.add_user()
@@ -60,6 +65,7 @@ def test_a_form_of_another_browser_is_not_taken(world: World, path: str) -> None
     world.get_code(world.relying_party(), account, browser=victim)
     form = fields_of(attacker.get(party.begin().url), "login-form")
     more = {"username": account.username, "password": account.password, "decision": "allow", "scope": "openid"}
+    more["account"] = account.username
     with nothing_changes(world):
         assert_page(victim.post(f"{world.issuer}{path}", list({**form, **more}.items())))
     page = attacker.get(f"{world.issuer}/authorize/resume?transaction={form['transaction']}")
@@ -101,7 +107,7 @@ def test_a_transaction_without_its_own_cookie_opens_nothing(world: World, how: s
 
 
 @pytest.mark.parametrize("transaction", ["", "x", "0" * 24, "..", "0" * 10_000, "%27", "%C3%A9"], ids=range(7))
-@pytest.mark.parametrize("path", ["/authorize/resume", "/login", "/consent"])
+@pytest.mark.parametrize("path", ["/authorize/resume", "/login", "/select-account", "/consent"])
 def test_a_made_up_transaction_opens_nothing(world: World, path: str, transaction: str) -> None:
     """Case 42."""
     browser = world.browser()
@@ -303,8 +309,8 @@ def test_somebody_else_who_logs_in_meanwhile_does_not_take_over_an_open_consent_
     assert second.exchange(code_of_bob, pending_of_bob).claims["sub"] == bob.sub
 
 
-def test_who_logs_in_last_is_who_later_requests_speak_of(world: World) -> None:
-    """Case 44: and a consent of one person is not the other's."""
+def test_the_client_goes_on_with_whom_it_knows_until_somebody_else_has_agreed(world: World) -> None:
+    """Case 44: Bob's login alone does not make Ada's client speak for Bob, nor Ada's consent count for him."""
     ada, bob, browser = world.operator.add_user(), world.operator.add_user(), world.browser()
     party = world.relying_party()
     world.get_code(party, ada, browser=browser)
@@ -312,8 +318,45 @@ def test_who_logs_in_last_is_who_later_requests_speak_of(world: World) -> None:
     page = browser.log_in(browser.get(pending.url), bob.username, bob.password)
     assert 'id="consent-form"' in page.text
     assert bob.username in page.text
-    answer = party.read_answer(browser.send_once(party.begin(prompt="none").url))
-    assert answer["error"] == "consent_required"
+    silent = party.begin(prompt="none")
+    assert get_sub(party, silent, browser.send_once(silent.url)) == ada.sub
+    assert get_sub(party, pending, browser.consent(page)) == bob.sub
+    silent = party.begin(prompt="none")
+    assert get_sub(party, silent, browser.send_once(silent.url)) == bob.sub
+
+
+@pytest.mark.parametrize("press", ["allow", "deny"])
+def test_a_consent_page_of_one_account_is_not_answered_as_another(world: World, press: str) -> None:
+    """Case 44: Ada's page is open in one tab; in another, the same sign-in is handed to Bob."""
+    ada, bob, browser = world.operator.add_user(), world.operator.add_user(), world.browser()
+    party = world.relying_party()
+    page_of_ada, pending = reach_consent(world, party, browser, ada)
+    transaction = fields_of(page_of_ada, "consent-form")["transaction"]
+    login = browser.get(f"{world.issuer}/login?transaction={transaction}&account=another")
+    page_of_bob = browser.log_in(login, bob.username, bob.password)
+    assert bob.username in page_of_bob.text
+    with nothing_changes(world):
+        again = browser.consent(page_of_ada, allow=press == "allow")
+    assert 'id="consent-form"' in again.text
+    assert bob.username in again.text
+    assert ada.username not in again.text
+    assert get_sub(party, pending, browser.consent(again)) == bob.sub
+
+
+def test_a_choice_in_one_tab_is_not_a_choice_in_the_other(world: World) -> None:
+    """Case 44: two tabs, two clients, two accounts, interleaved; each code is for its own."""
+    ada, bob, browser = world.operator.add_user(), world.operator.add_user(), world.browser()
+    first, second = world.relying_party(), world.relying_party()
+    for account in (ada, bob):
+        reach_consent(world, world.relying_party(), browser, account, prompt="login")
+    pending, pending_too = first.begin(), second.begin()
+    chooser, chooser_too = browser.get(pending.url), browser.get(pending_too.url)
+    page_of_ada = browser.select_account(chooser, ada.username)
+    page_of_bob = browser.select_account(chooser_too, bob.username)
+    assert ada.username in page_of_ada.text
+    assert bob.username in page_of_bob.text
+    assert get_sub(first, pending, browser.consent(page_of_ada)) == ada.sub
+    assert get_sub(second, pending_too, browser.consent(page_of_bob)) == bob.sub
 
 
 def test_a_session_that_was_ended_does_not_answer_the_consent_page_it_was_shown(world: World) -> None:

@@ -84,7 +84,7 @@ def test_prompt_none_says_consent_required_where_more_is_asked(
     assert (answer["error"], answer["state"]) == ("consent_required", pending.state)
 
 
-@pytest.mark.parametrize("prompt", ["login", "select_account", "login consent"])
+@pytest.mark.parametrize("prompt", ["login", "login select_account", "login consent"])
 def test_prompt_login_asks_for_the_password_of_whoever_is_logged_in(
     world: World, browser: Browser, party: RelyingParty, account: Account, prompt: str
 ) -> None:

@@ -1,0 +1,69 @@
+"""/select-account: which of the accounts that are signed in in this browser goes on, or another one."""
+
+from flask import Flask, Response, request
+
+from app.services.advance_authorization import advance, get_client
+from app.services.choose_account import list_accounts, select_account
+from app.services.log_in import current_sessions
+from app.services.transactions import Transaction, is_csrf_token_of
+from app.storage.sessions import SessionRow
+from app.web.authorize import current_transaction, go_on
+from app.web.pages import AccountChoice, SelectAccountPage, render_select_account
+from app.web.site import ForgedForm, Site, read_form, read_query
+
+NOT_HERE = "Choose one of these accounts, or use another one."
+
+
+def add_select_account(app: Flask, site: Site) -> None:
+    """Add the routes."""
+
+    @app.get("/select-account")
+    def select_account_get() -> Response:
+        transaction = current_transaction(site, read_query())
+        return _show(site, transaction, _sessions(site))
+
+    @app.post("/select-account")
+    def select_account_post() -> Response:
+        site.check_own_form()
+        form = read_form()
+        transaction = current_transaction(site, form)
+        if not is_csrf_token_of(transaction, form.get("csrf_token")):
+            raise ForgedForm("the form was not made for this sign-in")
+        get_client(site.deployment, transaction.request)
+        sessions = _sessions(site)
+        if not select_account(site.deployment, transaction, sessions, form.get("account")):
+            return _show(site, transaction, sessions, error=NOT_HERE)
+        return site.redirect(site.url(f"/authorize/resume?transaction={transaction.transaction_id}"))
+
+
+def _sessions(site: Site) -> tuple[SessionRow, ...]:
+    return current_sessions(site.deployment, site.cookies.read_browser(request))
+
+
+def _show(
+    site: Site, transaction: Transaction, sessions: tuple[SessionRow, ...], *, error: str | None = None
+) -> Response:
+    if not sessions or "none" in transaction.request.prompt:
+        # Nobody is left to be chosen, or no page may be shown: what is due then says the list of prompts.
+        return go_on(site, transaction, advance(site.deployment, transaction.request, sessions, transaction))
+    client = get_client(site.deployment, transaction.request)
+    accounts = list_accounts(site.deployment, sessions, client_pk=client.pk)
+    page = SelectAccountPage(
+        client=site.client_card(client, transaction.request),
+        transaction=transaction.transaction_id,
+        csrf_token=transaction.csrf_token,
+        action=f"{site.base_path}/select-account",
+        login_url=f"{site.base_path}/login?transaction={transaction.transaction_id}&account=another",
+        accounts=tuple(
+            AccountChoice(
+                value=account.username,
+                name=account.name,
+                email=account.email,
+                was_used_last=account.was_used_last,
+                checked=place == 0,
+            )
+            for place, account in enumerate(accounts)
+        ),
+        error=error,
+    )
+    return site.page(render_select_account(page), has_form=True, leads_to_client=True)

@@ -173,6 +173,17 @@ def test_the_keyboard_reaches_every_choice_of_the_consent_page_and_deny_before_a
     ]  # fmt: skip
 
 
+def test_an_account_is_chosen_by_keyboard(visit: Visit) -> None:
+    page = visit.open("select-account")
+    page.focus("input[value='anna']")
+    page.keyboard.press("ArrowDown")
+    assert visit.post_by(lambda: page.keyboard.press("Enter")) == [
+        ("transaction", "transaction-value"),
+        ("csrf_token", "csrf-value"),
+        ("account", "work"),
+    ]
+
+
 @pytest.mark.parametrize(("scheme", "forced"), [("light", "none"), ("dark", "none"), ("dark", "active")])
 def test_what_has_the_focus_shows_it(chromium: Browser, scheme: str, forced: str) -> None:
     context = open_context(chromium, color_scheme=scheme, forced_colors=forced)

@@ -11,6 +11,7 @@ from flask import Flask
 import app.web.pages as pages
 from app.specs.rfc9396_details_types import DescribedDetail, SentencePart
 from app.web.pages import (
+    AccountChoice,
     ClientCard,
     ConsentNetworks,
     ConsentPage,
@@ -19,6 +20,7 @@ from app.web.pages import (
     ErrorPage,
     HomePage,
     LoginPage,
+    SelectAccountPage,
     prepare_templates,
 )
 
@@ -151,6 +153,17 @@ IDENTITY = (
 )
 
 LOGIN = LoginPage(client=PHOTO_PRINTS, transaction="transaction-value", csrf_token="csrf-value", action="/login")
+SELECT_ACCOUNT = SelectAccountPage(
+    client=PHOTO_PRINTS,
+    transaction="transaction-value",
+    csrf_token="csrf-value",
+    action="/select-account",
+    login_url="/login?transaction=transaction-value&account=another",
+    accounts=(
+        AccountChoice(value="anna", name="Anna Karlsson", email="anna@example.com", was_used_last=True, checked=True),
+        AccountChoice(value="work", name="", email="a.karlsson@office.example", was_used_last=False, checked=False),
+    ),
+)
 CONSENT = ConsentPage(
     client=PHOTO_PRINTS,
     transaction="transaction-value",
@@ -186,7 +199,34 @@ SAMPLES: dict[str, tuple[Callable[..., str], object]] = {
         pages.render_login,
         replace(LOGIN, client=NASTY_CLIENT, username='"><script>alert(1)</script>', error="No <b>entry</b>."),
     ),
+    "select-account": (pages.render_select_account, SELECT_ACCOUNT),
+    "select-account-one": (
+        pages.render_select_account,
+        replace(SELECT_ACCOUNT, accounts=SELECT_ACCOUNT.accounts[:1], error="Choose one of these accounts."),
+    ),
+    "select-account-nasty": (
+        pages.render_select_account,
+        replace(
+            SELECT_ACCOUNT,
+            client=NASTY_CLIENT,
+            login_url="javascript:alert(1)",
+            accounts=(
+                AccountChoice(
+                    value='"><script>alert(1)</script>' + "u" * 150,
+                    name=NASTY_NAME,
+                    email="x" * 64 + "@" + "y" * 180 + ".example",
+                    was_used_last=True,
+                    checked=True,
+                ),
+                *SELECT_ACCOUNT.accounts[1:] * 8,
+            ),
+        ),
+    ),
     "consent": (pages.render_consent, CONSENT),
+    "consent-other-account": (
+        pages.render_consent,
+        replace(CONSENT, other_account_url="/select-account?transaction=transaction-value"),
+    ),
     "consent-long": (
         pages.render_consent,
         replace(

@@ -21,6 +21,7 @@ from tests.web.page_samples import (
     PHOTO_PRINTS,
     PHOTOS,
     SAMPLES,
+    SELECT_ACCOUNT,
     make_page_app,
 )
 
@@ -173,6 +174,36 @@ def test_a_login_page_with_its_stylesheet_and_icon_stays_under_30_kilobytes() ->
         assert found is not None
         total += len(found[0])
     assert total < 30_000
+
+
+# ----- The choice of an account -----
+
+
+def test_the_account_form_has_the_fixed_names_and_one_choice_made() -> None:
+    page = Elements(render("select-account"))
+    form = page.one("form", id="account-form")
+    assert (form["method"], form["action"]) == ("post", "/select-account")
+    assert page.one("input", name="transaction", type="hidden")["value"] == "transaction-value"
+    assert page.one("input", name="csrf_token", type="hidden")["value"] == "csrf-value"
+    choices = page.all("input", type="radio", name="account")
+    assert [(choice["value"], "checked" in choice) for choice in choices] == [("anna", True), ("work", False)]
+    assert page.one("button", id="account-submit")["type"] == "submit"
+    assert page.one("a", id="other-account")["href"] == SELECT_ACCOUNT.login_url
+
+
+def test_the_accounts_are_called_by_the_names_that_their_owner_knows() -> None:
+    text = Elements(render("select-account")).text
+    assert "Anna Karlsson anna anna@example.com Used last work a.karlsson@office.example" in text
+
+
+@pytest.mark.parametrize("name", ["login", "select-account", "consent"])
+@pytest.mark.requirement("OpenID Connect Registration 1.0", "2", "logo_uri, policy_uri, tos_uri")
+def test_every_page_that_asks_shows_logo_policy_and_terms(name: str) -> None:
+    page = Elements(render(name))
+    assert page.one("img")["src"] == "/client-logo/photo-prints"
+    for uri in (PHOTO_PRINTS.client_uri, PHOTO_PRINTS.policy_uri, PHOTO_PRINTS.tos_uri):
+        assert uri is not None
+        page.one("a", href=uri)
 
 
 # ----- The client's card -----

@@ -17,10 +17,9 @@ from app.endpoints.userinfo import userinfo_endpoint
 from app.oauth.authorization_server import TokenServer
 from app.services.client_logo import ClientLogos
 from app.services.clock import Clock, system_clock
-from app.services.deployment import Deployment, DeploymentError, open_deployment
+from app.services.deployment import Deployment, open_deployment
 from app.services.end_session import BACKCHANNEL_LOGOUT
 from app.services.failpoints import Failpoint, no_failpoint
-from app.services.fetch_document import DocumentFetcher
 from app.services.housekeeping import Housekeeper
 from app.services.limit_requests import RequestLimits
 from app.services.outbox import OutboxDispatcher, Sender
@@ -97,7 +96,7 @@ def create_app(
 
 def list_senders(deployment: Deployment) -> dict[str, Sender]:
     """Who delivers what is in the outbox, by the kind of the message."""
-    return {BACKCHANNEL_LOGOUT: logout_token_sender(deployment, open_fetcher(deployment.settings))}
+    return {BACKCHANNEL_LOGOUT: logout_token_sender(deployment, deployment.fetcher)}
 
 
 def add_pages(app: Flask, deployment: Deployment, limits: RequestLimits) -> None:
@@ -105,7 +104,7 @@ def add_pages(app: Flask, deployment: Deployment, limits: RequestLimits) -> None
     site = Site(
         deployment=deployment,
         limits=limits,
-        logos=ClientLogos(open_fetcher(deployment.settings), deployment.clock),
+        logos=ClientLogos(deployment.fetcher, deployment.clock),
         cookies=Cookies.of_issuer(deployment.issuer),
         base_path=deployment.settings.issuer_path,
     )
@@ -115,16 +114,6 @@ def add_pages(app: Flask, deployment: Deployment, limits: RequestLimits) -> None
     add_login(app, site)
     add_select_account(app, site)
     add_consent(app, site)
-
-
-def open_fetcher(settings: Settings) -> DocumentFetcher:
-    """The only way out to URLs that others chose. Raises `DeploymentError` for a CA bundle that is none."""
-    try:
-        return DocumentFetcher(
-            allowed_networks=settings.outbound_allowed_networks, ca_bundle=settings.outbound_ca_bundle
-        )
-    except ValueError as error:
-        raise DeploymentError(f"TOKENHOUSE_OUTBOUND_CA_BUNDLE: {error}") from error
 
 
 def list_documents(deployment: Deployment) -> dict[str, CurrentDocument]:

@@ -9,12 +9,15 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 
 from app.features import Profile
 from app.services.allocate_status import StatusAllocator
+from app.services.client_keys import ClientKeys
 from app.services.client_registry import ClientRegistry
 from app.services.clock import Clock, system_clock
 from app.services.failpoints import Failpoint, no_failpoint
+from app.services.fetch_document import DocumentFetcher
 from app.services.hash_password import Argon2Parameters, PasswordPool
 from app.services.publish_status_lists import StatusListPublisher
 from app.services.record_event import Event, EventRecorder
@@ -100,6 +103,24 @@ class Deployment:
         self._look_again_at = float("-inf")
         self._refreshing = threading.Lock()
         self._reading_keys = threading.Lock()
+
+    @cached_property
+    def fetcher(self) -> DocumentFetcher:
+        """The only way out to URLs that others chose. Raises `DeploymentError` for a CA bundle that is none.
+
+        Made when it is first needed, which for a server is its start: most commands fetch nothing.
+        """
+        try:
+            return DocumentFetcher(
+                allowed_networks=self.settings.outbound_allowed_networks, ca_bundle=self.settings.outbound_ca_bundle
+            )
+        except ValueError as error:
+            raise DeploymentError(f"TOKENHOUSE_OUTBOUND_CA_BUNDLE: {error}") from error
+
+    @cached_property
+    def client_keys(self) -> ClientKeys:
+        """The keys of clients, wherever they keep them."""
+        return ClientKeys(self.fetcher, self.clock)
 
     @property
     def keys(self) -> SigningKeys:

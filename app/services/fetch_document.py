@@ -62,12 +62,13 @@ class FetchFailed(FetchError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchedDocument:
-    """What the other side said. `content_type` and `etag` are as it wrote them, and prove nothing about the body."""
+    """What the other side said. Its headers are as it wrote them, and prove nothing about the body."""
 
     status: int
     content_type: str | None
     body: bytes = field(repr=False)
     etag: str | None
+    cache_control: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,6 +310,7 @@ def _exchange(
         content_type=response.headers.get("Content-Type"),
         body=_read_body(response, max_bytes),
         etag=response.headers.get("ETag"),
+        cache_control=response.headers.get("Cache-Control"),
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from app.services.deployment import Deployment, DeploymentError, open_deployment
+from app.services.doctor_connection import probe_connection
 from app.services.findings import Finding, error, ok, warning
 from app.services.list_audit import list_audit
 from app.services.probe_server import ProbeAnswer, ProbeFailed, ServerProbe
@@ -51,7 +52,13 @@ def probe(settings: Settings, url: str | None = None) -> tuple[Finding, ...]:
             if any(finding.status == "error" for finding in metadata):
                 # Another server answers: nothing else that it says concerns this deployment.
                 return metadata
-            return (*metadata, _probe_keys(server), *_probe_headers(server), *_probe_spoofing(settings, server))
+            return (
+                *metadata,
+                *probe_connection(settings, server),
+                _probe_keys(server),
+                *_probe_headers(server),
+                *_probe_spoofing(settings, server),
+            )
         except ProbeFailed as problem:
             not_there = warning if url is None else error
             return (not_there("server", f"it does not answer: {problem}"),)

@@ -18,12 +18,14 @@ class Proxy(http.server.BaseHTTPRequestHandler):
     """A reverse proxy on this machine.
 
     `adds`: what the caller sent is passed on, and added to. `passes_underscores`: so is a header that WSGI cannot tell
-    from the proxy's own.
+    from the proxy's own. `strips_cookies`: their attributes get lost. `slow_clock`: it writes a Date of its own.
     """
 
     upstream_port: ClassVar[int] = 0
     adds: ClassVar[bool] = False
     passes_underscores: ClassVar[bool] = False
+    strips_cookies: ClassVar[bool] = False
+    slow_clock: ClassVar[bool] = False
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
@@ -45,14 +47,20 @@ class Proxy(http.server.BaseHTTPRequestHandler):
         connection.request(self.command, self.path, body, headers)
         response = connection.getresponse()
         content = response.read()
-        self.send_response(response.status)
+        # Not `send_response`, which would add a Date.
+        self.send_response_only(response.status)
         for name, value in response.getheaders():
             if name.lower() not in ("content-length", "transfer-encoding", "connection"):
-                self.send_header(name, value)
+                self.send_header(name, self._spoil(name.lower(), value))
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
         connection.close()
+
+    def _spoil(self, name: str, value: str) -> str:
+        if name == "set-cookie" and self.strips_cookies:
+            return value.split(";")[0] + "; Path=/"
+        return "Thu, 01 Jan 2026 00:00:00 GMT" if name == "date" and self.slow_clock else value
 
     def log_message(self, *_arguments: Any) -> None:
         """Say nothing."""
@@ -102,6 +110,17 @@ def test_the_doctor_tells_a_proxy_that_passes_lies_on(
         code, statuses = examine(CommandLine(trusting), url)
     assert code == (1 if carelessness else 0)
     assert statuses["caller's address"] == ("error" if carelessness else "ok")
+
+
+@pytest.mark.parametrize(("carelessness", "check"), [("strips_cookies", "cookies"), ("slow_clock", "server's clock")])
+def test_the_doctor_tells_what_gets_lost_on_the_way(
+    command_line: CommandLine, tmp_path: Path, carelessness: str, check: str
+) -> None:
+    command_line.json("client", "add", "--from", "-", stdin='{"redirect_uris": ["https://rp.example/cb"]}')
+    with serving(command_line.environment, tmp_path) as server, proxy(server.port, **{carelessness: True}) as url:
+        code, statuses = examine(command_line, url)
+    assert code == 1
+    assert {name for name, status in statuses.items() if status == "error"} == {check}
 
 
 def test_another_deployments_server_is_noticed(command_line: CommandLine, tmp_path: Path) -> None:

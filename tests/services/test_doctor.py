@@ -1,5 +1,6 @@
 """What the doctor finds wrong, one thing at a time."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,14 @@ from sqlalchemy import text
 
 from app.services.clock import system_clock
 from app.services.doctor import examine
+from app.services.doctor_connection import examine_tls
 from app.services.findings import Finding
 from app.settings import Settings, load_settings
 from app.storage.database import Database
 from tests.databases import BACKENDS, fresh_database_url
 from tests.deployments import Operator, make_deployment, make_environment
+from tests.services.fetching import JSON
+from tests.services.other_host import CertificateAuthority, OtherHost
 
 DAY_MS = 86_400_000
 
@@ -177,3 +181,19 @@ def test_a_dangerous_setting_is_noticed(variables: dict[str, str], check: str, s
         }
     )
     assert findings(settings)[check].status == status
+
+
+@pytest.mark.parametrize(("days_before", "status"), [(30, "ok"), (3, "warning")])
+def test_a_certificate_that_ends_soon_is_to_be_known(
+    authority: CertificateAuthority, days_before: int, status: str
+) -> None:
+    now_s = time.time() - days_before * DAY_MS / 1000
+    with OtherHost(JSON, tls=authority.serve("localhost", "127.0.0.1")) as host:
+        found = examine_tls(host.url(host="localhost"), ca_bundle=authority.bundle, now_s=now_s)
+        assert [(finding.check, finding.status) for finding in found] == [("certificate", status), ("TLS", "ok")]
+
+
+def test_a_certificate_that_nobody_vouches_for_is_wrong(authority: CertificateAuthority) -> None:
+    with OtherHost(JSON, tls=authority.serve("localhost", "127.0.0.1")) as host:
+        (finding,) = examine_tls(host.url(host="localhost"), ca_bundle=None, now_s=time.time())
+    assert (finding.check, finding.status) == ("certificate", "error")

@@ -9,6 +9,7 @@ from app.endpoints.edge import Edge
 from app.endpoints.health import livez, metrics_endpoint, readyz_endpoint
 from app.endpoints.introspect import introspect_endpoint
 from app.endpoints.public_documents import CurrentDocument, current_jwks, current_metadata, document_endpoint
+from app.endpoints.register import register_endpoint
 from app.endpoints.revoke import revoke_endpoint
 from app.endpoints.router import Endpoint, Endpoints
 from app.endpoints.status_lists import current_aggregation, status_list_endpoint
@@ -82,7 +83,7 @@ def create_app(
     prepare_templates(app, base_path=settings.issuer_path, server_name=settings.server_name)
     add_pages(app, deployment, limits)
     documents = list_documents(deployment)
-    endpoints = list_endpoints(deployment, documents)
+    endpoints = [*list_endpoints(deployment, documents), *list_registration_endpoints(deployment, limits)]
     programs = Endpoints(app.wsgi_app, deployment, limits, endpoints)
     routes = [*(endpoint.path for endpoint in endpoints), *(str(rule) for rule in app.url_map.iter_rules())]
     edge = Edge(programs, settings, known_routes=routes, documents=documents, access_log=deployment.log)
@@ -158,4 +159,19 @@ def list_endpoints(deployment: Deployment, documents: Mapping[str, CurrentDocume
         Endpoint(path="/livez", methods=GET, handler=livez, is_limited=False),
         Endpoint(path="/readyz", methods=GET, handler=readyz_endpoint(deployment), is_limited=False),
         Endpoint(path="/metrics", methods=GET, handler=metrics_endpoint(deployment), is_limited=False),
+    ]
+
+
+def list_registration_endpoints(deployment: Deployment, limits: RequestLimits) -> list[Endpoint]:
+    """Where clients register themselves; nothing unless that is switched on."""
+    if deployment.settings.registration == "off":
+        return []
+    return [
+        Endpoint(
+            path="/register",
+            methods=POST,
+            handler=register_endpoint(deployment, limits),
+            reads_json=True,
+            has_cors=True,
+        ),
     ]

@@ -148,6 +148,18 @@ FEATURES: tuple[Feature, ...] = (
         requires=("authorization_code", "jwt_access_tokens", "bearer_token_usage"),
     ),
     Feature(
+        name="client_registration",
+        specs=(
+            _rfc(7591, "OAuth 2.0 Dynamic Client Registration Protocol"),
+            Specification(
+                name="OpenID Connect Registration 1.0",
+                title="OpenID Connect Dynamic Client Registration",
+                url="https://openid.net/specs/openid-connect-registration-1_0.html",
+            ),
+        ),
+        requires=("authorization_code",),
+    ),
+    Feature(
         name="server_metadata",
         specs=(_rfc(8414, "OAuth 2.0 Authorization Server Metadata"),),
     ),

@@ -17,6 +17,8 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.features import Profile
+from app.specs.rfc7591_metadata import ClientPolicy
+from app.specs.strict_json import parse_json_object
 
 PREFIX = "TOKENHOUSE_"
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -52,6 +54,12 @@ class Settings(BaseSettings):
 
     # ----- What is demanded of clients -----
     dpop_nonce: Literal["off", "required"] = "off"
+
+    # ----- Clients that register themselves -----
+    registration: Literal["off", "token", "open"] = "off"
+    registration_policy: ClientPolicy | None = None
+    registration_max_clients: int = Field(default=10_000, ge=1)
+    registration_max_clients_per_address_per_day: int = Field(default=1000, ge=1)
 
     # ----- Lifetimes -----
     access_token_lifetime_s: int = Field(default=300, ge=10, le=3600)
@@ -102,6 +110,12 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("registration_policy", mode="before")
+    @classmethod
+    def _parse_json(cls, value: object) -> object:
+        # A table in the file; in a variable its JSON.
+        return parse_json_object(value) if isinstance(value, str) else value
 
     @field_validator("issuer")
     @classmethod

@@ -78,6 +78,32 @@ def receiver(receiver_tls: ssl.SSLContext) -> Iterator[LogoutReceiver]:
         yield running
 
 
+@pytest.fixture(scope="session", params=BACKENDS)
+def shared_registration_world(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, authority: CertificateAuthority
+) -> Iterator[World]:
+    """A server that is open to clients that register themselves, under the profile that such clients know."""
+    directory = tmp_path_factory.mktemp("registration")
+    with fresh_database_url(request.param, directory) as database_url:
+        yield from run_world(
+            directory,
+            database_url,
+            registration="open",
+            profile="openid",
+            rate_limits="off",
+            outbound_allowed_networks="127.0.0.1/32",
+            outbound_ca_bundle=str(authority.bundle),
+        )
+
+
+@pytest.fixture
+def registration_world(shared_registration_world: World) -> Iterator[World]:
+    """The shared server where registration is open, with the clock set right afterwards."""
+    yield shared_registration_world
+    shared_registration_world.clock.reset()
+    forget_failed_logins(shared_registration_world.operator.deployment.database)
+
+
 def forget_failed_logins(database: Database) -> None:
     """As if the window of throttling had passed."""
     database.transact(lambda connection: connection.execute(delete(login_throttle)))

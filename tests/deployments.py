@@ -9,7 +9,7 @@ from app.services.clock import Clock, system_clock
 from app.services.deployment import Deployment, open_deployment
 from app.services.hash_password import Argon2Parameters
 from app.services.initialise import initialise
-from app.services.manage_clients import RegisteredClient, add_client
+from app.services.manage_clients import RegisteredClient, add_client, show_client
 from app.services.manage_details_types import add_details_type
 from app.services.manage_resources import add_resource
 from app.services.manage_users import NewUser, User, add_user
@@ -118,3 +118,7 @@ class Operator:
             **metadata,
         }
         return add_client(self.deployment, document)
+
+    def show_client(self, client_id: str) -> RegisteredClient:
+        """A client, as the operator sees it."""
+        return show_client(self.deployment, client_id)

@@ -33,12 +33,13 @@ def list_() -> Answer:
             client.client_id,
             client.metadata.get("client_name"),
             client.metadata.get("token_endpoint_auth_method"),
+            client.origin,
             client.disabled,
             moment(client.issued_at),
         )
         for client in clients
     ]
-    human = table(("client_id", "name", "authentication", "disabled", "added"), rows)
+    human = table(("client_id", "name", "authentication", "origin", "disabled", "added"), rows)
     return Answer(document=[client.to_document() for client in clients], human=human)
 
 

@@ -24,6 +24,7 @@ from app.specs.strict_request import (
     ProtocolRequest,
     check_form_content_type,
     check_header_size,
+    check_json_content_type,
     parse_parameters,
     read_body,
 )
@@ -33,7 +34,8 @@ Handler = Callable[[ProtocolRequest], Answer]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """A path that programs call. `reads_form`: the parameters come from the body, and only from there.
+    """A path that programs call. `reads_form`: the parameters come from the body, and only from there. `reads_json`:
+    the body is one JSON document.
 
     A path that ends in a slash stands for everything with one more segment.
 
@@ -45,6 +47,7 @@ class Endpoint:
     methods: frozenset[str]
     handler: Handler
     reads_form: bool = False
+    reads_json: bool = False
     has_cors: bool = False
     is_limited: bool = True
 
@@ -81,7 +84,10 @@ class Endpoints:
                 raise MethodNotAllowed(f"the methods are {allowed}", headers={"Allow": allowed})
             if endpoint.is_limited:
                 self._check_limit(address)
-            request = read_request(environ, reads_form=endpoint.reads_form and method == "POST")
+            has_body = method in ("POST", "PUT")
+            request = read_request(
+                environ, reads_form=endpoint.reads_form and has_body, reads_json=endpoint.reads_json and has_body
+            )
             self._check_client_limit(request)
             return endpoint.handler(request)
         except PasswordPoolBusy:
@@ -141,13 +147,17 @@ class RequestHeaders(Mapping[str, str]):
         return sum(1 for _ in self)
 
 
-def read_request(environ: Mapping[str, Any], *, reads_form: bool) -> ProtocolRequest:
+def read_request(environ: Mapping[str, Any], *, reads_form: bool, reads_json: bool = False) -> ProtocolRequest:
     """The frozen request. With `reads_form` the body is the only source of parameters, else there are none.
 
     A credential in the query is not honoured, because the query is not read (RFC 6749 2.3.1). Raises `ProtocolError`.
     """
     check_header_size([value for name, value in environ.items() if name[:5] == "HTTP_"])
-    parameters = Parameters()
+    parameters, json_body = Parameters(), b""
+    if reads_json:
+        # Not anything else: a form or plain text is what a page of a browser can send anywhere without asking.
+        check_json_content_type(environ.get("CONTENT_TYPE"))
+        json_body = read_body(environ["wsgi.input"], content_length=environ.get("CONTENT_LENGTH"))
     if reads_form:
         body = read_body(environ["wsgi.input"], content_length=environ.get("CONTENT_LENGTH"))
         # A request without a body has no type to declare (RFC 9110 8.3): userinfo by POST, the token in its header.
@@ -158,6 +168,7 @@ def read_request(environ: Mapping[str, Any], *, reads_form: bool) -> ProtocolReq
         method=environ["REQUEST_METHOD"],
         path=environ["PATH_INFO"],
         parameters=parameters,
+        json_body=json_body,
         authorization=environ.get("HTTP_AUTHORIZATION"),
         headers=RequestHeaders(environ),
         remote_address=environ.get("REMOTE_ADDR", ""),

@@ -38,6 +38,8 @@ class Client:
     policy_version: int
     security_profile: Profile
     is_disabled: bool
+    origin: str | None = None
+    """Where the client came from: None is the operator."""
     secrets: tuple[SecretRow, ...] = field(repr=False)
 
     @property
@@ -185,6 +187,7 @@ def read_client(row: ClientRow, secrets: tuple[SecretRow, ...] = ()) -> Client:
         policy_version=row.policy_version,
         security_profile=profile,
         is_disabled=row.disabled_at is not None,
+        origin=row.origin,
         secrets=secrets,
     )
 

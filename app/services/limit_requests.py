@@ -1,7 +1,8 @@
 """Limits on requests that go wrong: per peer, and per peer and client for failed client authentication.
 
-Only refusals count, so nobody is slowed down for working; in memory per process, or in Redis where configured. When
-Redis does not answer the limit is not enforced: it protects against load, and must not become the outage.
+Only refusals count, so nobody is slowed down for working, and registrations for which nobody vouched; in memory per
+process, or in Redis where configured. When Redis does not answer the limit is not enforced: it protects against load,
+and must not become the outage.
 """
 
 import time
@@ -14,6 +15,7 @@ from limits.strategies import FixedWindowRateLimiter
 from app.services.throttle_logins import network_of
 
 REFUSALS_PER_PEER: RateLimitItem = RateLimitItemPerSecond(200, 10, namespace="peer")
+REGISTRATIONS_PER_PEER: RateLimitItem = RateLimitItemPerMinute(60, 1, namespace="registration")
 BAD_SECRETS_PER_PEER_AND_CLIENT: RateLimitItem = RateLimitItemPerMinute(30, 1, namespace="client")
 
 
@@ -34,6 +36,14 @@ class RequestLimits:
     def count_bad_secret(self, address: str, client_id: str) -> None:
         """This peer failed to authenticate as this client."""
         self._hit(BAD_SECRETS_PER_PEER_AND_CLIENT, network_of(address), client_id[:200])
+
+    def count_registration(self, address: str) -> None:
+        """This peer asked to register a client, and nobody vouched for it."""
+        self._hit(REGISTRATIONS_PER_PEER, network_of(address))
+
+    def registration_retry_after_s(self, address: str) -> int | None:
+        """How long this peer has to wait before it may register another client."""
+        return self._wait(REGISTRATIONS_PER_PEER, network_of(address))
 
     def retry_after_s(self, address: str) -> int | None:
         """How long this peer has to wait, in seconds; None when it need not."""

@@ -43,6 +43,7 @@ class RegisteredClient:
     policy: Mapping[str, Any]
     security_profile: str
     disabled: bool
+    origin: str = "operator"
     client_secret: str | None = field(default=None, repr=False)
     """Only in the answer to the command that made it: nobody can read it back."""
 
@@ -53,7 +54,21 @@ class RegisteredClient:
             # "REQUIRED if client_secret is issued. ... or 0 if it will not expire."
             document |= {"client_secret": self.client_secret, "client_secret_expires_at": 0}
         policy = {**self.policy, "security_profile": self.security_profile}
-        return {**document, **self.metadata, "policy": policy, "disabled": self.disabled}
+        return {**document, **self.metadata, "policy": policy, "disabled": self.disabled, "origin": self.origin}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewClient:
+    """A client that is about to be stored: validated, with everything decided about it."""
+
+    client_id: str
+    metadata: ClientMetadata
+    security_profile: Profile
+    client_secret: str | None = field(repr=False)
+    origin: str | None = None
+    """Where it comes from, as `clients.origin` says it."""
+    initial_access_token_id: int | None = None
+    software_statement: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,27 +83,38 @@ class RotatedSecret:
 def add_client(deployment: Deployment, document: Mapping[str, Any]) -> RegisteredClient:
     """A new client. Raises `InvalidClientMetadata`, `InvalidRedirectUri` or `Refusal`."""
     metadata = parse_client_metadata(document)
-    profile = _choose_profile(metadata.policy.security_profile, server=deployment.profile)
-    client_id = metadata.client_id or new_client_id()
-    secret = _choose_secret(metadata)
+    new = NewClient(
+        client_id=metadata.client_id or new_client_id(),
+        metadata=metadata,
+        security_profile=_choose_profile(metadata.policy.security_profile, server=deployment.profile),
+        client_secret=choose_secret(metadata),
+    )
 
     def work(connection: Connection) -> RegisteredClient:
-        now = deployment.clock()
-        # First, because it locks: a resource of the same name that is being added at this moment waits or is seen.
-        changes.bump(connection, "clients")
-        if find_resource(connection, client_id) is not None:
-            raise InvalidClientMetadata("client_id: is the identifier of a resource")
-        stored = _split_document(metadata)
-        policy = _canonical_policy(connection, stored.pop("policy", {}))
-        client_pk = _insert(connection, client_id, stored, policy, profile, now=now)
-        if secret is not None:
-            _insert_secret(deployment, connection, client_pk, secret, now=now)
-        method = metadata.token_endpoint_auth_method
-        _record(deployment, connection, "client.created", client_id, {"method": method, "security_profile": profile})
-        row = clients.find_client_by_pk(connection, client_pk)
-        return _to_client(row, client_secret=secret)
+        row = store_client(deployment, connection, new, now=deployment.clock())
+        body = {"method": metadata.token_endpoint_auth_method, "security_profile": new.security_profile}
+        _record(deployment, connection, "client.created", new.client_id, body)
+        return _to_client(row, client_secret=new.client_secret)
 
     return deployment.database.transact(work)
+
+
+def store_client(deployment: Deployment, connection: Connection, new: NewClient, *, now: int) -> ClientRow:
+    """Write a client and its secret, and announce it. Raises `InvalidClientMetadata`. The caller records the event."""
+    # First, because it locks: a resource of the same name that is being added at this moment waits or is seen.
+    changes.bump(connection, "clients")
+    if find_resource(connection, new.client_id) is not None:
+        raise InvalidClientMetadata("client_id: is the identifier of a resource")
+    stored = split_document(new.metadata)
+    policy = _canonical_policy(connection, stored.pop("policy", {}))
+    if new.software_statement is not None:
+        stored["software_statement"] = new.software_statement
+    client_pk = _insert(connection, new, stored, policy, now=now)
+    if new.client_secret is not None:
+        insert_secret(deployment, connection, client_pk, new.client_secret, now=now)
+    row = clients.find_client_by_pk(connection, client_pk)
+    assert row is not None  # noqa: S101 - read back in the transaction that wrote it
+    return row
 
 
 def list_clients(deployment: Deployment) -> tuple[RegisteredClient, ...]:
@@ -117,7 +143,7 @@ def rotate_client_secret(
         now = deployment.clock()
         previous_expire_at = now + overlap_s * 1000
         clients.expire_client_secrets(connection, row.id, previous_expire_at)
-        _insert_secret(deployment, connection, row.id, secret, now=now)
+        insert_secret(deployment, connection, row.id, secret, now=now)
         _record(deployment, connection, "client.secret_rotated", client_id, {"overlap_s": overlap_s})
         return RotatedSecret(client_id=client_id, client_secret=secret, previous_expire_at=previous_expire_at)
 
@@ -180,13 +206,15 @@ def _choose_profile(wanted: Profile | None, *, server: Profile) -> Profile:
     return wanted
 
 
-def _choose_secret(metadata: ClientMetadata) -> str | None:
+def choose_secret(metadata: ClientMetadata) -> str | None:
+    """The secret of a new client: the one that it brings, or a fresh one where its method needs one."""
     if metadata.client_secret is not None:
         return metadata.client_secret.get_secret_value()
     return mint_secret(_SECRET_TYPE) if metadata.token_endpoint_auth_method in SECRET_METHODS else None
 
 
-def _split_document(metadata: ClientMetadata) -> dict[str, Any]:
+def split_document(metadata: ClientMetadata) -> dict[str, Any]:
+    """What is stored of a client's metadata: everything but its name, which has a column of its own."""
     document = metadata.to_document()
     document.pop("client_id", None)
     return document
@@ -216,28 +244,25 @@ def _canonical_audiences(connection: Connection, entries: Sequence[Mapping[str, 
 
 
 def _insert(
-    connection: Connection,
-    client_id: str,
-    metadata: Mapping[str, Any],
-    policy: Mapping[str, Any],
-    profile: Profile,
-    *,
-    now: int,
+    connection: Connection, new: NewClient, metadata: Mapping[str, Any], policy: Mapping[str, Any], *, now: int
 ) -> int:
     try:
         return clients.insert_client(
             connection,
-            client_id=client_id,
+            client_id=new.client_id,
             metadata=metadata,
             policy=policy,
-            security_profile=profile,
+            security_profile=new.security_profile,
             created_at=now,
+            origin=new.origin,
+            initial_access_token_id=new.initial_access_token_id,
         )
     except AlreadyTaken:
         raise InvalidClientMetadata("client_id: is taken, perhaps by a client that was removed") from None
 
 
-def _insert_secret(deployment: Deployment, connection: Connection, client_pk: int, secret: str, *, now: int) -> None:
+def insert_secret(deployment: Deployment, connection: Connection, client_pk: int, secret: str, *, now: int) -> None:
+    """One more secret of the client, as a digest."""
     digest, digest_key_id = deployment.seals.digest(_SECRET_TYPE, secret)
     try:
         clients.insert_client_secret(connection, client_pk, digest=digest, digest_key_id=digest_key_id, created_at=now)
@@ -274,5 +299,6 @@ def _to_client(row: ClientRow | None, *, client_secret: str | None = None) -> Re
         policy=row.policy,
         security_profile=row.security_profile,
         disabled=row.disabled_at is not None,
+        origin=row.origin or "operator",
         client_secret=client_secret,
     )

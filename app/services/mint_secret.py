@@ -9,9 +9,9 @@ import secrets
 import zlib
 from typing import Literal
 
-SecretType = Literal["ac", "at", "br", "cs", "kd", "lo", "rt", "tx"]
-# ac: authorization code, at: opaque access token, br: browser, cs: client secret, kd: known device,
-# lo: logout request, rt: refresh token, tx: authorization transaction
+SecretType = Literal["ac", "at", "br", "cs", "ia", "kd", "lo", "rg", "rt", "tx"]
+# ac: authorization code, at: opaque access token, br: browser, cs: client secret, ia: initial access token,
+# kd: known device, lo: logout request, rg: registration access token, rt: refresh token, tx: authorization transaction
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _PAIRS = tuple(high + low for high in _ALPHABET for low in _ALPHABET)

@@ -43,6 +43,7 @@ def publish_metadata(deployment: Deployment) -> Document:
         openid_fragment(deployment),
         dpop_fragment(),
         status_list_fragment(issuer),
+        registration_fragment(deployment),
     )
     body = orjson.dumps(merge_fragments(issuer, *fragments))
     return Document(body=body, etag=f'"{hashlib.sha256(body).hexdigest()[:32]}"')
@@ -115,6 +116,12 @@ def issuer_identification_fragment() -> Mapping[str, Any]:
 def status_list_fragment(issuer: str) -> Mapping[str, Any]:
     """draft-ietf-oauth-status-list 9.1."""
     return {"status_list_aggregation_endpoint": endpoint_url(issuer, "/status-lists")}
+
+
+def registration_fragment(deployment: Deployment) -> Mapping[str, Any]:
+    """RFC 7591 through RFC 8414 2."""
+    is_on = deployment.settings.registration != "off"
+    return {"registration_endpoint": endpoint_url(deployment.issuer, "/register")} if is_on else {}
 
 
 def scopes_fragment(deployment: Deployment) -> Mapping[str, Any]:

@@ -23,6 +23,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f]")
 _FORM_CONTENT_TYPE = re.compile(
     r'application/x-www-form-urlencoded[ \t]*(?:;[ \t]*charset=(?:utf-8|"utf-8")[ \t]*)?', re.IGNORECASE
 )
+_JSON_CONTENT_TYPE = re.compile(r'application/json[ \t]*(?:;[ \t]*charset=(?:utf-8|"utf-8")[ \t]*)?', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,8 @@ class ProtocolRequest:
     """By lower-case name."""
     remote_address: str
     request_id: str
+    json_body: bytes = field(default=b"", repr=False)
+    """Where the endpoint reads JSON: the body as it came, not parsed."""
 
 
 def parse_parameters(
@@ -153,6 +156,12 @@ def check_form_content_type(content_type: str | None) -> None:
         return
     if content_type is None or _FORM_CONTENT_TYPE.fullmatch(content_type) is None:
         raise InvalidRequest("the content type must be application/x-www-form-urlencoded")
+
+
+def check_json_content_type(content_type: str | None) -> None:
+    """Raises InvalidRequest unless the body is declared as `application/json` (RFC 8259 11)."""
+    if content_type is None or _JSON_CONTENT_TYPE.fullmatch(content_type) is None:
+        raise InvalidRequest("the content type must be application/json")
 
 
 def read_body(stream: BinaryIO, *, content_length: str | None = None, max_bytes: int = MAX_BYTES) -> bytes:

@@ -26,6 +26,10 @@ class ClientRow:
     created_at: int
     disabled_at: int | None
     removed_at: int | None
+    origin: str | None = None
+    """None is the operator."""
+    initial_access_token_id: int | None = None
+    last_used_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +69,8 @@ def insert_client(
     policy: Mapping[str, Any],
     security_profile: str,
     created_at: int,
+    origin: str | None = None,
+    initial_access_token_id: int | None = None,
 ) -> int:
     """The internal id of the new client. Raises `AlreadyTaken` for a client_id that was ever used."""
     statement = insert(clients).values(
@@ -75,6 +81,9 @@ def insert_client(
         policy_version=1,
         security_profile=security_profile,
         created_at=created_at,
+        origin=origin,
+        initial_access_token_id=initial_access_token_id,
+        last_used_at=None if origin is None else created_at,
     )
     with refusing_duplicates():
         client_pk: int = connection.execute(statement.returning(clients.c.id)).scalar_one()

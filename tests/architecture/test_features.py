@@ -55,6 +55,7 @@ MEMBERS = {
         "request_uri_parameter_supported",
         "prompt_values_supported",
     },
+    "client_registration": {"registration_endpoint"},
     "server_metadata": {"issuer"},
 }
 
@@ -64,7 +65,11 @@ def metadata(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, obj
     directory = tmp_path_factory.mktemp("features")
     database_url = f"sqlite:///{directory}/tokenhouse.db"
     environment = make_environment(
-        issuer="https://login.example.com", database_url=database_url, directory=Path(directory)
+        issuer="https://login.example.com",
+        database_url=database_url,
+        directory=Path(directory),
+        # What is off is absent, so everything is on.
+        registration="open",
     )
     operator = Operator(make_deployment(environment))
     operator.add_details_type()

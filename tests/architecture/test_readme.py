@@ -49,7 +49,7 @@ def test_the_way_from_nothing_to_a_running_server_works_word_for_word(tmp_path: 
             env=environment,
             capture_output=True,
             text=True,
-            timeout=110,
+            timeout=300,
         )
         assert result.returncode == 0, result.stdout + result.stderr
         return result.stdout

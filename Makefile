@@ -3,6 +3,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
+# Containers often forbid it; then each of the hundreds of processes of a test run compiles every module anew.
+export PYTHONDONTWRITEBYTECODE :=
 PYTEST_WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
 .DEFAULT_GOAL := help

@@ -1,6 +1,6 @@
 """The real server in processes of its own, as tests start it: `create_app` with a movable clock and failpoints.
 
-`python -m tests.server PORT` serves what the `TOKENHOUSE_*` variables name, on the WSGI host of `tokenhouse serve`.
+`serve(PORT)` serves what the `TOKENHOUSE_*` variables name, on the WSGI host of `tokenhouse serve`.
 Only this module reads `TEST_CLOCK` and `TEST_FAILPOINT`; the product has no setting for either.
 """
 
@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -26,8 +25,8 @@ from app.services.clock import system_clock
 from app.services.failpoints import no_failpoint
 from app.storage.database import DatabaseUnavailable
 from tests.clock import MovableClock
+from tests.forked import ROOT, ForkedProcess, Surroundings
 
-ROOT = Path(__file__).resolve().parent.parent
 _START_S = 30
 
 
@@ -75,17 +74,12 @@ class ServerProcess:
     failpoint: str = ""
     threads: int = 8
     log_path: Path = field(default_factory=lambda: Path(tempfile.mkstemp(prefix="tokenhouse-test-", suffix=".log")[1]))
-    process: subprocess.Popen[bytes] | None = None
+    process: ForkedProcess | subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         """Where it listens; without the issuer's path."""
         return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def command(self) -> list[str]:
-        """What is run."""
-        return [sys.executable, "-m", "tests.server", str(self.port)]
 
     def start(self) -> "ServerProcess":
         """Start it and wait until it answers."""
@@ -95,17 +89,13 @@ class ServerProcess:
         environment["PYTHONPATH"] = str(ROOT)
         if self.clock_path is not None:
             environment["TEST_CLOCK"] = str(self.clock_path)
-        with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen(
-                self.command,
-                env=environment,
-                cwd=ROOT,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        self.process = self._launch(environment)
         self._wait_until_it_answers()
         return self
+
+    def _launch(self, environment: dict[str, str]) -> ForkedProcess | subprocess.Popen[bytes]:
+        surroundings = Surroundings(environment=environment, stdout=self.log_path, stderr=self.log_path)
+        return ForkedProcess(serve, self.port, surroundings=surroundings)
 
     def stop(self) -> None:
         """End it as an operator does, and every process of it for certain."""
@@ -153,13 +143,13 @@ class ServerProcess:
         raise AssertionError(f"the server does not answer:\n{self.log_text()[-4000:]}")
 
 
-def main() -> None:
+def serve(port: int) -> None:
     """Serve until told to stop."""
     Granian(
         os.environ.get("TEST_APP", "tests.server:build_app"),
         factory=True,
         address="127.0.0.1",
-        port=int(sys.argv[1]),
+        port=port,
         interface=Interfaces.WSGI,
         workers=1,
         blocking_threads=int(os.environ.get("TEST_THREADS", "8")),
@@ -170,7 +160,3 @@ def main() -> None:
         log_access=False,
         log_enabled=True,
     ).serve()
-
-
-if __name__ == "__main__":
-    main()

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,9 @@ from typing import Any
 
 import psutil
 
-from tests.server import ROOT, free_port
+from app.cli.main import main
+from tests.forked import ROOT, ForkedProcess, Surroundings
+from tests.server import free_port
 
 TOKENHOUSE = Path(sys.executable).parent / "tokenhouse"
 # Root reads every file, whatever its mode; without these capabilities it is like any other user.
@@ -26,7 +29,7 @@ LIKE_ANY_USER = (
 _PATIENCE_S = 60
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How a command ended."""
 
@@ -42,12 +45,26 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class CommandLine:
-    """`tokenhouse` with the settings of one deployment."""
+    """`tokenhouse` with the settings of one deployment: a process for each command."""
 
     environment: Mapping[str, str]
 
     def __call__(self, *arguments: str, stdin: str = "", **variables: str) -> Outcome:
-        """Run a command to its end."""
+        """Run a command to its end, in a process that has Python and the modules already."""
+        with tempfile.TemporaryDirectory() as directory:
+            files = {name: Path(directory, name) for name in ("stdin", "stdout", "stderr")}
+            files["stdin"].write_text(stdin)
+            environment = clean_environment({**self.environment, **variables})
+            surroundings = Surroundings(environment=environment, is_like_any_user=True, **files)
+            process = ForkedProcess(_run_command, arguments, surroundings=surroundings)
+            try:
+                exit_code = process.wait(_PATIENCE_S)
+            finally:
+                process.kill()
+            return Outcome(exit_code, files["stdout"].read_text(), files["stderr"].read_text())
+
+    def started_anew(self, *arguments: str, stdin: str = "", **variables: str) -> Outcome:
+        """Run the console script to its end: as an operator does, with all that Python does at its start."""
         finished = subprocess.run(
             [*LIKE_ANY_USER, str(TOKENHOUSE), *arguments],
             env=clean_environment({**self.environment, **variables}),
@@ -56,7 +73,7 @@ class CommandLine:
             timeout=_PATIENCE_S,
             cwd=ROOT,
         )
-        return Outcome(exit_code=finished.returncode, stdout=finished.stdout.decode(), stderr=finished.stderr.decode())
+        return Outcome(finished.returncode, finished.stdout.decode(), finished.stderr.decode())
 
     def json(self, *arguments: str, stdin: str = "") -> Any:
         """The document of a command that must succeed."""
@@ -70,6 +87,11 @@ class CommandLine:
         assert outcome.exit_code == 1, outcome
         document: dict[str, str] = outcome.document
         return document
+
+
+def _run_command(arguments: Sequence[str]) -> None:
+    sys.argv = [str(TOKENHOUSE), *arguments]
+    main()
 
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:

@@ -60,7 +60,7 @@ def test_lists_are_arrays_for_programs_and_tables_for_people(command_line: Comma
     for things in ("user", "client", "resource", "grants"):
         assert command_line.json(things, "list") == []
     assert len(command_line.json("keys", "list")) == 4
-    outcome = command_line("keys", "list")
+    outcome = command_line.started_anew("keys", "list")
     assert outcome.exit_code == 0
     assert outcome.stdout.count("standby") == 2
 
@@ -79,7 +79,7 @@ def test_specs_names_every_specification_of_every_feature(new_command_line: Comm
 def test_wrong_usage_is_exit_status_2_with_nothing_on_standard_output(
     new_command_line: CommandLine, arguments: tuple[str, ...]
 ) -> None:
-    outcome = new_command_line(*arguments)
+    outcome = new_command_line.started_anew(*arguments)
     assert outcome.exit_code == 2
     assert "Traceback" not in outcome.stderr
 
@@ -159,7 +159,7 @@ def test_without_its_key_encryption_key_nothing_starts_and_no_new_one_is_made(
 
 @pytest.mark.parametrize("arguments", [("serve",), ("user", "list")], ids=" ".join)
 def test_an_empty_database_says_what_to_run(new_command_line: CommandLine, arguments: tuple[str, ...]) -> None:
-    outcome = new_command_line(*arguments)
+    outcome = new_command_line.started_anew(*arguments)
     assert outcome.exit_code == 1
     assert "`tokenhouse init`" in outcome.stderr
 

@@ -14,6 +14,7 @@ import psutil
 from tests.cli.processes import processes_of
 from tests.faults.fault_world import FaultWorld
 from tests.faults.patience import eventually
+from tests.forked import ROOT
 from tests.server import ServerProcess, free_port
 
 TOKENHOUSE = Path(sys.executable).parent / "tokenhouse"
@@ -31,6 +32,12 @@ class SupervisedServer(ServerProcess):
     def command(self) -> list[str]:
         """`tokenhouse serve`."""
         return [str(TOKENHOUSE), "serve", "--port", str(self.port), "--workers", str(self.worker_count)]
+
+    def _launch(self, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+        with self.log_path.open("ab") as log:
+            return subprocess.Popen(
+                self.command, env=environment, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
+            )
 
     def workers(self) -> list[psutil.Process]:
         """The living workers, also those whose supervisor is gone."""

@@ -1,6 +1,5 @@
 """kill -9 in the middle of a key rotation: one key signs, none that is unpublished ever did, and the next completes."""
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Mapping
@@ -17,10 +16,7 @@ from tests.deployments import Operator
 from tests.faults.fault_world import FaultWorld
 from tests.faults.invariants import check_invariants, check_keys, published_kids
 from tests.faults.patience import eventually
-
-# Processes are forked from one that has the server's modules already: a start costs milliseconds instead of seconds.
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload([__name__])
+from tests.forked import ForkedProcess
 
 ROTATIONS: Mapping[str, Callable[[Any], Any]] = {
     "keys rotate": rotate_keys,
@@ -69,12 +65,8 @@ def kill_at_every(stride: int, rotation: str, faulty: FaultWorld) -> None:
     while states_of_keys(faulty) == before:
         at_statement += stride
         assert at_statement < 30, f"the rotation never came to its end: {states_of_keys(faulty)}"
-        process = _processes.Process(
-            target=rotate_and_die, args=(faulty.environment, str(faulty.clock.path), rotation, at_statement)
-        )
-        process.start()
-        process.join(60)
-        assert process.exitcode == -signal.SIGKILL
+        process = ForkedProcess(rotate_and_die, faulty.environment, str(faulty.clock.path), rotation, at_statement)
+        assert process.wait(60) == -signal.SIGKILL
         with faulty.operator.deployment.database.reading() as connection:
             check_keys(connection)
     # The last one died after its commit, before it could tell anybody; running servers see the change all the same.

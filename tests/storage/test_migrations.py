@@ -1,6 +1,5 @@
 """Migrations: up and down, two at once, killed at any statement; and which schemas the program serves."""
 
-import multiprocessing
 import os
 import signal
 import sqlite3
@@ -16,6 +15,7 @@ from app.storage import migrate, schema
 from app.storage.database import Database, DatabaseUnavailable
 from app.storage.tables import metadata
 from tests.databases import fresh_database_url
+from tests.forked import ForkedProcess
 
 REVISIONS = ("0001_since_0001", "0002_since_0001", "0003_since_0002")
 
@@ -121,10 +121,7 @@ def _upgrade_and_die(database_url: str, at_statement: int) -> None:
 def test_a_migrator_killed_at_any_statement_leaves_what_the_next_completes(
     database: Database, database_url: str, at_statement: int
 ) -> None:
-    process = multiprocessing.get_context("spawn").Process(target=_upgrade_and_die, args=(database_url, at_statement))
-    process.start()
-    process.join(60)
-    assert process.exitcode == -signal.SIGKILL
+    assert ForkedProcess(_upgrade_and_die, database_url, at_statement).wait(60) == -signal.SIGKILL
     # Whole steps or nothing: what the revision names is what is there.
     revision = read_state(database).revision
     assert bool(table_names(database)) == (revision is not None)

@@ -9,7 +9,7 @@ from app.endpoints.edge import Edge
 from app.endpoints.health import livez, metrics_endpoint, readyz_endpoint
 from app.endpoints.introspect import introspect_endpoint
 from app.endpoints.public_documents import CurrentDocument, current_jwks, current_metadata, document_endpoint
-from app.endpoints.register import register_endpoint
+from app.endpoints.register import register_endpoint, registered_client_endpoint
 from app.endpoints.revoke import revoke_endpoint
 from app.endpoints.router import Endpoint, Endpoints
 from app.endpoints.status_lists import current_aggregation, status_list_endpoint
@@ -171,6 +171,13 @@ def list_registration_endpoints(deployment: Deployment, limits: RequestLimits) -
             path="/register",
             methods=POST,
             handler=register_endpoint(deployment, limits),
+            reads_json=True,
+            has_cors=True,
+        ),
+        Endpoint(
+            path="/register/",
+            methods=frozenset({"GET", "PUT", "DELETE"}),
+            handler=registered_client_endpoint(deployment),
             reads_json=True,
             has_cors=True,
         ),

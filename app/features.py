@@ -151,6 +151,7 @@ FEATURES: tuple[Feature, ...] = (
         name="client_registration",
         specs=(
             _rfc(7591, "OAuth 2.0 Dynamic Client Registration Protocol"),
+            _rfc(7592, "OAuth 2.0 Dynamic Client Registration Management Protocol"),
             Specification(
                 name="OpenID Connect Registration 1.0",
                 title="OpenID Connect Dynamic Client Registration",

@@ -2,6 +2,7 @@
 
 import click
 
+from app.cli import initial_token
 from app.cli.display import details, moment, seconds, table
 from app.cli.opening import opened_deployment, read_document
 from app.cli.operator_command import Answer, OperatorGroup
@@ -12,6 +13,9 @@ from app.services.manage_clients import DEFAULT_OVERLAP_S, RegisteredClient
 @click.group("client", cls=OperatorGroup)
 def command() -> None:
     """The applications that ask for tokens."""
+
+
+command.add_command(initial_token.command)
 
 
 @command.command("add")

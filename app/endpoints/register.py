@@ -1,19 +1,31 @@
-"""POST /register (RFC 7591, OpenID Connect Registration 1.0)."""
+"""POST /register (RFC 7591, OpenID Connect Registration 1.0), and each client's own address beneath it (RFC 7592)."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from app.endpoints.answers import Answer, json_answer
+from app.endpoints.answers import NO_STORE, Answer, json_answer
 from app.endpoints.router import Handler
 from app.services.deployment import Deployment
 from app.services.limit_requests import RequestLimits
+from app.services.manage_registration import (
+    ManagementRequest,
+    read_registration,
+    remove_registration,
+    update_registration,
+)
 from app.services.register_client import RegistrationRequest, register_client
-from app.specs.protocol_error import InvalidClientMetadata, InvalidToken, TooManyRequests
+from app.specs.protocol_error import InvalidClientMetadata, InvalidToken, TooManyRequests, UnauthorizedClient
 from app.specs.rfc6750_bearer import challenge, parse_bearer
 from app.specs.strict_json import StrictJsonError, parse_json_object
 from app.specs.strict_request import ProtocolRequest
 
 REALM = "registration"
+
+
+class Forbidden(UnauthorizedClient):
+    """RFC 7592 2.1: a client that may not manage its registration is told so by a 403."""
+
+    status = 403
 
 
 def register_endpoint(deployment: Deployment, limits: RequestLimits) -> Handler:
@@ -33,6 +45,32 @@ def register_endpoint(deployment: Deployment, limits: RequestLimits) -> Handler:
         except InvalidToken as error:
             raise with_challenge(error, has_token=initial_access_token is not None) from error
         return json_answer(201, registration.to_document())
+
+    return answer
+
+
+def registered_client_endpoint(deployment: Deployment) -> Handler:
+    """The handler of `/register/<client_id>`."""
+
+    def answer(request: ProtocolRequest) -> Answer:
+        token = parse_bearer(request.authorization)
+        try:
+            return manage(request, token)
+        except InvalidToken as error:
+            raise with_challenge(error, has_token=token is not None) from error
+        except UnauthorizedClient as error:
+            raise Forbidden(error.description, detail=error.detail) from error
+
+    def manage(request: ProtocolRequest, token: str | None) -> Answer:
+        if token is None:
+            raise InvalidToken("a registration access token is needed")
+        management = ManagementRequest(client_id=request.path.rpartition("/")[2], registration_access_token=token)
+        if request.method == "DELETE":
+            remove_registration(deployment, management)
+            return Answer(204, [NO_STORE, ("Pragma", "no-cache")], b"")
+        if request.method == "PUT":
+            return json_answer(200, update_registration(deployment, management, read_document(request)).to_document())
+        return json_answer(200, read_registration(deployment, management).to_document())
 
     return answer
 

@@ -21,6 +21,7 @@ from app.storage import changes, clients
 from app.storage.clients import ClientRow
 from app.storage.conflicts import AlreadyTaken
 from app.storage.database import Connection
+from app.storage.registrations import delete_registration_tokens
 from app.storage.resources import find_resource
 from app.storage.revocation import revoke_client_grants
 
@@ -106,7 +107,7 @@ def store_client(deployment: Deployment, connection: Connection, new: NewClient,
     if find_resource(connection, new.client_id) is not None:
         raise InvalidClientMetadata("client_id: is the identifier of a resource")
     stored = split_document(new.metadata)
-    policy = _canonical_policy(connection, stored.pop("policy", {}))
+    policy = canonical_policy(connection, stored.pop("policy", {}))
     if new.software_statement is not None:
         stored["software_statement"] = new.software_statement
     client_pk = _insert(connection, new, stored, policy, now=now)
@@ -180,13 +181,20 @@ def remove_client(deployment: Deployment, client_id: str) -> RegisteredClient:
 
     def work(connection: Connection, row: ClientRow) -> RegisteredClient:
         now = deployment.clock()
-        clients.set_removed(connection, row.id, now)
-        clients.expire_client_secrets(connection, row.id, now)
-        ended = revoke_client_grants(connection, row.id, now=now)
+        ended = end_client(connection, row.id, now=now)
         _record(deployment, connection, "client.removed", client_id, {"grants": ended})
         return _to_client(clients.find_client_by_pk(connection, row.id))
 
     return _change(deployment, client_id, work)
+
+
+def end_client(connection: Connection, client_pk: int, *, now: int) -> int:
+    """End a client for good, with all that it holds; how many grants ended. The caller announces and records it."""
+    # The root row first: whatever is being issued meanwhile waits for it, or is found by the statement after it.
+    clients.set_removed(connection, client_pk, now)
+    clients.expire_client_secrets(connection, client_pk, now)
+    delete_registration_tokens(connection, client_pk)
+    return revoke_client_grants(connection, client_pk, now=now)
 
 
 def new_client_id() -> str:
@@ -201,9 +209,14 @@ def _choose_profile(wanted: Profile | None, *, server: Profile) -> Profile:
     strictest = max(_STRICTEST_DEFAULT, server, key=lambda name: PROFILES[name].strictness)
     if wanted is None:
         return strictest
-    if PROFILES[wanted].strictness < PROFILES[server].strictness:
-        raise InvalidClientMetadata(f"policy.security_profile: must not be laxer than the server's {server}")
+    check_profile(wanted, server=server)
     return wanted
+
+
+def check_profile(wanted: Profile | None, *, server: Profile) -> None:
+    """Raises `InvalidClientMetadata` where a client would be laxer than its server."""
+    if wanted is not None and PROFILES[wanted].strictness < PROFILES[server].strictness:
+        raise InvalidClientMetadata(f"policy.security_profile: must not be laxer than the server's {server}")
 
 
 def choose_secret(metadata: ClientMetadata) -> str | None:
@@ -220,7 +233,8 @@ def split_document(metadata: ClientMetadata) -> dict[str, Any]:
     return document
 
 
-def _canonical_policy(connection: Connection, policy: Mapping[str, Any]) -> dict[str, Any]:
+def canonical_policy(connection: Connection, policy: Mapping[str, Any]) -> dict[str, Any]:
+    """The policy with the identifiers of resources in the place of their aliases, and without the profile."""
     # The profile has a column of its own; two places could disagree.
     canonical = {name: value for name, value in policy.items() if name != "security_profile"}
     for member in ("resources", "introspects"):

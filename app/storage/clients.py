@@ -127,6 +127,17 @@ def set_disabled(connection: Connection, client_pk: int, disabled_at: int | None
     connection.execute(update(clients).where(clients.c.id == client_pk).values(disabled_at=disabled_at))
 
 
+def update_client(
+    connection: Connection, client_pk: int, *, metadata: Mapping[str, Any], policy_version: int, security_profile: str
+) -> None:
+    """Replace what a client registered; its policy stays."""
+    connection.execute(
+        update(clients)
+        .where(clients.c.id == client_pk)
+        .values(metadata=_to_json(metadata), policy_version=policy_version, security_profile=security_profile)
+    )
+
+
 def set_removed(connection: Connection, client_pk: int, removed_at: int) -> None:
     """Remove a client for good. The row stays, so that its client_id is never given to another."""
     connection.execute(

@@ -26,9 +26,8 @@ def send_document(
     return send(url, method=method, headers=headers, body=body)
 
 
-def as_client(reply: Reply) -> RegisteredClient:
+def as_client(document: Mapping[str, Any]) -> RegisteredClient:
     """What was registered, for the actors that use clients."""
-    document = reply.json()
     return RegisteredClient(
         client_id=document["client_id"],
         issued_at=document["client_id_issued_at"] * 1000,

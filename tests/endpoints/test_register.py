@@ -48,7 +48,7 @@ def test_a_registration_is_answered_with_all_that_was_registered(registration_wo
 
 @pytest.mark.requirement("OpenID Connect Registration", "2", "a registered client works at once, without PKCE")
 def test_a_registered_client_of_openid_logs_people_in_without_pkce(registration_world: World) -> None:
-    party = registration_world.relying_party(as_client(register(registration_world.url, **SUITE_CLIENT)))
+    party = registration_world.relying_party(as_client(register(registration_world.url, **SUITE_CLIENT).json()))
     code, pending = registration_world.get_code(
         party,
         registration_world.operator.add_user(name="Ada"),

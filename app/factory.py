@@ -16,6 +16,7 @@ from app.endpoints.status_lists import current_aggregation, status_list_endpoint
 from app.endpoints.token import token_endpoint
 from app.endpoints.userinfo import userinfo_endpoint
 from app.oauth.authorization_server import TokenServer
+from app.services.client_documents import ClientDocuments
 from app.services.client_logo import ClientLogos
 from app.services.clock import Clock, system_clock
 from app.services.deployment import Deployment, open_deployment
@@ -106,6 +107,7 @@ def add_pages(app: Flask, deployment: Deployment, limits: RequestLimits) -> None
         deployment=deployment,
         limits=limits,
         logos=ClientLogos(deployment.fetcher, deployment.clock),
+        documents=ClientDocuments(deployment, limits),
         cookies=Cookies.of_issuer(deployment.issuer),
         base_path=deployment.settings.issuer_path,
     )

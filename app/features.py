@@ -161,6 +161,17 @@ FEATURES: tuple[Feature, ...] = (
         requires=("authorization_code",),
     ),
     Feature(
+        name="client_id_metadata_documents",
+        specs=(
+            Specification(
+                name="draft-ietf-oauth-client-id-metadata-document",
+                title="OAuth Client ID Metadata Document",
+                url="https://datatracker.ietf.org/doc/draft-ietf-oauth-client-id-metadata-document/",
+            ),
+        ),
+        requires=("authorization_code",),
+    ),
+    Feature(
         name="server_metadata",
         specs=(_rfc(8414, "OAuth 2.0 Authorization Server Metadata"),),
     ),

@@ -61,6 +61,10 @@ class Settings(BaseSettings):
     registration_max_clients: int = Field(default=10_000, ge=1)
     registration_max_clients_per_address_per_day: int = Field(default=1000, ge=1)
 
+    # ----- Who may be a client -----
+    # On, because what such a client can do is bounded by a person's yes each time, to a host that was verified.
+    client_id_metadata_documents: Literal["on", "off"] = "on"
+
     # ----- Lifetimes -----
     access_token_lifetime_s: int = Field(default=300, ge=10, le=3600)
     id_token_lifetime_s: int = Field(default=600, ge=10, le=3600)

@@ -21,6 +21,8 @@ from app.storage.database import Database
 from app.storage.details_types import list_details_types
 from app.storage.resources import ResourceRow, list_resources
 
+METADATA_DOCUMENT = "metadata_document"
+"""The origin of clients that are a document on the web."""
 _REMEMBERED_CLIENTS = 10_000
 
 
@@ -46,6 +48,11 @@ class Client:
     def is_confidential(self) -> bool:
         """Whether the client authenticates itself (RFC 6749 2.1)."""
         return self.metadata.token_endpoint_auth_method != "none"  # noqa: S105 - a method's name
+
+    @property
+    def is_document(self) -> bool:
+        """Whether the client is a document on the web, which may say something else tomorrow."""
+        return self.origin == METADATA_DOCUMENT
 
     @property
     def name(self) -> str:
@@ -98,9 +105,10 @@ class Resources:
 class ClientRegistry:
     """The remembered clients and resources of one process."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, *, knows_documents: bool = True) -> None:
         self._database = database
         self._clock = clock
+        self._knows_documents = knows_documents
         self._clients: LRUCache[str, Client] = LRUCache(maxsize=_REMEMBERED_CLIENTS)
         self._resources: Resources | None = None
         self._details_types: DetailsTypes | None = None
@@ -117,6 +125,8 @@ class ClientRegistry:
         with self._database.reading() as connection:
             row = find_client(connection, client_id)
             if row is None or row.removed_at is not None:
+                return None
+            if row.origin == METADATA_DOCUMENT and not self._knows_documents:
                 return None
             secrets = find_client_secrets(connection, row.id, self._clock())
         client = read_client(row, secrets)
@@ -156,6 +166,11 @@ class ClientRegistry:
 
         self._remember(generation, keep)
         return types
+
+    def forget_client(self, client_id: str) -> None:
+        """Drop one client: it was changed by this process, which need not wait until it notices."""
+        with self._lock:
+            self._clients.pop(client_id, None)
 
     def forget(self) -> None:
         """Drop everything remembered: something changed."""

@@ -11,6 +11,7 @@ from typing import Literal
 from app.services.authorization_request import AuthorizationRequest
 from app.services.choose_account import ChosenAccount
 from app.services.client_registry import Client
+from app.specs.client_id_metadata_document import digest_identity
 from app.specs.protocol_error import AccountSelectionRequired, ConsentRequired, LoginRequired, ProtocolError
 from app.specs.rfc8252_redirects import redirect_kind
 from app.storage.consents import ConsentRow
@@ -118,6 +119,8 @@ def client_cannot_be_remembered(situation: Situation) -> str | None:
     """RFC 8252 8.6: a loopback or custom-scheme redirect can be anybody's on the device, so the person is asked."""
     redirect_uri = situation.request.redirect_uri
     if not can_be_remembered(situation.client, redirect_uri):
+        if situation.client.is_document:
+            return "a metadata document without keys does not prove which application asks"
         return f"a {redirect_kind(redirect_uri)} redirect does not prove which application asks"
     return None
 
@@ -125,15 +128,25 @@ def client_cannot_be_remembered(situation: Situation) -> str | None:
 def can_be_remembered(client: Client, redirect_uri: str) -> bool:
     """Whether an answer to this client may stand for the next time: its web host, or its secret, proves who asks."""
     kind = redirect_kind(redirect_uri)
+    if client.is_document:
+        # Nobody has met it before it came: keys prove that it is the same one again, and a host alone does not.
+        return kind == "https" and client.is_confidential
     return kind == "https" or (kind == "loopback" and client.is_confidential)
+
+
+def client_identity(client: Client, redirect_uri: str) -> bytes | None:
+    """What an answer to this client is remembered for beside its client_id; None where nothing can change."""
+    return digest_identity(client.metadata, redirect_uri) if client.is_document else None
 
 
 def consent_is_missing(situation: Situation) -> str | None:
     """More is asked than was decided on; less never asks. Details must be the same ones: no order says otherwise."""
+    identity = client_identity(situation.client, situation.request.redirect_uri)
     decided = {
         (row.resource, row.scope)
         for row in situation.consents
         if row.policy_version == situation.client.policy_version
+        and row.client_identity_digest == identity
         and row.details_digest == situation.details_digests.get(row.resource)
     }
     missing = [pair for pair in asked_pairs(situation.request, userinfo=situation.userinfo) if pair not in decided]

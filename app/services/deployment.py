@@ -76,7 +76,7 @@ class Deployment:
         self.issuer = settings.issuer
         self.profile: Profile = settings.profile
         self.acr_names = AcrNames(pwd=row.acr_pwd, mfa=row.acr_mfa, phr=row.acr_phr)
-        self.registry = ClientRegistry(database, clock)
+        self.registry = ClientRegistry(database, clock, knows_documents=settings.client_id_metadata_documents == "on")
         self.log = LogLines()
         self.recorder = EventRecorder(database, seals, clock, self.log)
         self.passwords = PasswordPool(

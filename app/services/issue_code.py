@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from app.services.authorization_request import AuthorizationRequest
 from app.services.client_registry import Client
-from app.services.decide_interaction import asked_pairs
+from app.services.decide_interaction import asked_pairs, client_identity
 from app.services.deployment import Deployment
 from app.services.grant_snapshot import GrantSnapshot, RefreshKind
 from app.services.identifiers import new_grant_id
@@ -28,6 +28,7 @@ from app.storage.single_use import redeem_once
 
 Duration = Literal["once", "day", "until_revoked"]
 DAY_MS = 86_400_000
+LONGEST_TRUST_IN_A_DOCUMENT_MS = 90 * DAY_MS
 _TOUCH_EVERY_MS = 60_000
 
 
@@ -97,7 +98,7 @@ def issue_code(deployment: Deployment, approval: Approval) -> str:
     digest, digest_key_id = deployment.seals.digest("ac", code)
     grant_id = new_grant_id()
     request, session = approval.request, approval.session
-    duration = _duration(approval)
+    duration = _duration(approval, now)
     refresh_tokens = _refresh_kind(approval, duration)
 
     def write(connection: Connection) -> None:
@@ -188,7 +189,7 @@ def _remember(connection: Connection, approval: Approval, decision: Decision, *,
     # The memory knows no networks: an answer that holds for some must not give more the next time, unasked.
     if decision.duration == "once" or decision.networks is not None:
         return
-    expires_at = now + DAY_MS if decision.duration == "day" else None
+    expires_at = now + DAY_MS if decision.duration == "day" else _end_of_trust(approval, now)
     allowed = set(approval.allowed)
     remember_consents(
         connection,
@@ -200,6 +201,7 @@ def _remember(connection: Connection, approval: Approval, decision: Decision, *,
                 policy_version=approval.client.policy_version,
                 expires_at=expires_at,
                 details_digest=approval.details_digests.get(resource),
+                client_identity_digest=client_identity(approval.client, approval.request.redirect_uri),
             )
             for resource, scope in asked_pairs(approval.request, userinfo=approval.userinfo)
         ],
@@ -207,6 +209,11 @@ def _remember(connection: Connection, approval: Approval, decision: Decision, *,
         client_pk=approval.client.pk,
         now=now,
     )
+
+
+def _end_of_trust(approval: Approval, now: int) -> int | None:
+    """Until when an answer can count at all: who buys an expired domain must not inherit what was said to its owner."""
+    return now + LONGEST_TRUST_IN_A_DOCUMENT_MS if approval.client.is_document else None
 
 
 def _snapshot(
@@ -262,10 +269,11 @@ def _refresh_kind(approval: Approval, duration: Duration) -> RefreshKind | None:
     return "offline" if is_offline else "online"
 
 
-def _duration(approval: Approval) -> Duration:
+def _duration(approval: Approval, now: int) -> Duration:
     if approval.decision is not None:
         return approval.decision.duration
-    return "until_revoked" if approval.remembered_until is None else "day"
+    is_for_long = approval.remembered_until is None or approval.remembered_until > now + DAY_MS
+    return "until_revoked" if is_for_long else "day"
 
 
 def _grant_expiry(
@@ -282,6 +290,7 @@ def _grant_expiry(
         longest = now + settings.authorization_code_lifetime_s * 1000 + LONGEST_TOKEN_LIFETIME_MS
     else:
         longest = now + settings.refresh_token_absolute_lifetime_s * 1000
+    longest = min(longest, _end_of_trust(approval, now) or longest)
     if refresh_tokens == "online":
         longest = min(longest, session_expires_at)
     if approval.decision is None:

@@ -16,6 +16,8 @@ from app.services.throttle_logins import network_of
 
 REFUSALS_PER_PEER: RateLimitItem = RateLimitItemPerSecond(200, 10, namespace="peer")
 REGISTRATIONS_PER_PEER: RateLimitItem = RateLimitItemPerMinute(60, 1, namespace="registration")
+NEW_DOCUMENTS_PER_PEER: RateLimitItem = RateLimitItemPerMinute(20, 1, namespace="document")
+FETCHES_PER_HOST: RateLimitItem = RateLimitItemPerMinute(60, 1, namespace="fetch")
 BAD_SECRETS_PER_PEER_AND_CLIENT: RateLimitItem = RateLimitItemPerMinute(30, 1, namespace="client")
 
 
@@ -45,6 +47,14 @@ class RequestLimits:
         """How long this peer has to wait before it may register another client."""
         return self._wait(REGISTRATIONS_PER_PEER, network_of(address))
 
+    def count_new_document(self, address: str) -> int | None:
+        """This peer makes us fetch the document of a client that nobody has met: how long it has to wait, or None."""
+        return self._take(NEW_DOCUMENTS_PER_PEER, network_of(address))
+
+    def count_fetch(self, host: str) -> int | None:
+        """We are about to ask this host for something: how long we leave it alone first, or None."""
+        return self._take(FETCHES_PER_HOST, host[:200])
+
     def retry_after_s(self, address: str) -> int | None:
         """How long this peer has to wait, in seconds; None when it need not."""
         return self._wait(REFUSALS_PER_PEER, network_of(address))
@@ -52,6 +62,12 @@ class RequestLimits:
     def client_retry_after_s(self, address: str, client_id: str) -> int | None:
         """How long this peer has to wait before it may try to be this client again."""
         return self._wait(BAD_SECRETS_PER_PEER_AND_CLIENT, network_of(address), client_id[:200])
+
+    def _take(self, item: RateLimitItem, *key: str) -> int | None:
+        wait_s = self._wait(item, *key)
+        if wait_s is None:
+            self._hit(item, *key)
+        return wait_s
 
     def _hit(self, item: RateLimitItem, *key: str) -> None:
         if self.is_enabled:

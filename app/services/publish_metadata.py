@@ -44,6 +44,7 @@ def publish_metadata(deployment: Deployment) -> Document:
         dpop_fragment(),
         status_list_fragment(issuer),
         registration_fragment(deployment),
+        client_document_fragment(deployment),
     )
     body = orjson.dumps(merge_fragments(issuer, *fragments))
     return Document(body=body, etag=f'"{hashlib.sha256(body).hexdigest()[:32]}"')
@@ -111,6 +112,12 @@ def introspection_fragment(issuer: str) -> Mapping[str, Any]:
 def issuer_identification_fragment() -> Mapping[str, Any]:
     """RFC 9207 3."""
     return {"authorization_response_iss_parameter_supported": True}
+
+
+def client_document_fragment(deployment: Deployment) -> Mapping[str, Any]:
+    """draft-ietf-oauth-client-id-metadata-document 6."""
+    is_on = deployment.settings.client_id_metadata_documents == "on"
+    return {"client_id_metadata_document_supported": True} if is_on else {}
 
 
 def status_list_fragment(issuer: str) -> Mapping[str, Any]:

@@ -16,7 +16,10 @@ Decision = Literal["allowed", "declined"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsentRow:
-    """A remembered decision. `details_digest`: of the authorization details that were asked for with it."""
+    """A remembered decision. `details_digest`: of the authorization details that were asked for with it.
+
+    `client_identity_digest`: who the client was, where that is what a document on the web says.
+    """
 
     resource: str
     scope: str
@@ -24,6 +27,7 @@ class ConsentRow:
     policy_version: int
     expires_at: int | None
     details_digest: bytes | None = None
+    client_identity_digest: bytes | None = None
 
 
 _FIND = Prepared(
@@ -34,6 +38,7 @@ _FIND = Prepared(
         consents.c.policy_version,
         consents.c.expires_at,
         consents.c.details_digest,
+        consents.c.client_identity_digest,
     ).where(
         consents.c.user_id == bindparam("user_id"),
         consents.c.client_pk == bindparam("client_pk"),
@@ -53,6 +58,7 @@ def find_consents(connection: Connection, *, user_id: int, client_pk: int, now: 
             policy_version=row[3],
             expires_at=row[4],
             details_digest=row[5],
+            client_identity_digest=row[6],
         )
         for row in rows
     )
@@ -68,7 +74,14 @@ def remember_consents(
         index_elements=["user_id", "client_pk", "resource", "scope"],
         set_={
             name: statement.excluded[name]
-            for name in ("decision", "details_digest", "policy_version", "decided_at", "expires_at")
+            for name in (
+                "decision",
+                "details_digest",
+                "client_identity_digest",
+                "policy_version",
+                "decided_at",
+                "expires_at",
+            )
         },
     )
     values = [
@@ -79,6 +92,7 @@ def remember_consents(
             "scope": row.scope,
             "decision": row.decision,
             "details_digest": row.details_digest,
+            "client_identity_digest": row.client_identity_digest,
             "policy_version": row.policy_version,
             "decided_at": now,
             "expires_at": row.expires_at,

@@ -3,6 +3,7 @@
 from sqlalchemy import Column, Connection, Table, delete, exists, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
+from app.storage.client_documents import delete_unused_documents
 from app.storage.tables import (
     access_tokens,
     audit_events,
@@ -29,6 +30,9 @@ BATCH = 500
 # A used code is kept so that its replay is seen and not guessed; an ended transaction so that Back finds a way out.
 REPLAY_IS_SEEN_FOR_MS = 86_400_000
 OLD_KEYS_CHECKED_FOR_MS = 400 * 86_400_000
+# Well after the last moment at which an old copy still serves (a day), so that nobody is about to use what leaves.
+DOCUMENTS_STAY_FOR_MS = 86_400_000 + 3_600_000
+DOCUMENTS_BATCH = 50
 
 
 def purge_expired(
@@ -114,7 +118,9 @@ def purge_expired(
     for table, key, is_over in steps:
         batch = select(key).where(is_over).limit(BATCH)
         deleted += connection.execute(delete(table).where(key.in_(batch))).rowcount
-    return deleted
+    return deleted + delete_unused_documents(
+        connection, fresh_before=now - DOCUMENTS_STAY_FOR_MS, at_most=DOCUMENTS_BATCH
+    )
 
 
 def erase_successors(connection: Connection, *, used_before: int) -> int:

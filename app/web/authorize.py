@@ -65,7 +65,7 @@ def _validate(site: Site, parameters: Parameters) -> AuthorizationRequest:
     def validate() -> AuthorizationRequest:
         return validate_authorization_request(
             parameters,
-            find_client=registry.find_client,
+            find_client=site.find_client,
             resources=registry.resources(),
             details_types=registry.details_types(),
             profile=site.deployment.profile,

@@ -36,6 +36,8 @@ class ClientCard:
     client_uri: str | None = None
     policy_uri: str | None = None
     tos_uri: str | None = None
+    document_host: str | None = None
+    """For a client that is a document on the web: the host that it came from, which is all that was verified of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

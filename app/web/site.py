@@ -3,15 +3,17 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from flask import Response, request
 
 from app.services.authorization_request import AuthorizationRequest
+from app.services.client_documents import ClientDocuments
 from app.services.client_logo import ClientLogos
 from app.services.client_registry import Client
 from app.services.deployment import Deployment
 from app.services.limit_requests import RequestLimits
+from app.specs.client_id_metadata_document import document_host
 from app.specs.protocol_error import InvalidRequest
 from app.specs.rfc8252_redirects import display_host, redirect_kind
 from app.specs.strict_request import REPEATABLE, Parameters, check_form_content_type, parse_parameters, read_body
@@ -44,6 +46,7 @@ class Site:
     deployment: Deployment
     limits: RequestLimits
     logos: ClientLogos
+    documents: ClientDocuments
     cookies: Cookies
     base_path: str
 
@@ -90,11 +93,17 @@ class Site:
             client_name=client.name,
             redirect_host=display_host(request_.redirect_uri),
             redirect_kind=redirect_kind(request_.redirect_uri),
-            logo_url=f"{self.base_path}/client-logo/{client.client_id}" if metadata.logo_uri else None,
+            # As one segment: a client_id may be a URL, with slashes and a query of its own.
+            logo_url=f"{self.base_path}/client-logo/{quote(client.client_id, safe='')}" if metadata.logo_uri else None,
             client_uri=metadata.client_uri,
             policy_uri=metadata.policy_uri,
             tos_uri=metadata.tos_uri,
+            document_host=document_host(client.client_id) if client.is_document else None,
         )
+
+    def find_client(self, client_id: str) -> Client | None:
+        """The client that asks, fetched where it is a document on the web: for where a person begins."""
+        return self.documents.find_client(client_id, address=request.environ.get("REMOTE_ADDR", ""))
 
     def check_own_form(self) -> None:
         """Raises `ForgedForm` when a browser says that the form is another site's; the CSRF token is another check."""

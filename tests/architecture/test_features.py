@@ -56,6 +56,7 @@ MEMBERS = {
         "prompt_values_supported",
     },
     "client_registration": {"registration_endpoint"},
+    "client_id_metadata_documents": {"client_id_metadata_document_supported"},
     "server_metadata": {"issuer"},
 }
 

@@ -5,7 +5,7 @@ A token request may only narrow what was granted: one of its resources, some of 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from app.services.authenticate_client import AuthenticatedClient
 from app.services.bind_sender import SenderBinding
@@ -15,6 +15,7 @@ from app.services.grant_snapshot import GrantSnapshot
 from app.services.issue_tokens import IdTokenIssuance, Issuance, Spend
 from app.services.limit_networks import check_sender_is_within, decide_networks, read_networks
 from app.services.narrow_details import narrow_details
+from app.services.subjects import get_client_subject, get_resource_subject
 from app.services.userinfo import userinfo_resource
 from app.specs.oidc_core import select_claims
 from app.specs.protocol_error import Difference, InvalidGrant, InvalidScope, InvalidTarget, UnauthorizedClient
@@ -24,7 +25,10 @@ from app.specs.rfc9396_authorization_details import Details
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Basis:
-    """The living grant that tokens are asked on. `expires_at` in milliseconds."""
+    """The living grant that tokens are asked on. `expires_at` in milliseconds.
+
+    `subject`: the person's own, whatever clients and APIs are told; a machine's `client_id` where `is_person` is False.
+    """
 
     grant_id: str
     session_id: int | None
@@ -32,6 +36,7 @@ class Basis:
     user_claims: Mapping[str, Any]
     snapshot: GrantSnapshot
     expires_at: int
+    is_person: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +89,7 @@ def decide_tokens(
     offline = ["offline_access"] if snapshot.refresh_tokens == "offline" else []
     if wish.scope is not None and "offline_access" not in wish.scope:
         offline = []
+    access_token_subject = choose_subject(deployment, basis, resource)
     until_end_s = (basis.expires_at - now) // 1000
     return Issuance(
         grant_type=wish.grant_type,
@@ -91,12 +97,13 @@ def decide_tokens(
         client_pk=client.pk,
         client_authentication=describe_authentication(authenticated),
         subject=basis.subject,
+        access_token_subject=access_token_subject,
         grant_id=basis.grant_id,
         session_id=basis.session_id,
         audience=audience,
         scope=granted,
         response_scope=" ".join(dict.fromkeys([*identity_scope, *granted, *offline])),
-        access_token_format=resource.metadata.access_token_format if resource is not None else "jwt",
+        access_token_format=choose_format(deployment, client, basis, resource, access_token_subject),
         signing_alg=resource.metadata.signing_alg if resource is not None else "ES256",
         lifetime_s=choose_lifetime_s(
             deployment, client, resource, until_end_s, snapshot.access_token_lifetime_s, wish.access_token_lifetime_s
@@ -136,6 +143,27 @@ def choose_audience(deployment: Deployment, snapshot: GrantSnapshot, resources: 
         difference = Difference(what="resource", expected="\n".join(snapshot.scope), received=identifier)
         raise InvalidTarget("the resource was not granted", differences=[difference])
     return audience
+
+
+def choose_subject(deployment: Deployment, basis: Basis, resource: Resource | None) -> str:
+    """Who the access token says that the person is: what its resource is told; at userinfo, what the client is told."""
+    if not basis.is_person:
+        return basis.subject
+    if resource is None:
+        return basis.snapshot.client_subject or basis.subject
+    return get_resource_subject(deployment, resource, basis.subject)
+
+
+def choose_format(
+    deployment: Deployment, client: Client, basis: Basis, resource: Resource | None, access_token_subject: str
+) -> Literal["jwt", "opaque"]:
+    """A client can read a JWT: a pairwise one gets none that says another subject than its own."""
+    if resource is None:
+        return "jwt"
+    if basis.is_person and access_token_subject != get_client_subject(deployment, client, basis.subject):
+        is_pairwise = client.metadata.subject_type == "pairwise"
+        return "opaque" if is_pairwise else resource.metadata.access_token_format
+    return resource.metadata.access_token_format
 
 
 def check_scope_is_granted(snapshot: GrantSnapshot, scope: tuple[str, ...]) -> None:
@@ -186,6 +214,7 @@ def _id_token(
     # OpenID Connect Core 5.4: claims come from userinfo, and from the ID token where the access token cannot get them.
     claims = {} if access_token_is_for_userinfo else select_claims(basis.user_claims, identity_scope)
     return IdTokenIssuance(
+        subject=basis.snapshot.client_subject or basis.subject,
         signing_alg=client.metadata.id_token_signed_response_alg,
         lifetime_s=lifetime_s,
         nonce=nonce,

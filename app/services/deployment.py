@@ -19,6 +19,7 @@ from app.services.clock import Clock, system_clock
 from app.services.failpoints import Failpoint, no_failpoint
 from app.services.fetch_document import DocumentFetcher
 from app.services.hash_password import Argon2Parameters, PasswordPool
+from app.services.pairwise_subjects import PairwiseSubjects
 from app.services.publish_status_lists import StatusListPublisher
 from app.services.record_event import Event, EventRecorder
 from app.services.rotate_keys import KeyChange, RotationPolicy, rotate_due
@@ -96,6 +97,7 @@ class Deployment:
         self.verified_signatures = VerifiedSignatures()
         # Set where a message was written to the outbox, or one of its deliveries has ended: its dispatcher wakes up.
         self.outbox_changed = threading.Event()
+        self.pairwise_subjects = PairwiseSubjects(database, clock)
         self.kek_fingerprint = kek.fingerprint
         self._keys = keys
         self._versions = versions

@@ -335,15 +335,19 @@ def choose_networks(client: Client, subject: Subject) -> tuple[str, ...]:
 
 def make_basis(client: Client, subject: Subject, target: Target, granted: Granted) -> Basis:
     """The child grant, as a grant that tokens are asked on. It ends when the subject token does."""
+    user_sub = subject.grant.user_sub if subject.grant is not None else None
     return Basis(
         grant_id=new_grant_id(),
         session_id=subject.grant.session_id if subject.grant is not None else None,
-        subject=subject.claims.subject,
+        # The token may name the person as one sector knows them: the target is told what it knows itself.
+        subject=user_sub or subject.claims.subject,
+        is_person=user_sub is not None,
         user_claims={},
         snapshot=replace(
             subject.snapshot,
             scope={target.resource.identifier: tuple(granted.scope)},
             refresh_tokens=None,
+            client_subject=None,
             authorization_details=granted.authorization_details,
             networks=choose_networks(client, subject),
         ),

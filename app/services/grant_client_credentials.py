@@ -135,6 +135,7 @@ def decide_machine_token(
         client_pk=client.pk,
         client_authentication=describe_authentication(request.authenticated),
         subject=client.client_id,
+        access_token_subject=client.client_id,
         grant_id=None,
         session_id=None,
         audience=resource.identifier,

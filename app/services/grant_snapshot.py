@@ -14,6 +14,7 @@ class GrantSnapshot:
     `auth_time_s`, `acr`, `amr` and `sid` tell of the login; a grant without a person has none. `networks` empty: not
     bound to any. `access_token_lifetime_s`: what the client asked for at the beginning. `refresh_tokens`: None for a
     grant that gives none; `online` ones die with the session, `offline` ones (`offline_access`) with the grant.
+    `client_subject`: by what a pairwise client knows the person; None for their own subject.
     """
 
     scope: Mapping[str, tuple[str, ...]]
@@ -25,6 +26,7 @@ class GrantSnapshot:
     refresh_tokens: RefreshKind | None = None
     networks: tuple[str, ...] = ()
     authorization_details: tuple[Mapping[str, Any], ...] = ()
+    client_subject: str | None = None
 
     def to_document(self) -> dict[str, Any]:
         """The JSON document that `from_document` reads; what is empty is left out."""
@@ -38,6 +40,7 @@ class GrantSnapshot:
             "refresh_tokens": self.refresh_tokens,
             "networks": list(self.networks),
             "authorization_details": [dict(detail) for detail in self.authorization_details],
+            "client_subject": self.client_subject,
         }
         return {name: value for name, value in members.items() if value or name == "scope"}
 
@@ -54,4 +57,5 @@ class GrantSnapshot:
             refresh_tokens=document.get("refresh_tokens"),
             networks=tuple(document.get("networks", ())),
             authorization_details=tuple(document.get("authorization_details", ())),
+            client_subject=document.get("client_subject"),
         )

@@ -4,6 +4,7 @@ Random bytes are fetched from the system a page at a time: a system call for eac
 that stores it. Secrets do not come from here: see `mint_secret`.
 """
 
+import base64
 import os
 import threading
 
@@ -27,6 +28,11 @@ def random_bytes(length: int) -> bytes:
 def new_grant_id() -> str:
     """The name of a grant: `g` and 96 random bits."""
     return "g" + random_bytes(12).hex()
+
+
+def new_sub() -> str:
+    """A subject: `u` and 26 base32 characters, 130 random bits; never derived from anything, never reused."""
+    return "u" + base64.b32encode(random_bytes(17)).decode().lower()[:26]
 
 
 def _forget_page() -> None:

@@ -13,6 +13,7 @@ from app.services.client_registry import Client
 from app.services.deployment import Deployment
 from app.services.find_token import FoundToken, find_token
 from app.services.signing_keys import NoSigningKey
+from app.services.subjects import get_client_subject
 from app.specs.protocol_error import InvalidClient, TemporarilyUnavailable
 from app.specs.rfc7515_jose import sign_jws
 from app.specs.rfc7662_introspection import INACTIVE, TYP, build_response, build_signed_claims
@@ -24,7 +25,8 @@ def introspect_token(deployment: Deployment, caller: Client, token: str) -> Mapp
     found = find_token(deployment, token)
     if found is None or not found.is_live or not concerns(caller, found):
         return INACTIVE
-    return build_response(found.claims, token_type=find_token_type(found))
+    claims = {**found.claims, "sub": get_subject(deployment, caller, found)}
+    return build_response(claims, token_type=find_token_type(found))
 
 
 def check_may_introspect(caller: Client) -> None:
@@ -38,6 +40,17 @@ def concerns(caller: Client, found: FoundToken) -> bool:
     if found.client_id == caller.client_id:
         return True
     return found.kind == "access_token" and found.claims.get("aud") in (caller.metadata.policy.introspects or ())
+
+
+def get_subject(deployment: Deployment, caller: Client, found: FoundToken) -> Any:
+    """Who the caller is told it is: what its API is told, by the token itself; of its own tokens, what it knows itself.
+
+    A pairwise client's tokens for public APIs are opaque, and here it must not read through them either.
+    """
+    is_its_apis = found.kind == "access_token" and found.claims.get("aud") in (caller.metadata.policy.introspects or ())
+    if is_its_apis or found.grant_id is None or found.sub is None:
+        return found.claims.get("sub")
+    return get_client_subject(deployment, caller, found.sub)
 
 
 def find_token_type(found: FoundToken) -> str | None:

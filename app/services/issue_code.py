@@ -1,7 +1,7 @@
 """The end of an authorization: consent remembered, grant and code written, all in one transaction."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from app.services.authorization_request import AuthorizationRequest
@@ -16,6 +16,7 @@ from app.services.mint_secret import mint_secret
 from app.services.narrow_details import belongs_to, read_details
 from app.services.record_event import Event
 from app.services.rotate_keys import LONGEST_TOKEN_LIFETIME_MS
+from app.services.subjects import get_client_subject
 from app.specs.protocol_error import AccessDenied, InvalidRequest
 from app.specs.rfc9396_authorization_details import details_claim
 from app.specs.tokenhouse_networks import Networks, format_networks
@@ -100,6 +101,8 @@ def issue_code(deployment: Deployment, approval: Approval) -> str:
     request, session = approval.request, approval.session
     duration = _duration(approval, now)
     refresh_tokens = _refresh_kind(approval, duration)
+    # Before the transaction: the first one of a sector is written.
+    client_subject = get_client_subject(deployment, approval.client, session.sub)
 
     def write(connection: Connection) -> None:
         deployment.failpoint("authorize.before_redeem")
@@ -128,7 +131,10 @@ def issue_code(deployment: Deployment, approval: Approval) -> str:
                 # An offline grant outlives the session that it began in.
                 session_id=None if refresh_tokens == "offline" else session.session_id,
                 parent_grant_id=None,
-                snapshot=_snapshot(deployment, approval, sid, refresh_tokens).to_document(),
+                snapshot=replace(
+                    _snapshot(deployment, approval, sid, refresh_tokens),
+                    client_subject=None if client_subject == session.sub else client_subject,
+                ).to_document(),
                 duration=duration,
                 policy_version=approval.client.policy_version,
                 created_at=now,

@@ -48,6 +48,7 @@ class Spend:
 class IdTokenIssuance:
     """The ID token beside an access token."""
 
+    subject: str
     signing_alg: str
     lifetime_s: int
     nonce: str | None
@@ -59,6 +60,7 @@ class IdTokenIssuance:
 class Issuance:
     """One decision to issue, whole. Times are wire seconds; `scope` is that of the access token alone.
 
+    `subject`: the person, or the machine, as our own records name them; `access_token_subject`: as the API is told.
     `grant_id` None: a machine's token, which hangs on no grant. `session_id`: the session that the grant dies with.
     `networks`: from where the access token may be used, None for anywhere. `sender`: who asks, and to whose key it is
     bound.
@@ -70,6 +72,7 @@ class Issuance:
     client_pk: int
     client_authentication: Mapping[str, Any]
     subject: str
+    access_token_subject: str
     grant_id: str | None
     session_id: int | None
     audience: str
@@ -226,7 +229,7 @@ def _build_access_token_claims(
     place = {} if status is None else {"status": status_claim(status.uri, status.index)}
     return build_claims(
         issuer=deployment.issuer,
-        subject=issuance.subject,
+        subject=issuance.access_token_subject,
         audience=issuance.audience,
         client_id=issuance.client_id,
         scope=" ".join(issuance.scope),
@@ -291,7 +294,7 @@ def _sign_id_token(deployment: Deployment, issuance: Issuance, access_token: str
         return None
     claims = build_id_token_claims(
         issuer=deployment.issuer,
-        subject=issuance.subject,
+        subject=wanted.subject,
         client_id=issuance.client_id,
         issued_at_s=issued_at_s,
         lifetime_s=wanted.lifetime_s,

@@ -1,8 +1,6 @@
 """People, as the operator manages them: each change is one transaction with its audit event and its announcement."""
 
-import base64
 import re
-import secrets
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +9,7 @@ from typing import Any, Final
 from app.services.deployment import Deployment
 from app.services.end_session import end_user_sessions
 from app.services.hash_password import Argon2Parameters, hash_password
+from app.services.identifiers import new_sub
 from app.services.log_in import MAX_PASSWORD_CHARACTERS, username_key
 from app.services.record_event import Event, make_person_key
 from app.services.refusal import Refusal
@@ -52,11 +51,6 @@ class User:
     disabled: bool
     admin: bool
     claims: Mapping[str, Any]
-
-
-def new_sub() -> str:
-    """A subject: `u` and 26 base32 characters, 130 random bits; never derived from anything, never reused."""
-    return "u" + base64.b32encode(secrets.token_bytes(17)).decode().lower()[:26]
 
 
 def check_password_policy(password: str) -> None:

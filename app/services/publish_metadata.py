@@ -149,7 +149,7 @@ def openid_fragment(deployment: Deployment) -> Mapping[str, Any]:
     return {
         "userinfo_endpoint": endpoint_url(deployment.issuer, "/userinfo"),
         "scopes_supported": ["openid", *sorted(SUPPORTED_IDENTITY_SCOPES - {"openid"})],
-        "subject_types_supported": ["public"],
+        "subject_types_supported": ["public", "pairwise"],
         "id_token_signing_alg_values_supported": ["RS256", "ES256"],
         "acr_values_supported": [deployment.acr_names.pwd],
         "claim_types_supported": ["normal"],

@@ -5,6 +5,7 @@ from typing import Any
 
 from app.services.bind_sender import use_proof, verify_sender_proof
 from app.services.deployment import Deployment
+from app.services.grant_snapshot import GrantSnapshot
 from app.services.issue_tokens import decode_jti
 from app.services.limit_networks import is_address_within
 from app.services.own_access_token import verify_own_access_token
@@ -62,7 +63,8 @@ def read_userinfo(deployment: Deployment, request: UserinfoRequest) -> dict[str,
         # Last, because it leaves a mark; here nothing is issued, so that the transaction is its own.
         now = deployment.clock()
         deployment.database.transact(lambda connection: use_proof(connection, proof, now=now))
-    return {"sub": holder.sub, **select_claims(holder.user_claims, claims.scope)}
+    snapshot = GrantSnapshot.from_document(holder.snapshot)
+    return {"sub": snapshot.client_subject or holder.sub, **select_claims(holder.user_claims, claims.scope)}
 
 
 def check_sender(deployment: Deployment, request: UserinfoRequest, claims: AccessTokenClaims) -> DpopProof | None:

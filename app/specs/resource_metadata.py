@@ -59,6 +59,10 @@ class ResourceMetadata(BaseModel):
     access_token_format: Literal["jwt", "opaque"] = "jwt"  # noqa: S105 - a format's name
     """An opaque token says nothing to who finds it: the API has to ask us, by introspection."""
     signing_alg: Literal["ES256", "RS256"] = "ES256"
+    subject_type: Literal["public", "pairwise"] = "public"
+    """Whether its tokens name people by their own subject, or by one that only its sector knows."""
+    sector_identifier: Annotated[DisplayText, Field(max_length=255)] | None = None
+    """The sector of a pairwise API, which it shares with the APIs and clients of that host; None is its own host."""
     networks: NetworkTexts | None = None
     """The networks from which its tokens may be used; None is anywhere."""
     enforces: Annotated[tuple[Literal["status", "networks", "dpop", "mtls"], ...], Tuple, Distinct] = ()
@@ -92,6 +96,12 @@ class ResourceMetadata(BaseModel):
     def _check_networks_are_enforced(self) -> Self:
         if self.networks is not None and "networks" not in self.enforces:
             raise ValueError("networks limits nothing unless the verifiers of the resource check it: see enforces")
+        return self
+
+    @model_validator(mode="after")
+    def _check_sector(self) -> Self:
+        if self.sector_identifier is not None and self.subject_type == "public":
+            raise ValueError("sector_identifier needs subject_type pairwise")
         return self
 
     def to_document(self) -> dict[str, Any]:

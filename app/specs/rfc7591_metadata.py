@@ -221,6 +221,14 @@ class ClientMetadata(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _check_sector(self) -> Self:
+        # OpenID Connect Registration 5: with several hosts "the Client MUST register a sector_identifier_uri".
+        sends_people = "authorization_code" in self.grant_types
+        if self.subject_type == "pairwise" and sends_people and find_sector(self) is None:
+            raise ValueError("subject_type pairwise needs sector_identifier_uri, or redirect URIs of one host alone")
+        return self
+
+    @model_validator(mode="after")
     def _check_logout_uris(self) -> Self:
         if self.backchannel_logout_uri is not None and "#" in self.backchannel_logout_uri:
             raise ValueError("backchannel_logout_uri must not have a fragment")
@@ -278,6 +286,17 @@ def parse_client_metadata(document: Mapping[str, Any]) -> ClientMetadata:
     for uri in metadata.post_logout_redirect_uris:
         _check_post_logout_redirect_uri(uri, metadata)
     return metadata
+
+
+def find_sector(metadata: ClientMetadata) -> str | None:
+    """The host that stands for all clients that know a person by one pairwise subject (OpenID Connect Core 8.1).
+
+    None where redirect URIs of several hosts, or of none, leave it open. Does not look at `subject_type`.
+    """
+    if metadata.sector_identifier_uri is not None:
+        return urlsplit(metadata.sector_identifier_uri).hostname
+    hosts = {urlsplit(uri).hostname for uri in metadata.redirect_uris}
+    return hosts.pop() if len(hosts) == 1 else None
 
 
 def _check_post_logout_redirect_uri(uri: str, metadata: ClientMetadata) -> None:

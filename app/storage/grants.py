@@ -63,11 +63,12 @@ class CodeRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenHolder:
-    """Whom a live access token speaks for."""
+    """Whom a live access token speaks for, and the snapshot of its grant."""
 
     sub: str
     user_claims: dict[str, Any]
     client_id: str
+    snapshot: dict[str, Any]
 
 
 # Whose token was exchanged, where it was a machine's.
@@ -162,7 +163,7 @@ _LOCK_LIVE_SESSION = Prepared(
 )
 
 _FIND_HOLDER = Prepared(
-    select(users.c.sub, users.c.claims, clients.c.client_id)
+    select(users.c.sub, users.c.claims, clients.c.client_id, grants.c.snapshot)
     .select_from(
         access_tokens.join(grants, grants.c.grant_id == access_tokens.c.grant_id)
         .outerjoin(sessions, sessions.c.id == grants.c.session_id)
@@ -289,7 +290,9 @@ def insert_access_token(
 def find_token_holder(connection: Connection, jti: bytes, *, now: int) -> TokenHolder | None:
     """Whom an access token speaks for; None once it, its grant, session, user or client has ended."""
     row = _FIND_HOLDER.first(connection, {"jti": jti, "now": now})
-    return None if row is None else TokenHolder(sub=row[0], user_claims=json.loads(row[1]), client_id=row[2])
+    if row is None:
+        return None
+    return TokenHolder(sub=row[0], user_claims=json.loads(row[1]), client_id=row[2], snapshot=json.loads(row[3]))
 
 
 def list_grants(

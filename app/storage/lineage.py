@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select
 
 from app.storage.prepared import Prepared
-from app.storage.tables import access_tokens, grants, opaque_tokens
+from app.storage.tables import access_tokens, grants, opaque_tokens, users
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,7 @@ class SubjectGrant:
 
     grant_id: str
     user_id: int | None
+    user_sub: str | None
     session_id: int | None
     client_pk: int
     origin_client_pk: int | None
@@ -46,7 +47,10 @@ _FIND_GRANT = Prepared(
         grants.c.origin_client_pk,
         grants.c.snapshot,
         grants.c.depth,
-    ).where(grants.c.grant_id == bindparam("grant_id"))
+        users.c.sub,
+    )
+    .select_from(grants.outerjoin(users, users.c.id == grants.c.user_id))
+    .where(grants.c.grant_id == bindparam("grant_id"))
 )
 # An access token of a grant is a JWT or opaque; either has one row.
 _LOCK_TOKEN = tuple(_lock_token(table) for table in (access_tokens, opaque_tokens))
@@ -60,6 +64,7 @@ def find_subject_grant(connection: Connection, grant_id: str) -> SubjectGrant | 
     return SubjectGrant(
         grant_id=grant_id,
         user_id=row[0],
+        user_sub=row[6],
         session_id=row[1],
         client_pk=row[2],
         origin_client_pk=row[3],

@@ -264,7 +264,7 @@ def test_134_only_what_is_really_enabled_is_listed(world: World) -> None:
     methods = document["token_endpoint_auth_methods_supported"]
     assert sorted(methods) == ["client_secret_basic", "client_secret_post", "none"]
     assert sorted(document["id_token_signing_alg_values_supported"]) == ["ES256", "RS256"]
-    assert document["subject_types_supported"] == ["public"]
+    assert document["subject_types_supported"] == ["public", "pairwise"]
     assert document["authorization_response_iss_parameter_supported"] is True
     assert document["request_parameter_supported"] is False
     assert document["request_uri_parameter_supported"] is False

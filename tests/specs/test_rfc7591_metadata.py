@@ -13,6 +13,7 @@ from app.specs.rfc7591_metadata import (
     OPERATOR_ONLY_MEMBERS,
     ClientMetadata,
     ClientPolicy,
+    find_sector,
     parse_client_metadata,
 )
 
@@ -473,3 +474,18 @@ def test_any_json_object_is_a_resource_or_a_readable_refusal(members: dict[str, 
         description = "accepted"
         assert parse_resource_metadata(metadata.to_document()) == metadata
     assert PUBLIC_TEXT.fullmatch(description)
+
+
+# ----- Sectors -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.requirement("OpenID Connect Registration 1.0", "5", "several hosts need a sector_identifier_uri")
+def test_a_pairwise_client_has_one_sector() -> None:
+    document = {"subject_type": "pairwise", "redirect_uris": ["https://a.example/cb", "https://a.example:8443/other"]}
+    assert find_sector(parse_client_metadata(document)) == "a.example"
+    several = {**document, "redirect_uris": ["https://a.example/cb", "https://b.example/cb"]}
+    for ambiguous in (several, {**document, "redirect_uris": ["com.example.app:/cb"]}):
+        with pytest.raises(InvalidClientMetadata, match="sector_identifier_uri"):
+            parse_client_metadata(ambiguous)
+        decided = parse_client_metadata({**ambiguous, "sector_identifier_uri": "https://Sector.example/uris"})
+        assert find_sector(decided) == "sector.example"

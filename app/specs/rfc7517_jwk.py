@@ -107,6 +107,30 @@ def import_jwk_set(document: Mapping[str, Any]) -> tuple[PublicKey, ...]:
     return _import_set(document, import_public_jwk)
 
 
+def check_own_jwk_set(document: Mapping[str, Any]) -> None:
+    """Raises InvalidKey unless the set may be registered as somebody's own public keys.
+
+    Stricter than reading what is published elsewhere: private and symmetric keys, weak ones, and a `kid` that two keys
+    share are mistakes that their owner can still mend. Types and curves that are not understood may be there.
+    """
+    entries = document.get("keys")
+    if not isinstance(entries, list) or not 0 < len(entries) <= MAX_KEYS_PER_SET:
+        raise InvalidKey(f"the JWK Set has no list `keys` of 1 to {MAX_KEYS_PER_SET} keys")
+    key_ids = []
+    for entry in entries:
+        if not isinstance(entry, dict) or not isinstance(entry.get("kty"), str):
+            raise InvalidKey("the JWK Set holds something that is no JWK")
+        if not _PRIVATE_MEMBERS.isdisjoint(entry) or entry["kty"] == "oct":
+            raise InvalidKey("the JWK carries private or symmetric key material")
+        if entry["kty"] == "RSA" or entry.get("crv") in ("P-256", "Ed25519"):
+            _public_native(entry)
+        key_ids.append(_key_id(entry))
+    named = [kid for kid in key_ids if kid is not None]
+    if len(set(named)) != len(named):
+        # RFC 7517 4.5: "different keys within the JWK Set SHOULD use distinct "kid" values"
+        raise InvalidKey("two keys of the JWK Set have the same kid")
+
+
 def _import_set(
     document: Mapping[str, Any], import_one: Callable[[Mapping[str, Any]], PublicKey]
 ) -> tuple[PublicKey, ...]:

@@ -11,7 +11,16 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from .metadata_values import (
     AccessTokenLifetime,
@@ -28,7 +37,7 @@ from .metadata_values import (
 )
 from .oidc_core import MAX_MAX_AGE_S
 from .protocol_error import InvalidClientMetadata, InvalidRedirectUri
-from .rfc7517_jwk import InvalidKey, import_jwk_set
+from .rfc7517_jwk import InvalidKey, check_own_jwk_set
 from .rfc8252_redirects import check_redirect_uri_registration, redirect_kind
 from .token_exchange_policy import ExchangeAudience
 
@@ -50,6 +59,13 @@ AssertionAlgorithm = Literal["RS256", "PS256", "ES256", "HS256"]
 
 _CLIENT_ID = re.compile(r"[\x21-\x7e]{1,2048}")
 _SUBJECT_LIKE = re.compile(r"u[A-Za-z2-7]{26}")
+# OpenID Connect Registration 2: the members that are "human-readable", and the pages that are for people.
+_LOCALIZED: Final[Mapping[str, TypeAdapter[str]]] = {
+    "client_name": TypeAdapter(DisplayText),
+    **dict.fromkeys(("client_uri", "logo_uri", "policy_uri", "tos_uri"), TypeAdapter(WebUri)),
+}
+_MAX_LOCALIZED: Final = 100
+_LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,8}")
 _CLIENT_SECRET = re.compile(rf"[\x21-\x7e]{{{MIN_CHOSEN_SECRET_CHARACTERS},512}}")
 
 
@@ -160,6 +176,26 @@ class ClientMetadata(BaseModel):
     software_id: DisplayText | None = None
     software_version: DisplayText | None = None
     policy: ClientPolicy = ClientPolicy()
+    localized: Mapping[str, str] = Field(default_factory=dict)
+    """Members in other languages and scripts, by their whole names: `client_name#ja-Hani-JP` (RFC 7591 2.2). No member
+    of a document is called so.
+    """
+
+    @field_validator("localized")
+    @classmethod
+    def _check_localized(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        if len(value) > _MAX_LOCALIZED:
+            raise ValueError(f"there are more than {_MAX_LOCALIZED} members with a language tag")
+        for name, text in value.items():
+            member, _, tag = name.partition("#")
+            if _LANGUAGE_TAG.fullmatch(tag) is None:
+                raise ValueError(f"{member} has a language tag that is none (BCP 47)")
+            try:
+                _LOCALIZED[member].validate_python(text)
+            except ValidationError as cause:
+                reason = cause.errors(include_url=False, include_input=False, include_context=False)[0]["msg"]
+                raise ValueError(f"{name}: {reason.removeprefix('Value error, ')}") from None
+        return value
 
     @field_validator("client_id")
     @classmethod
@@ -184,7 +220,7 @@ class ClientMetadata(BaseModel):
         if value is None:
             return None
         try:
-            import_jwk_set(value)
+            check_own_jwk_set(value)
         except InvalidKey as cause:
             raise ValueError(str(cause)) from cause
         return value
@@ -262,7 +298,8 @@ class ClientMetadata(BaseModel):
 
     def to_document(self) -> dict[str, Any]:
         """The JSON document, which parses to an equal model. Never holds `client_secret`."""
-        return self.model_dump(mode="json", exclude_none=True, exclude={"client_secret"})
+        document = self.model_dump(mode="json", exclude_none=True, exclude={"client_secret", "localized"})
+        return {**document, **self.localized}
 
 
 def parse_client_metadata(document: Mapping[str, Any]) -> ClientMetadata:
@@ -278,6 +315,7 @@ def parse_client_metadata(document: Mapping[str, Any]) -> ClientMetadata:
         members.setdefault("response_types", [])
     if "application_type" not in members and _has_private_use_redirect(members.get("redirect_uris")):
         members["application_type"] = "native"
+    members["localized"] = {name: value for name, value in members.items() if _is_localized(name)}
     metadata = validate_document(ClientMetadata, members, InvalidClientMetadata)
     if "authorization_code" in metadata.grant_types and not metadata.redirect_uris:
         raise InvalidRedirectUri("redirect_uris: is required")
@@ -297,6 +335,11 @@ def find_sector(metadata: ClientMetadata) -> str | None:
         return urlsplit(metadata.sector_identifier_uri).hostname
     hosts = {urlsplit(uri).hostname for uri in metadata.redirect_uris}
     return hosts.pop() if len(hosts) == 1 else None
+
+
+def _is_localized(name: str) -> bool:
+    member, has_tag, _ = name.partition("#")
+    return bool(has_tag) and member in _LOCALIZED
 
 
 def _check_post_logout_redirect_uri(uri: str, metadata: ClientMetadata) -> None:

@@ -31,6 +31,7 @@ from app.services.write_log import configure_log
 from app.settings import Settings, load_settings
 from app.specs.rfc8414_metadata import well_known_paths
 from app.web.authorize import add_authorize
+from app.web.check_session import add_check_session
 from app.web.consent import add_consent
 from app.web.cookies import Cookies
 from app.web.errors import add_errors
@@ -117,6 +118,7 @@ def add_pages(app: Flask, deployment: Deployment, limits: RequestLimits) -> None
     add_login(app, site)
     add_select_account(app, site)
     add_consent(app, site)
+    add_check_session(app, site)
 
 
 def list_documents(deployment: Deployment) -> dict[str, CurrentDocument]:

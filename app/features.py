@@ -172,6 +172,17 @@ FEATURES: tuple[Feature, ...] = (
         requires=("authorization_code",),
     ),
     Feature(
+        name="session_management",
+        specs=(
+            Specification(
+                name="OpenID Connect Session Management 1.0",
+                title="OpenID Connect Session Management",
+                url="https://openid.net/specs/openid-connect-session-1_0.html",
+            ),
+        ),
+        requires=("openid",),
+    ),
+    Feature(
         name="server_metadata",
         specs=(_rfc(8414, "OAuth 2.0 Authorization Server Metadata"),),
     ),

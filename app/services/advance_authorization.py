@@ -34,6 +34,7 @@ class Code:
 
     code: str
     request: AuthorizationRequest
+    session: SessionRow
 
     def __repr__(self) -> str:
         return "Code(...)"
@@ -295,7 +296,7 @@ def _issue(
         userinfo=userinfo_resource(deployment.issuer),
         details_digests=digest_requested(deployment.registry, request),
     )
-    return Code(code=issue_code(deployment, approval), request=request)
+    return Code(code=issue_code(deployment, approval), request=request, session=session)
 
 
 def _end_of_memory(consents: tuple[ConsentRow, ...], allowed: tuple[tuple[str, str], ...]) -> int | None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.services.authorization_request import AuthorizationRequest
+from app.services.browser_state import renew_browser_state
 from app.services.deployment import Deployment
 from app.services.log_in import username_key
 from app.services.transactions import Transaction
@@ -91,17 +92,20 @@ def list_accounts(deployment: Deployment, sessions: tuple[SessionRow, ...], *, c
 
 def select_account(
     deployment: Deployment, transaction: Transaction, sessions: tuple[SessionRow, ...], username: str | None
-) -> bool:
-    """Bind a transaction to the account that the person chose; whether there is such a session in this browser."""
+) -> str | None:
+    """Bind a transaction to the account that the person chose; the browser state that this makes.
+
+    None where the account is not signed in in this browser.
+    """
     chosen = next((session for session in sessions if session.username == username), None)
     if chosen is None:
-        return False
+        return None
 
-    def bind(connection: Connection) -> None:
+    def bind(connection: Connection) -> str:
         bind_transaction(connection, transaction.transaction_id, chosen.session_id)
+        return renew_browser_state(connection, chosen.browser_id)
 
-    deployment.database.transact(bind)
-    return True
+    return deployment.database.transact(bind)
 
 
 def _find_accounts(deployment: Deployment, sessions: tuple[SessionRow, ...], *, client_pk: int) -> Sequence[AccountRow]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from app.services.browser_state import renew_browser_state_of_sessions
 from app.services.deployment import Deployment
 from app.services.outbox import Message, enqueue
 from app.services.record_event import Event
@@ -51,6 +52,7 @@ def end_sessions(
     alive = [session_id for session_id in session_ids if revoke_sessions(connection, [session_id], now=now)]
     if not alive:
         return ()
+    renew_browser_state_of_sessions(connection, alive)
     clients = list_session_clients(connection, alive)
     messages = [_message(client, sub) for client in clients if client.metadata.get("backchannel_logout_uri")]
     enqueue(deployment, connection, messages, now=now)

@@ -9,6 +9,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
+from app.services.browser_state import new_browser_state
 from app.services.deployment import Deployment
 from app.services.hash_password import PasswordPoolBusy
 from app.services.mint_secret import is_well_formed, mint_secret
@@ -66,6 +67,7 @@ class LoggedIn:
 
     browser_secret: str
     known_device_secret: str
+    browser_state: str
     session_id: int
 
     def __repr__(self) -> str:
@@ -141,7 +143,7 @@ def _begin_session(
     deployment: Deployment, attempt: LoginAttempt, user: UserRow, counted: Attempt, *, fresh_hash: str | None
 ) -> LoggedIn:
     now = deployment.clock()
-    browser_secret, device_secret = mint_secret("br"), mint_secret("kd")
+    browser_secret, device_secret, browser_state = mint_secret("br"), mint_secret("kd"), new_browser_state()
     expires_at = now + deployment.settings.session_absolute_lifetime_s * 1000
 
     def begin(connection: Connection) -> LoggedIn:
@@ -152,7 +154,9 @@ def _begin_session(
         forgive_login_attempt(connection, counted)
         if fresh_hash is not None:
             set_password_hash(connection, user.id, fresh_hash)
-        browser_id = _renew_browser(connection, deployment, attempt.browser_secret, browser_secret, now=now)
+        browser_id = _renew_browser(
+            connection, deployment, attempt.browser_secret, browser_secret, browser_state=browser_state, now=now
+        )
         session_id = find_session_of_user(connection, browser_id=browser_id, user_id=user.id, now=now)
         if session_id is None:
             session_id = insert_session(
@@ -173,23 +177,49 @@ def _begin_session(
                 personal={"address": attempt.address, "user_agent": attempt.user_agent},
             ),
         )
-        return LoggedIn(browser_secret=browser_secret, known_device_secret=device_secret, session_id=session_id)
+        return LoggedIn(
+            browser_secret=browser_secret,
+            known_device_secret=device_secret,
+            browser_state=browser_state,
+            session_id=session_id,
+        )
 
     return deployment.database.transact(begin)
 
 
 def _renew_browser(
-    connection: Connection, deployment: Deployment, old_secret: str | None, new_secret: str, *, now: int
+    connection: Connection,
+    deployment: Deployment,
+    old_secret: str | None,
+    new_secret: str,
+    *,
+    browser_state: str,
+    now: int,
 ) -> int:
     digest, digest_key_id = deployment.seals.digest("br", new_secret)
     expires_at = now + BROWSER_LIFETIME_MS
+    browser_id = None
     if old_secret is not None and is_well_formed("br", old_secret):
-        for old_digest in deployment.seals.digests("br", old_secret):
-            browser_id = find_browser(connection, old_digest, now=now)
-            if browser_id is not None:
-                renew_browser(connection, browser_id, digest=digest, digest_key_id=digest_key_id, expires_at=expires_at)
-                return browser_id
-    return insert_browser(connection, digest=digest, digest_key_id=digest_key_id, now=now, expires_at=expires_at)
+        found = (find_browser(connection, old, now=now) for old in deployment.seals.digests("br", old_secret))
+        browser_id = next((each for each in found if each is not None), None)
+    if browser_id is None:
+        return insert_browser(
+            connection,
+            digest=digest,
+            digest_key_id=digest_key_id,
+            browser_state=browser_state,
+            now=now,
+            expires_at=expires_at,
+        )
+    renew_browser(
+        connection,
+        browser_id,
+        digest=digest,
+        digest_key_id=digest_key_id,
+        browser_state=browser_state,
+        expires_at=expires_at,
+    )
+    return browser_id
 
 
 def _renew_known_device(

@@ -41,6 +41,7 @@ def publish_metadata(deployment: Deployment) -> Document:
         scopes_fragment(deployment),
         authorization_details_fragment(deployment),
         openid_fragment(deployment),
+        session_management_fragment(issuer),
         dpop_fragment(),
         status_list_fragment(issuer),
         registration_fragment(deployment),
@@ -159,6 +160,11 @@ def openid_fragment(deployment: Deployment) -> Mapping[str, Any]:
         "request_uri_parameter_supported": False,
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
     }
+
+
+def session_management_fragment(issuer: str) -> Mapping[str, Any]:
+    """OpenID Connect Session Management 1.0, 3.3."""
+    return {"check_session_iframe": endpoint_url(issuer, "/check-session")}
 
 
 def dpop_fragment() -> Mapping[str, Any]:

@@ -52,6 +52,7 @@ class SessionRow:
     username: str
     last_used_at: int
     expires_at: int
+    browser_state: str | None
     events: tuple[AuthenticationEventRow, ...]
 
 
@@ -67,6 +68,7 @@ _LIVE_SESSIONS = Prepared(
         authentication_events.c.method,
         authentication_events.c.level,
         authentication_events.c.at,
+        browsers.c.browser_state,
     )
     .select_from(
         browsers.join(sessions, sessions.c.browser_id == browsers.c.id)
@@ -121,6 +123,7 @@ def find_live_sessions(
             expires_at=rows[0][4],
             sub=rows[0][5],
             username=rows[0][6],
+            browser_state=rows[0][10],
             events=tuple(AuthenticationEventRow(method=row[7], level=row[8], at=row[9]) for row in rows),
         )
         for session_id, rows in found.items()
@@ -133,20 +136,34 @@ def find_browser(connection: Connection, digest: bytes, *, now: int) -> int | No
     return connection.execute(query).scalar()
 
 
-def insert_browser(connection: Connection, *, digest: bytes, digest_key_id: str, now: int, expires_at: int) -> int:
+def insert_browser(
+    connection: Connection, *, digest: bytes, digest_key_id: str, browser_state: str, now: int, expires_at: int
+) -> int:
     """A browser seen for the first time."""
-    values = {"digest": digest, "digest_key_id": digest_key_id, "created_at": now, "expires_at": expires_at}
+    values = {
+        "digest": digest,
+        "digest_key_id": digest_key_id,
+        "browser_state": browser_state,
+        "created_at": now,
+        "expires_at": expires_at,
+    }
     return int(connection.execute(insert(browsers).values(**values).returning(browsers.c.id)).scalar_one())
 
 
 def renew_browser(
-    connection: Connection, browser_id: int, *, digest: bytes, digest_key_id: str, expires_at: int
+    connection: Connection,
+    browser_id: int,
+    *,
+    digest: bytes,
+    digest_key_id: str,
+    browser_state: str,
+    expires_at: int,
 ) -> None:
     """Give the browser a new secret: whoever knew the old one knows nothing any more."""
     connection.execute(
         update(browsers)
         .where(browsers.c.id == browser_id)
-        .values(digest=digest, digest_key_id=digest_key_id, expires_at=expires_at)
+        .values(digest=digest, digest_key_id=digest_key_id, browser_state=browser_state, expires_at=expires_at)
     )
 
 

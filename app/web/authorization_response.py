@@ -7,10 +7,11 @@ Response Mode). The redirect URI was compared with the registered ones before an
 import secrets
 from collections.abc import Mapping
 
-from flask import Response
+from flask import Response, request
 
 from app.services.advance_authorization import Code
 from app.services.authorization_request import ResponseTarget
+from app.services.browser_state import get_browser_state, make_session_state
 from app.services.refusals import public_description, record_refusal
 from app.services.validate_authorization_request import RedirectedError
 from app.specs.rfc6749_oauth import build_redirect
@@ -21,8 +22,16 @@ from app.web.static_files import form_post_script_url
 
 
 def send_code(site: Site, step: Code) -> Response:
-    """The authorization response (RFC 6749 4.1.2)."""
-    return _answer(site, step.request.target, {"code": step.code})
+    """The authorization response (RFC 6749 4.1.2), with `session_state` for who may ask the check-session iframe."""
+    parameters = {"code": step.code}
+    browser_state = get_browser_state(site.deployment, step.session)
+    session_state = make_session_state(step.request, browser_state)
+    if session_state is not None:
+        parameters["session_state"] = session_state
+    response = _answer(site, step.request.target, parameters)
+    if session_state is not None:
+        site.cookies.keep_browser_state(request, response, browser_state)
+    return response
 
 
 def send_error(site: Site, refusal: RedirectedError, *, address: str, where: str) -> Response:

@@ -1,7 +1,8 @@
 """The cookies: which browser this is, on which device, and the secret of each pending transaction.
 
-`__Host-`, Secure, HttpOnly, SameSite=Lax. On http loopback the names are plain and end in the port, because cookies
-ignore ports and two servers on one machine would take each other's. Anything odd in a cookie is nobody.
+`__Host-`, Secure, HttpOnly, SameSite=Lax; all but one, which is no secret and is for a script. On http loopback names
+are plain and end in the port, because cookies ignore ports and two servers on one machine would take each other's.
+Anything odd in a cookie is nobody.
 """
 
 import hashlib
@@ -48,6 +49,30 @@ class Cookies:
         """After a login: both secrets are new."""
         self._set(response, self._name("browser"), browser_secret, max_age_s=_BROWSER_MAX_AGE_S)
         self._set(response, self._name("device"), known_device_secret, max_age_s=_DEVICE_MAX_AGE_S)
+
+    @property
+    def browser_state_name(self) -> str:
+        """The name of the one cookie that a script may read."""
+        return self._name("state")
+
+    def keep_browser_state(self, request: Request, response: Response, browser_state: str) -> None:
+        """See that the browser has this state; nothing is sent where it has.
+
+        The check-session iframe stands in pages of other sites, so this cookie goes there (SameSite=None) and its
+        script reads it: it is random and opens nothing. Without TLS no browser takes such a cookie, so on http loopback
+        it is an ordinary one, which is enough for clients on the same host.
+        """
+        if _read_once(request, self.browser_state_name) == browser_state:
+            return
+        response.set_cookie(
+            self.browser_state_name,
+            browser_state,
+            max_age=_BROWSER_MAX_AGE_S,
+            path="/",
+            secure=self.is_secure,
+            httponly=False,
+            samesite="None" if self.is_secure else "Lax",
+        )
 
     def set_transaction(self, request: Request, response: Response, transaction_id: str, secret: str) -> None:
         """One cookie per transaction, at most ten: the eleventh pushes another out."""

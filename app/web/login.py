@@ -73,6 +73,7 @@ def add_login(app: Flask, site: Site) -> None:
             browser_secret=logged_in.browser_secret,
             known_device_secret=logged_in.known_device_secret,
         )
+        site.cookies.keep_browser_state(request, response, logged_in.browser_state)
         return response
 
 

@@ -50,3 +50,23 @@ def page_headers(
         # Not includeSubDomains: the issuer's host does not speak for the hosts beneath it.
         headers["Strict-Transport-Security"] = f"max-age={_ONE_YEAR_S}"
     return headers
+
+
+def frame_headers(*, issuer_is_https: bool) -> dict[str, str]:
+    """Return the headers of the check-session iframe: the one document that any page may frame.
+
+    It shows nothing, has no form and answers only who already knows a `session_state`, so there is nothing to click on
+    and nothing to learn; which pages frame it is not known in advance, because a client is known by its redirect URI.
+    """
+    headers = {
+        "Content-Security-Policy": "default-src 'none'; script-src 'self'; base-uri 'none'; form-action 'none'",
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        # The same for everybody: what differs is in the cookie, which its script reads in the browser.
+        "Cache-Control": "public, max-age=300",
+        "Permissions-Policy": _PERMISSIONS_POLICY,
+        "X-Robots-Tag": "noindex, nofollow",
+    }
+    if issuer_is_https:
+        headers["Strict-Transport-Security"] = f"max-age={_ONE_YEAR_S}"
+    return headers

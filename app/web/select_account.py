@@ -31,9 +31,12 @@ def add_select_account(app: Flask, site: Site) -> None:
             raise ForgedForm("the form was not made for this sign-in")
         get_client(site.deployment, transaction.request)
         sessions = _sessions(site)
-        if not select_account(site.deployment, transaction, sessions, form.get("account")):
+        browser_state = select_account(site.deployment, transaction, sessions, form.get("account"))
+        if browser_state is None:
             return _show(site, transaction, sessions, error=NOT_HERE)
-        return site.redirect(site.url(f"/authorize/resume?transaction={transaction.transaction_id}"))
+        response = site.redirect(site.url(f"/authorize/resume?transaction={transaction.transaction_id}"))
+        site.cookies.keep_browser_state(request, response, browser_state)
+        return response
 
 
 def _sessions(site: Site) -> tuple[SessionRow, ...]:

@@ -1,4 +1,4 @@
-"""The stylesheet, the icon and the script of the pages: read once, named by their content, cached for ever.
+"""The stylesheet, the icon and the scripts of the pages: read once, named by their content, cached for ever.
 
 A change of the file changes its URL, so a browser never shows a page with the stylesheet of another version.
 """
@@ -35,7 +35,7 @@ def _read(name: str) -> StaticFile:
     return StaticFile(versioned_name=f"{stem}.{content_hash}.{suffix}", media_type=_MEDIA_TYPES[suffix], body=body)
 
 
-_NAMES = ("tokenhouse.css", "favicon.svg", "form-post.js")
+_NAMES = ("tokenhouse.css", "favicon.svg", "form-post.js", "check-session.js")
 _FILES: Mapping[str, StaticFile] = MappingProxyType({name: _read(name) for name in _NAMES})
 
 
@@ -52,6 +52,11 @@ def favicon_url(base_path: str) -> str:
 def form_post_script_url(base_path: str) -> str:
     """Return the path on our origin of the script that posts a form at once; `base_path` as in `stylesheet_url`."""
     return f"{base_path}/static/{_FILES['form-post.js'].versioned_name}"
+
+
+def check_session_script_url(base_path: str) -> str:
+    """Return the path on our origin of the script of the check-session iframe; `base_path` as in `stylesheet_url`."""
+    return f"{base_path}/static/{_FILES['check-session.js'].versioned_name}"
 
 
 def find_static_file(versioned_name: str) -> tuple[bytes, dict[str, str]] | None:

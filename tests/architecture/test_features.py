@@ -57,6 +57,7 @@ MEMBERS = {
     },
     "client_registration": {"registration_endpoint"},
     "client_id_metadata_documents": {"client_id_metadata_document_supported"},
+    "session_management": {"check_session_iframe"},
     "server_metadata": {"issuer"},
 }
 

@@ -67,7 +67,7 @@ def test_the_modes_that_exist_may_be_named(signed_in: tuple[RelyingParty, Browse
     """Case 31, the good neighbour."""
     party, browser = signed_in
     reply = browser.send_once(party.begin(response_mode=mode).url)
-    assert set(party.read_answer(reply, mode=mode)) == {"code", "state", "iss"}
+    assert set(party.read_answer(reply, mode=mode)) == {"code", "session_state", "state", "iss"}
 
 
 @pytest.mark.parametrize("mode", ["fragment", "form_post"])

@@ -2,13 +2,15 @@
 
 import html
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.actors.relying_party import challenge_of
-from tests.browser.tls_stage import CLIENT_ID, LOGIN_HOST, OTHER_HOST, Stage, tls_stage
+from tests.browser.tls_stage import CLIENT_ID, LOGIN_HOST, NEIGHBOUR_HOST, OTHER_HOST, Stage, tls_stage
 from tests.deployments import Account
 
 PHOTOS = 6
@@ -127,7 +129,9 @@ def test_every_cookie_of_the_server_is_bound_to_its_host(
     for cookie in cookies:
         assert cookie["name"].startswith("__Host-"), cookie["name"]
         assert cookie["domain"] == LOGIN_HOST  # without a dot: no subdomain gets it, and none can set it
-        assert (cookie["secure"], cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, True, "Lax", "/")
+        is_for_scripts = cookie["name"].endswith("-state")
+        assert (cookie["secure"], cookie["httpOnly"], cookie["path"]) == (True, not is_for_scripts, "/")
+        assert cookie["sameSite"] == ("None" if is_for_scripts else "Lax")
 
 
 def test_the_pages_tell_the_browser_to_come_by_tls_only_and_to_run_nothing(stage: Stage, page: Page) -> None:
@@ -251,3 +255,97 @@ def test_an_answer_is_posted_to_the_client(browser: Browser, stage: Stage, perso
     assert sent["referer"] == f"{stage.issuer}/"
     assert complaints == []
     context.close()
+
+
+# ----- Several accounts -----
+
+
+def test_the_person_chooses_among_their_accounts(stage: Stage, person: Account, page: Page) -> None:
+    sign_in(page, stage, person)
+    other = stage.operator.add_user(name="Alan Turing")
+    page.goto(f"{stage.issuer}/authorize?{urlencode(authorization_parameters(stage, prompt='login'))}")
+    log_in(page, other)
+    expect(page.locator("#consent-form")).to_be_visible()
+    page.goto(f"{stage.app_url}/sign-in")
+    page.wait_for_url(f"{stage.issuer}/select-account?**")
+    assert Axe().run(page).violations_count == 0
+    page.get_by_label("Alan Turing").check()
+    page.locator("#account-submit").click()
+    page.locator("#consent-allow").click()
+    expect(page.locator("#who")).to_have_text("Alan Turing")
+
+
+# ----- The check-session iframe -----
+
+
+NEIGHBOUR = f"https://{NEIGHBOUR_HOST}"
+
+
+def ask_iframe(page: Page, stage: Stage, message: str, *, origin: str) -> str:
+    """What a page of `origin` is told by the frame that it keeps."""
+    frame = f'<!doctype html><title>A page</title><iframe src="{stage.issuer}/check-session"></iframe>'
+    page.route(f"{origin}/keeps-a-frame", lambda route: route.fulfill(content_type="text/html", body=frame))
+    page.goto(f"{origin}/keeps-a-frame")
+    answer: str = page.evaluate(
+        """([message, issuer]) => new Promise((resolve) => {
+          addEventListener("message", (event) => event.origin === issuer && resolve(event.data));
+          document.querySelector("iframe").contentWindow.postMessage(message, issuer);
+        })""",
+        [message, stage.issuer],
+    )
+    return answer
+
+
+def get_session_state(page: Page, stage: Stage, client_id: str, app_url: str) -> str:
+    """By a silent answer to the application; nobody has to be there to hear it."""
+    changes = {"client_id": client_id, "redirect_uri": f"{app_url}/callback", "scope": "openid"}
+    parameters = authorization_parameters(stage, prompt="none", **changes)
+    del parameters["resource"]
+    with page.expect_request(f"{app_url}/callback?**") as answered:
+        page.goto(f"{stage.issuer}/authorize?{urlencode(parameters)}")
+    return parse_qs(urlsplit(answered.value.url).query)["session_state"][0]
+
+
+@pytest.mark.requirement("OpenID Connect Session Management 1.0", "3.2", "unchanged, changed or error")
+def test_the_iframe_tells_an_application_that_somebody_else_has_logged_in(
+    stage: Stage, person: Account, page: Page
+) -> None:
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    sign_in(page, stage, person)
+    client = stage.operator.add_client(redirect_uris=[f"{NEIGHBOUR}/callback"], policy={"skip_consent": True})
+    session_state = get_session_state(page, stage, client.client_id, NEIGHBOUR)
+    mine = f"{client.client_id} {session_state}"
+    assert ask_iframe(page, stage, mine, origin=NEIGHBOUR) == "unchanged"
+    assert ask_iframe(page, stage, f"another {session_state}", origin=NEIGHBOUR) == "changed"
+    assert ask_iframe(page, stage, mine, origin=NEIGHBOUR.replace("shop", "stranger")) == "changed"
+    for malformed in ("", client.client_id, f"{client.client_id} ", f"{mine}.x", f" {session_state}"):
+        assert ask_iframe(page, stage, malformed, origin=NEIGHBOUR) == "error", malformed
+    page.goto(f"{stage.issuer}/authorize?{urlencode(authorization_parameters(stage, prompt='login'))}")
+    log_in(page, stage.operator.add_user())
+    expect(page.locator("#consent-form")).to_be_visible()
+    assert ask_iframe(page, stage, mine, origin=NEIGHBOUR) == "changed"
+    again = get_session_state(page, stage, client.client_id, NEIGHBOUR)
+    assert ask_iframe(page, stage, f"{client.client_id} {again}", origin=NEIGHBOUR) == "unchanged"
+    assert [text for text in complaints if "check-session" in text] == []
+
+
+def test_the_iframe_works_in_a_page_of_another_site_where_its_cookie_goes_there(
+    stage: Stage, person: Account, chromium: Browser, tmp_path: Path
+) -> None:
+    with stage.launch_with_foreign_cookies(chromium, tmp_path) as context:
+        page = context.new_page()
+        sign_in(page, stage, person)
+        session_state = get_session_state(page, stage, CLIENT_ID, stage.app_url)
+        message = f"{CLIENT_ID} {session_state}"
+        assert ask_iframe(page, stage, message, origin=stage.app_url) == "unchanged"
+        assert ask_iframe(page, stage, message, origin=f"https://{OTHER_HOST}") == "changed"
+
+
+def test_where_the_browser_keeps_the_cookie_the_iframe_says_error_and_not_changed(
+    stage: Stage, person: Account, page: Page
+) -> None:
+    """Otherwise the client would ask with `prompt=none` again and again."""
+    sign_in(page, stage, person)
+    message = f"{CLIENT_ID} {get_session_state(page, stage, CLIENT_ID, stage.app_url)}"
+    assert ask_iframe(page, stage, message, origin=stage.app_url) == "error"

@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import NameOID
 from flask import Flask
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, BrowserContext
 from werkzeug.serving import make_server
 
 from app.settings import load_settings
@@ -38,6 +38,8 @@ from tests.server import ROOT, free_port
 
 LOGIN_HOST, APP_HOST, API_HOST = "login.tokenhouse.test", "www.paperandlight.test", "api.photolibrary.test"
 OTHER_HOST = "evil.example.test"
+# Another host of the server's own site (the same registrable domain); what a test does not answer there, nobody knows.
+NEIGHBOUR_HOST = "shop.tokenhouse.test"
 CLIENT_ID = "photo-printing"
 _TOKENHOUSE = Path(sys.executable).with_name("tokenhouse")
 _START_S = 30
@@ -66,18 +68,28 @@ class Stage:
     api_url: str = f"https://{API_HOST}/"
 
     def launch(self, chromium: Browser) -> Browser:
-        """Another Chromium of the same make, which knows the names."""
-        rules = ",".join(f"MAP {host}:443 127.0.0.1:{port}" for host, port in self.ports.items())
-        return chromium.browser_type.launch(
-            executable_path="/usr/bin/chromium",
-            args=[
-                "--no-sandbox",
-                f"--host-resolver-rules={rules}",
-                f"--ignore-certificate-errors-spki-list={self.certificates.public_key_digest}",
-                # All of it is on loopback, which pages of the internet may not reach; these sites stand for such.
-                "--disable-features=LocalNetworkAccessChecks",
-            ],
+        """Another Chromium of the same make, which knows the names. It keeps cookies from frames of other sites."""
+        return chromium.browser_type.launch(executable_path="/usr/bin/chromium", args=self._chromium_arguments())
+
+    def launch_with_foreign_cookies(self, chromium: Browser, directory: Path) -> BrowserContext:
+        """The same, set so that frames of other sites have their cookies; its profile lies in `directory`."""
+        preferences = directory / "Default" / "Preferences"
+        preferences.parent.mkdir()
+        preferences.write_text('{"profile": {"cookie_controls_mode": 0}}')
+        return chromium.browser_type.launch_persistent_context(
+            directory, executable_path="/usr/bin/chromium", args=self._chromium_arguments()
         )
+
+    def _chromium_arguments(self) -> list[str]:
+        ports = {**self.ports, NEIGHBOUR_HOST: self.ports[LOGIN_HOST]}
+        rules = ",".join(f"MAP {host}:443 127.0.0.1:{port}" for host, port in ports.items())
+        return [
+            "--no-sandbox",
+            f"--host-resolver-rules={rules}",
+            f"--ignore-certificate-errors-spki-list={self.certificates.public_key_digest}",
+            # All of it is on loopback, which pages of the internet may not reach; these sites stand for such.
+            "--disable-features=LocalNetworkAccessChecks",
+        ]
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ def test_29_the_query_of_the_redirect_uri_is_kept_in_every_mode(world: World, mo
     assert came_by == mode
     assert uri.startswith(WITH_QUERY)
     # RFC 6749 4.1.2: each once.
-    expected = {"code", "state", "iss"} | ({"x", "y"} if mode == "query" else set())
+    expected = {"code", "session_state", "state", "iss"} | ({"x", "y"} if mode == "query" else set())
     assert set(parameters) == expected
     assert uri.count("x=1") == 1
 

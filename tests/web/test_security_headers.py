@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.web.security_headers import page_headers
+from app.web.security_headers import frame_headers, page_headers
 
 
 def csp(headers: dict[str, str]) -> dict[str, str]:
@@ -53,3 +53,17 @@ def test_strict_transport_security_is_sent_only_for_an_https_issuer() -> None:
     name = "Strict-Transport-Security"
     assert page_headers(has_form=True, leads_to_client=True, issuer_is_https=True)[name] == "max-age=31536000"
     assert name not in page_headers(has_form=True, leads_to_client=True, issuer_is_https=False)
+
+
+@pytest.mark.requirement("OpenID Connect Session Management 1.0", "3.2", "the OP iframe is loaded by the RP's page")
+def test_the_check_session_iframe_may_be_framed_and_runs_our_script_and_nothing_else() -> None:
+    headers = frame_headers(issuer_is_https=True)
+    assert csp(headers) == {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    assert "X-Frame-Options" not in headers
+    assert headers["Strict-Transport-Security"] == "max-age=31536000"
+    assert "Strict-Transport-Security" not in frame_headers(issuer_is_https=False)

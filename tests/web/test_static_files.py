@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from app.web.static_files import favicon_url, find_static_file, form_post_script_url, stylesheet_url
+from app.web.static_files import (
+    check_session_script_url,
+    favicon_url,
+    find_static_file,
+    form_post_script_url,
+    stylesheet_url,
+)
 
 
 @pytest.mark.parametrize(
@@ -13,6 +19,7 @@ from app.web.static_files import favicon_url, find_static_file, form_post_script
         (stylesheet_url(""), "text/css; charset=utf-8"),
         (favicon_url(""), "image/svg+xml"),
         (form_post_script_url(""), "text/javascript; charset=utf-8"),
+        (check_session_script_url(""), "text/javascript; charset=utf-8"),
     ],
 )
 def test_a_static_file_is_cached_for_ever_under_the_hash_of_its_content(url: str, media_type: str) -> None:

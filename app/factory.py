@@ -37,6 +37,7 @@ from app.web.cookies import Cookies
 from app.web.errors import add_errors
 from app.web.home import add_home
 from app.web.login import add_login
+from app.web.logout import add_logout
 from app.web.pages import prepare_templates
 from app.web.select_account import add_select_account
 from app.web.site import Site
@@ -119,6 +120,7 @@ def add_pages(app: Flask, deployment: Deployment, limits: RequestLimits) -> None
     add_select_account(app, site)
     add_consent(app, site)
     add_check_session(app, site)
+    add_logout(app, site)
 
 
 def list_documents(deployment: Deployment) -> dict[str, CurrentDocument]:

@@ -183,6 +183,39 @@ FEATURES: tuple[Feature, ...] = (
         requires=("openid",),
     ),
     Feature(
+        name="rp_initiated_logout",
+        specs=(
+            Specification(
+                name="OpenID Connect RP-Initiated Logout 1.0",
+                title="OpenID Connect RP-Initiated Logout",
+                url="https://openid.net/specs/openid-connect-rpinitiated-1_0.html",
+            ),
+        ),
+        requires=("openid",),
+    ),
+    Feature(
+        name="backchannel_logout",
+        specs=(
+            Specification(
+                name="OpenID Connect Back-Channel Logout 1.0",
+                title="OpenID Connect Back-Channel Logout",
+                url="https://openid.net/specs/openid-connect-backchannel-1_0.html",
+            ),
+        ),
+        requires=("openid",),
+    ),
+    Feature(
+        name="frontchannel_logout",
+        specs=(
+            Specification(
+                name="OpenID Connect Front-Channel Logout 1.0",
+                title="OpenID Connect Front-Channel Logout",
+                url="https://openid.net/specs/openid-connect-frontchannel-1_0.html",
+            ),
+        ),
+        requires=("openid",),
+    ),
+    Feature(
         name="server_metadata",
         specs=(_rfc(8414, "OAuth 2.0 Authorization Server Metadata"),),
     ),

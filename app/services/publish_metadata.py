@@ -46,6 +46,9 @@ def publish_metadata(deployment: Deployment) -> Document:
         status_list_fragment(issuer),
         registration_fragment(deployment),
         client_document_fragment(deployment),
+        rp_initiated_logout_fragment(issuer),
+        backchannel_logout_fragment(),
+        frontchannel_logout_fragment(),
     )
     body = orjson.dumps(merge_fragments(issuer, *fragments))
     return Document(body=body, etag=f'"{hashlib.sha256(body).hexdigest()[:32]}"')
@@ -170,3 +173,18 @@ def session_management_fragment(issuer: str) -> Mapping[str, Any]:
 def dpop_fragment() -> Mapping[str, Any]:
     """RFC 9449 5.1."""
     return {"dpop_signing_alg_values_supported": list(PROOF_ALGORITHMS)}
+
+
+def rp_initiated_logout_fragment(issuer: str) -> Mapping[str, Any]:
+    """OpenID Connect RP-Initiated Logout 1.0, section 2.1."""
+    return {"end_session_endpoint": endpoint_url(issuer, "/logout")}
+
+
+def backchannel_logout_fragment() -> Mapping[str, Any]:
+    """OpenID Connect Back-Channel Logout 1.0, section 2.1: a `sid` is in every ID token and logout token."""
+    return {"backchannel_logout_supported": True, "backchannel_logout_session_supported": True}
+
+
+def frontchannel_logout_fragment() -> Mapping[str, Any]:
+    """OpenID Connect Front-Channel Logout 1.0, section 3."""
+    return {"frontchannel_logout_supported": True, "frontchannel_logout_session_supported": True}

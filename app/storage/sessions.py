@@ -256,6 +256,13 @@ def find_session_of_sid(connection: Connection, *, client_pk: int, sid: str) -> 
     return None if row is None else (row.id, row.user_id)
 
 
+def list_usernames(connection: Connection, session_ids: Sequence[int]) -> tuple[str, ...]:
+    """Whose the sessions are or were."""
+    query = select(users.c.username).join(sessions, sessions.c.user_id == users.c.id)
+    rows = connection.execute(query.where(sessions.c.id.in_(session_ids)).order_by(users.c.username).distinct())
+    return tuple(rows.scalars())
+
+
 def _metadata(text: str) -> dict[str, Any]:
     try:
         document = json.loads(text)

@@ -59,6 +59,12 @@ def list_signing_keys(connection: Connection) -> tuple[SigningKeyRow, ...]:
     return tuple(SigningKeyRow(**{**row, "public_jwk": json.loads(row["public_jwk"])}) for row in rows.mappings())
 
 
+def find_signing_key(connection: Connection, kid: str) -> SigningKeyRow | None:
+    """One key, removed or not."""
+    row = connection.execute(select(signing_keys).where(signing_keys.c.kid == kid)).mappings().first()
+    return None if row is None else SigningKeyRow(**{**row, "public_jwk": json.loads(row["public_jwk"])})
+
+
 def activate(connection: Connection, kid: str, *, now: int) -> None:
     """From pending or standby to active."""
     connection.execute(update(signing_keys).where(signing_keys.c.kid == kid).values(state="active", active_at=now))

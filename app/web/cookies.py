@@ -45,6 +45,10 @@ class Cookies:
         """The secret of one transaction, not yet compared."""
         return _read_once(request, self._name(f"tx-{transaction_id}"))
 
+    def read_logout(self, request: Request, request_id: str) -> str | None:
+        """The secret of one logout, not yet compared."""
+        return _read_once(request, self._name(f"lo-{request_id}"))
+
     def set_login(self, response: Response, *, browser_secret: str, known_device_secret: str) -> None:
         """After a login: both secrets are new."""
         self._set(response, self._name("browser"), browser_secret, max_age_s=_BROWSER_MAX_AGE_S)
@@ -76,12 +80,19 @@ class Cookies:
 
     def set_transaction(self, request: Request, response: Response, transaction_id: str, secret: str) -> None:
         """One cookie per transaction, at most ten: the eleventh pushes another out."""
+        self._set_one_of_ten(request, response, "tx", transaction_id, secret)
+
+    def set_logout(self, request: Request, response: Response, request_id: str, secret: str) -> None:
+        """One cookie per logout, at most ten as well."""
+        self._set_one_of_ten(request, response, "lo", request_id, secret)
+
+    def _set_one_of_ten(self, request: Request, response: Response, kind: str, identifier: str, secret: str) -> None:
         # Only names that we can have given: a neighbour's subdomain can plant any other, to be echoed in a header.
-        own_name = re.compile(re.escape(f"{self.prefix}-tx-") + "[0-9a-f]{24}" + re.escape(self.suffix))
+        own_name = re.compile(re.escape(f"{self.prefix}-{kind}-") + "[0-9a-f]{24}" + re.escape(self.suffix))
         present = [name for name in request.cookies if own_name.fullmatch(name)]
         for name in present[: max(0, len(present) - MAX_TRANSACTION_COOKIES + 1)]:
             response.delete_cookie(name, path="/", secure=self.is_secure, httponly=True, samesite="Lax")
-        self._set(response, self._name(f"tx-{transaction_id}"), secret, max_age_s=None)
+        self._set(response, self._name(f"{kind}-{identifier}"), secret, max_age_s=None)
 
     def _name(self, name: str) -> str:
         return f"{self.prefix}-{name}{self.suffix}"

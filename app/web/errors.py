@@ -71,19 +71,24 @@ def _page(site: Site, error: ProtocolError, *, counts_against_peer: bool = True)
     address = _address()
     if counts_against_peer:
         site.limits.count_refusal(address)
-    client_id = _named_client() if request.path == "/authorize" else None
+    is_logout = request.path in ("/logout", "/logged-out")
+    client_id = _named_client() if request.path == "/authorize" or is_logout else None
     incident = record_refusal(site.deployment, error, where=request.path, address=address, client_id=client_id)
     authorization_request = error.request if isinstance(error, TransactionEnded) else None
     client = _find_client(site, authorization_request.client_id) if authorization_request is not None else None
     back_uri = way_back(client, authorization_request)
+    back_label = f"Back to {client.name}" if client is not None and back_uri is not None else None
+    if is_logout and error.status < 500:
+        # Whatever the application got wrong, the person came to log out.
+        back_uri, back_label = f"{site.base_path}/logout", "Log out here"
     html = render_error(
         ErrorPage(
-            title="Authorization error",
+            title="Logout error" if is_logout else "Authorization error",
             error=error.error,
             description=error.description,
             incident=incident,
             back_uri=back_uri,
-            back_label=f"Back to {client.name}" if client is not None and back_uri is not None else None,
+            back_label=back_label,
             client_name=client.name if client is not None else None,
         )
     )

@@ -162,6 +162,41 @@ class ErrorPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogoutPage:
+    """The question whether to log out `usernames`, all who are signed in here; `client` is who sent them, if known.
+
+    `returns` where they go back to the client afterwards, as the card says.
+    """
+
+    client: ClientCard | None
+    returns: bool
+    request: str = field(repr=False)
+    csrf_token: str = field(repr=False)
+    action: str
+    usernames: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedOutPage:
+    """What was done. `ended` are logged out now, `remaining` are still signed in here.
+
+    `frames` are registered pages of applications that are to forget the session; afterwards the browser goes on to
+    `continue_to` (registered, too) by itself, at the latest after `wait_s`. `back_uri` is only offered.
+    """
+
+    ended: tuple[str, ...]
+    remaining: tuple[str, ...]
+    logout_url: str
+    frames: tuple[str, ...] = ()
+    continue_to: str | None = None
+    client_name: str | None = None
+    back_uri: str | None = None
+    wait_s: int = 5
+    script_url: str = ""
+    script_nonce: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FormPostPage:
     """The form that carries an authorization response to a client: it is posted at once, or by its button.
 
@@ -226,6 +261,16 @@ def render_consent(page: ConsentPage) -> str:
 def render_error(page: ErrorPage) -> str:
     """Return the error page as HTML. Text in `page` is public: it must not reveal registered URIs or who exists."""
     return render_template("error.html", page=page)
+
+
+def render_logout(page: LogoutPage) -> str:
+    """Return the page that asks whether to log out as HTML."""
+    return render_template("logout.html", page=page)
+
+
+def render_logged_out(page: LoggedOutPage) -> str:
+    """Return the page after a logout, or after the person chose to stay, as HTML."""
+    return render_template("logged_out.html", page=page)
 
 
 def render_form_post(page: FormPostPage) -> str:

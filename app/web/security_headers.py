@@ -20,18 +20,26 @@ _ONE_YEAR_S = 31_536_000
 
 
 def page_headers(
-    *, has_form: bool, leads_to_client: bool, issuer_is_https: bool, script_nonce: str | None = None
+    *,
+    has_form: bool,
+    leads_to_client: bool,
+    issuer_is_https: bool,
+    script_nonce: str | None = None,
+    frame_origins: tuple[str, ...] = (),
 ) -> dict[str, str]:
     """Return the headers of one HTML response, the content type excepted.
 
     `leads_to_client` is true where posting the page's form may end in a redirect to a client: Chromium applies
     `form-action` to the whole chain of redirects, the client's own hops and custom schemes included, so such a page
     cannot carry it. `Cross-Origin-Opener-Policy` is absent because it breaks logins in a popup.
-    `script_nonce` is that of the page's one script, a file of ours.
+    `script_nonce` is that of the page's one script, a file of ours. `frame_origins` are those of the registered pages
+    that the page after a logout opens, so that they forget the person too.
     """
     policy = list(_CONTENT_SECURITY_POLICY)
     if script_nonce is not None:
         policy.append(f"script-src 'nonce-{script_nonce}'")
+    if frame_origins:
+        policy.append(f"frame-src {' '.join(dict.fromkeys(frame_origins))}")
     if not has_form:
         policy.append("form-action 'none'")
     elif not leads_to_client:

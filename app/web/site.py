@@ -62,6 +62,7 @@ class Site:
         has_form: bool = False,
         leads_to_client: bool = False,
         script_nonce: str | None = None,
+        frame_origins: tuple[str, ...] = (),
     ) -> Response:
         """A page with its headers."""
         response = Response(html, status=status, content_type="text/html; charset=utf-8")
@@ -71,6 +72,7 @@ class Site:
                 leads_to_client=leads_to_client,
                 issuer_is_https=self.deployment.settings.is_https,
                 script_nonce=script_nonce,
+                frame_origins=frame_origins,
             )
         )
         return response

@@ -58,6 +58,9 @@ MEMBERS = {
     "client_registration": {"registration_endpoint"},
     "client_id_metadata_documents": {"client_id_metadata_document_supported"},
     "session_management": {"check_session_iframe"},
+    "rp_initiated_logout": {"end_session_endpoint"},
+    "backchannel_logout": {"backchannel_logout_supported", "backchannel_logout_session_supported"},
+    "frontchannel_logout": {"frontchannel_logout_supported", "frontchannel_logout_session_supported"},
     "server_metadata": {"issuer"},
 }
 

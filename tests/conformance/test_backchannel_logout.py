@@ -14,6 +14,7 @@ from app.specs.rfc7515_jose import import_public_jwk, verify_jws
 from tests.actors.http import send
 from tests.actors.logout_receiver import LogoutReceiver, Received
 from tests.actors.relying_party import RelyingParty
+from tests.logging_out import log_in
 from tests.patience import wait_until
 from tests.world import World
 
@@ -117,6 +118,17 @@ def test_an_application_that_says_yes_is_told_once(
     wait_until(lambda: waiting(reaching_world, party) == [], within_s=PATIENCE_S)
     reaching_world.clock.move(seconds=3600)
     assert len(receiver.at(path)) == 1
+
+
+def test_an_application_hears_of_a_logout_that_comes_after_an_hour_of_idling(
+    reaching_world: World, receiver: LogoutReceiver
+) -> None:
+    path = f"/backchannel/{secrets.token_hex(6)}"
+    person = log_in(reaching_world, backchannel_logout_uri=receiver.url(path))
+    reaching_world.clock.move(seconds=3700)
+    assert person.logout(post_logout_redirect_uri=person.goodbye).location == person.goodbye
+    (request,) = wait_for(receiver, path)
+    assert verified(reaching_world, request.logout_token)["sid"] == person.tokens.id_claims["sid"]
 
 
 def waiting(world: World, party: RelyingParty) -> list[Any]:

@@ -22,7 +22,7 @@ from app.specs.oidc_logout import (
     build_frontchannel_uri,
     build_post_logout_redirect,
 )
-from app.specs.protocol_error import InvalidRequest
+from app.specs.protocol_error import Difference, InvalidRequest
 from app.storage.database import Connection
 from app.storage.logout_requests import LogoutRow, find_logout, insert_logout, replace_logout
 from app.storage.sessions import SessionRow, find_live_sessions, find_session_of_sid, list_usernames
@@ -105,7 +105,8 @@ def _find_client(deployment: Deployment, request: LogoutRequest, hint: IdTokenHi
     # "When both client_id and id_token_hint are present, the OP MUST verify that the Client Identifier matches the one
     # used as the aud value in the ID Token."
     if request.client_id is not None and hint is not None and request.client_id != hint.client_id:
-        raise InvalidRequest("client_id is not the one that the id_token_hint was issued to")
+        difference = Difference(what="aud", expected=hint.client_id, received=request.client_id)
+        raise InvalidRequest("client_id is not whom the id_token_hint was issued to", differences=[difference])
     client_id = request.client_id or (hint.client_id if hint is not None else None)
     if client_id is None:
         return None
@@ -127,11 +128,9 @@ def _check_redirect(client: Client, request: LogoutRequest) -> str | None:
         return None
     # "This URI ... MUST exactly match one of the previously registered" ones: no port is forgiven, no query added.
     if uri not in client.metadata.post_logout_redirect_uris:
-        registered = ", ".join(client.metadata.post_logout_redirect_uris) or "none"
-        raise InvalidRequest(
-            "post_logout_redirect_uri is not one that the client registered",
-            detail=f"sent {uri!r:.300}, registered {registered:.1000}",
-        )
+        expected = "\n".join(client.metadata.post_logout_redirect_uris)
+        difference = Difference(what="post_logout_redirect_uri", expected=expected, received=uri)
+        raise InvalidRequest("post_logout_redirect_uri is not registered for this client", differences=[difference])
     return build_post_logout_redirect(uri, state=request.state)
 
 

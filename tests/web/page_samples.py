@@ -19,7 +19,9 @@ from app.web.pages import (
     ConsentScope,
     ErrorPage,
     HomePage,
+    LoggedOutPage,
     LoginPage,
+    LogoutPage,
     SelectAccountPage,
     prepare_templates,
 )
@@ -188,6 +190,16 @@ HOME = HomePage(
     metadata_uri="https://login.meadow.example/.well-known/oauth-authorization-server",
 )
 
+LOGOUT = LogoutPage(
+    client=PHOTO_PRINTS,
+    returns=True,
+    request="request-value",
+    csrf_token="csrf-value",
+    action="/logout",
+    usernames=("anna",),
+)
+LOGGED_OUT = LoggedOutPage(ended=("anna",), remaining=(), logout_url="/logout")
+
 SAMPLES: dict[str, tuple[Callable[..., str], object]] = {
     "login": (pages.render_login, LOGIN),
     "login-refused": (
@@ -281,5 +293,27 @@ SAMPLES: dict[str, tuple[Callable[..., str], object]] = {
             client_name=NASTY_NAME,
         ),
     ),
+    "logout": (pages.render_logout, LOGOUT),
+    "logout-unknown": (pages.render_logout, replace(LOGOUT, client=None, returns=False, usernames=("anna", "bob"))),
+    "logout-nasty": (
+        pages.render_logout,
+        replace(LOGOUT, client=NASTY_CLIENT, usernames=('"><script>alert(1)</script>', NASTY_NAME)),
+    ),
+    "logged-out": (pages.render_logged_out, LOGGED_OUT),
+    "logged-out-of-one": (
+        pages.render_logged_out,
+        replace(LOGGED_OUT, remaining=("bob",), client_name="Photo Prints", back_uri="https://prints.example/"),
+    ),
+    "logged-out-nasty": (
+        pages.render_logged_out,
+        replace(
+            LOGGED_OUT,
+            ended=('"><script>alert(1)</script>' + "x" * 200,),
+            remaining=(NASTY_NAME,),
+            client_name=NASTY_NAME,
+            back_uri="https://prints.example/",
+        ),
+    ),
+    "still-signed-in": (pages.render_logged_out, replace(LOGGED_OUT, ended=(), remaining=("anna",))),
     "home": (pages.render_home, HOME),
 }

@@ -77,6 +77,7 @@ def end_user_sessions(
 
 
 def _message(client: SessionClientRow, sub: str) -> Message:
-    body: Mapping[str, str] = {"client_id": client.client_id, "sub": sub, "sid": client.sid}
+    # The person's own subject: whoever delivers the message knows what the client calls them.
+    body: Mapping[str, str] = {"client_id": client.client_id, "user": sub, "sid": client.sid}
     # By client and not by host: whoever names somebody else's host must not hold up what that one is told.
     return Message(kind=BACKCHANNEL_LOGOUT, recipient=client.client_id, body=body, client_pk=client.client_pk)

@@ -16,6 +16,7 @@ from app.services.deployment import Deployment
 from app.services.end_session import FrontchannelClient, end_sessions
 from app.services.id_token_hint import verify_id_token_hint
 from app.services.mint_secret import is_well_formed, mint_secret
+from app.services.subjects import find_user_of_subject
 from app.specs.oidc_logout import (
     IdTokenHint,
     LogoutRequest,
@@ -27,7 +28,6 @@ from app.storage.database import Connection
 from app.storage.logout_requests import LogoutRow, find_logout, insert_logout, replace_logout
 from app.storage.sessions import SessionRow, find_live_sessions, find_session_of_sid, list_usernames
 from app.storage.single_use import redeem_once
-from app.storage.users import find_user_by_sub
 
 MOST_FRAMES: Final = 50
 """A page that opened more of them would tell nobody in time."""
@@ -136,12 +136,12 @@ def _check_redirect(client: Client, request: LogoutRequest) -> str | None:
 
 def find_hinted_user(deployment: Deployment, client: Client, hint: IdTokenHint) -> int | None:
     """Who is meant: by the session that the client knows, which may be over, else by the subject."""
-    with deployment.database.reading() as connection:
-        if hint.sid is not None:
+    if hint.sid is not None:
+        with deployment.database.reading() as connection:
             found = find_session_of_sid(connection, client_pk=client.pk, sid=hint.sid)
-            if found is not None:
-                return found[1]
-        user = find_user_by_sub(connection, hint.subject)
+        if found is not None:
+            return found[1]
+    user = find_user_of_subject(deployment, client, hint.subject)
     return None if user is None else user.id
 
 

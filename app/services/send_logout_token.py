@@ -16,6 +16,7 @@ from app.services.identifiers import random_bytes
 from app.services.issue_tokens import encode_jti
 from app.services.outbox import Delivery, DeliveryFailed, Sender
 from app.services.signing_keys import NoSigningKey
+from app.services.subjects import get_client_subject
 from app.specs.oidc_logout import LOGOUT_TOKEN_TYP, build_backchannel_body, build_logout_token_claims
 from app.specs.rfc7515_jose import sign_jws
 
@@ -37,8 +38,14 @@ def logout_token_sender(deployment: Deployment, fetcher: DocumentFetcher) -> Sen
         if client is None or client.is_disabled or client.metadata.backchannel_logout_uri is None:
             # It does not want to hear any more, or nobody should speak to it: there is nothing left to do.
             return
-        alg = client.metadata.id_token_signed_response_alg
-        token = sign_logout_token(deployment, delivery, alg=alg)
+        token = sign_logout_token(
+            deployment,
+            client_id=client.client_id,
+            # The same as in the client's ID tokens, which may be one for its sector alone.
+            subject=get_client_subject(deployment, client, delivery.body["user"]),
+            sid=delivery.body["sid"],
+            alg=client.metadata.id_token_signed_response_alg,
+        )
         try:
             answer = fetcher.post(
                 client.metadata.backchannel_logout_uri,
@@ -54,15 +61,15 @@ def logout_token_sender(deployment: Deployment, fetcher: DocumentFetcher) -> Sen
     return send
 
 
-def sign_logout_token(deployment: Deployment, delivery: Delivery, *, alg: str) -> str:
+def sign_logout_token(deployment: Deployment, *, client_id: str, subject: str, sid: str, alg: str) -> str:
     """Section 2.4, with the two minutes counted from now and a `jti` of its own: a client that refuses replays must not
     take the second attempt for one. Raises `DeliveryFailed`.
     """
     claims = build_logout_token_claims(
         issuer=deployment.issuer,
-        client_id=delivery.body["client_id"],
-        subject=delivery.body["sub"],
-        sid=delivery.body["sid"],
+        client_id=client_id,
+        subject=subject,
+        sid=sid,
         jti=encode_jti(random_bytes(16)),
         issued_at_s=deployment.clock() // 1000,
     )

@@ -9,6 +9,7 @@ import secrets
 
 from flask import Flask, Response, request
 
+from app.services.browser_state import read_browser_state
 from app.services.client_registry import BrokenClient, Client
 from app.services.log_in import current_sessions
 from app.services.log_out import (
@@ -92,13 +93,18 @@ def _log_out(
         return site.redirect(checked.continue_to or site.url("/logged-out"))
     request_id = None if pending is None else pending.request_id
     outcome, cookie = log_out(site.deployment, checked, sessions, request_id=request_id)
+    if cookie is not None:
+        request_id = cookie[0]
     if outcome.continue_to is not None and not outcome.frames:
-        return site.redirect(outcome.continue_to)
+        response = site.redirect(outcome.continue_to)
+    else:
+        response = site.redirect(site.url(f"/logged-out?logout_request={request_id}"))
     if cookie is not None:
-        request_id, secret = cookie
-    response = site.redirect(site.url(f"/logged-out?logout_request={request_id}"))
-    if cookie is not None:
-        site.cookies.set_logout(request, response, cookie[0], secret)
+        site.cookies.set_logout(request, response, *cookie)
+    # What scripts of applications compare has changed with the sessions.
+    browser_state = read_browser_state(site.deployment, site.cookies.read_browser(request))
+    if browser_state is not None:
+        site.cookies.keep_browser_state(request, response, browser_state)
     return response
 
 

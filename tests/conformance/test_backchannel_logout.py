@@ -78,6 +78,16 @@ def test_the_token_is_signed_by_the_algorithm_of_the_clients_id_tokens(
     verified(reaching_world, wait_for(receiver, path)[0].logout_token, "ES256")
 
 
+@pytest.mark.requirement("OpenID Connect Core 1.0", "8", "a logout token names the person as the client's ID tokens do")
+def test_a_pairwise_client_is_told_of_the_person_whom_it_knows(reaching_world: World, receiver: LogoutReceiver) -> None:
+    path = f"/backchannel/{secrets.token_hex(6)}"
+    person = log_in(reaching_world, backchannel_logout_uri=receiver.url(path), subject_type="pairwise")
+    assert person.tokens.id_claims["sub"] != person.account.sub
+    assert person.logout(post_logout_redirect_uri=person.goodbye).location == person.goodbye
+    (request,) = wait_for(receiver, path)
+    assert verified(reaching_world, request.logout_token)["sub"] == person.tokens.id_claims["sub"]
+
+
 @pytest.mark.requirement("OpenID Connect Back-Channel Logout 1.0", "2.3", "every client that took part in the session")
 def test_every_application_of_every_session_is_told_its_own_and_nobody_else(
     reaching_world: World, receiver: LogoutReceiver

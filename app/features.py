@@ -67,6 +67,13 @@ FEATURES: tuple[Feature, ...] = (
         specs=(_rfc(6749, "The OAuth 2.0 Authorization Framework"),),
     ),
     Feature(
+        name="client_assertions",
+        specs=(
+            _rfc(7523, "JSON Web Token (JWT) Profile for OAuth 2.0 Client Authentication"),
+            _rfc(7517, "JSON Web Key"),
+        ),
+    ),
+    Feature(
         name="resource_indicators",
         specs=(_rfc(8707, "Resource Indicators for OAuth 2.0"),),
         requires=("authorization_code",),
@@ -229,11 +236,25 @@ class ProfileRules:
     name: Profile
     strictness: int
     pkce_optional_for_confidential_clients: bool
+    assertions_may_name_the_token_endpoint: bool
+    """OpenID Connect Core 9: the token endpoint's URL as a client assertion's audience, beside the issuer, and either
+    of them also as an array of one.
+    """
 
 
 PROFILES: dict[Profile, ProfileRules] = {
-    "openid": ProfileRules(name="openid", strictness=0, pkce_optional_for_confidential_clients=True),
-    "oauth21": ProfileRules(name="oauth21", strictness=1, pkce_optional_for_confidential_clients=False),
+    "openid": ProfileRules(
+        name="openid",
+        strictness=0,
+        pkce_optional_for_confidential_clients=True,
+        assertions_may_name_the_token_endpoint=True,
+    ),
+    "oauth21": ProfileRules(
+        name="oauth21",
+        strictness=1,
+        pkce_optional_for_confidential_clients=False,
+        assertions_may_name_the_token_endpoint=False,
+    ),
 }
 
 

@@ -54,6 +54,7 @@ class Settings(BaseSettings):
 
     # ----- What is demanded of clients -----
     dpop_nonce: Literal["off", "required"] = "off"
+    sealed_client_secrets: Literal["off", "on"] = "off"
 
     # ----- Clients that register themselves -----
     registration: Literal["off", "token", "open"] = "off"
@@ -161,6 +162,11 @@ class Settings(BaseSettings):
         if self.signing_key_lifetime_s <= longest_publication_s:
             raise ValueError("signing_key_lifetime_s must be longer than twice jwks_max_age_s")
         return self
+
+    @cached_property
+    def seals_client_secrets(self) -> bool:
+        """Whether there are clients whose secret is kept so that it can be read back (`client_secret_jwt`)."""
+        return self.sealed_client_secrets == "on"
 
     @cached_property
     def batches_machine_audit(self) -> bool:

@@ -45,7 +45,10 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> CertificateAuthority:
 def shared_reaching_world(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, authority: CertificateAuthority
 ) -> Iterator[World]:
-    """One server per database and test process that may go to applications on this machine."""
+    """One server per database and test process that may go to applications on this machine.
+
+    It knows every way in which a client can authenticate itself, and clients as lax as OpenID Connect allows.
+    """
     directory = tmp_path_factory.mktemp("reaching")
     with fresh_database_url(request.param, directory) as database_url:
         yield from run_world(
@@ -54,6 +57,8 @@ def shared_reaching_world(
             rate_limits="off",
             outbound_allowed_networks="127.0.0.1/32",
             outbound_ca_bundle=str(authority.bundle),
+            profile="openid",
+            sealed_client_secrets="on",
         )
 
 

@@ -19,6 +19,7 @@ from app.specs.protocol_error import (
     TooManyRequests,
 )
 from app.specs.rfc6749_oauth import parse_basic_credentials
+from app.specs.rfc7523_client_assertion import parse_unverified_assertion
 from app.specs.strict_request import (
     Parameters,
     ProtocolRequest,
@@ -110,7 +111,8 @@ class Endpoints:
     def _check_client_limit(self, request: ProtocolRequest) -> None:
         if not self._limits.is_enabled:
             return
-        if request.authorization is None and "client_secret" not in request.parameters:
+        sent = request.parameters
+        if request.authorization is None and "client_secret" not in sent and "client_assertion" not in sent:
             return
         client_id = _named_client(request)
         retry_after_s = client_id and self._limits.client_retry_after_s(request.remote_address, client_id)
@@ -197,9 +199,12 @@ def _preflight(endpoint: Endpoint) -> Answer:
 def _named_client(request: ProtocolRequest) -> str | None:
     """Whom the request names, believed for counting and the log only."""
     from_body = request.parameters.get("client_id")
-    if from_body is not None or request.authorization is None:
+    assertion = request.parameters.get("client_assertion")
+    if from_body is not None or (request.authorization is None and assertion is None):
         return from_body
     try:
-        return parse_basic_credentials(request.authorization)[0]
+        if request.authorization is not None:
+            return parse_basic_credentials(request.authorization)[0]
+        return parse_unverified_assertion(assertion or "").client_id
     except (InvalidClient, InvalidRequest):
         return None

@@ -12,8 +12,9 @@ from app.oauth.grants.refresh_token import RefreshTokenGrant
 from app.oauth.grants.token_exchange import TokenExchangeGrant
 from app.oauth.token_request import TokenRequest
 from app.oauth.token_response import TokenAnswer
-from app.services.authenticate_client import authenticate_client
+from app.services.authenticate_client import verify_client
 from app.services.bind_sender import bind_sender
+from app.services.client_assertions import AssertionReplayed, use_assertion_alone
 from app.services.client_registry import Client
 from app.services.deployment import Deployment
 from app.specs.protocol_error import InvalidRequest, ProtocolError, UnsupportedGrantType
@@ -35,19 +36,28 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]
 
     def answer(self, request: ProtocolRequest) -> TokenAnswer:
         """The answer of the token endpoint. Raises `ProtocolError`, Authlib's refusals translated."""
-        answer: TokenAnswer = self.create_token_response(request)
+        token_request = TokenRequest(request)
+        try:
+            answer: TokenAnswer = self.create_token_response(token_request)
+        except AssertionReplayed:
+            raise
+        except ProtocolError:
+            # Nothing was issued, and with that no assertion was used up. A refused request is not sent twice either.
+            if token_request.authenticated is not None and token_request.authenticated.assertion is not None:
+                use_assertion_alone(self.deployment, token_request.authenticated.assertion)
+            raise
         return answer
 
-    def create_oauth2_request(self, request: ProtocolRequest) -> TokenRequest:
-        """Authlib's view of our request."""
-        return TokenRequest(request)
+    def create_oauth2_request(self, request: TokenRequest) -> TokenRequest:
+        """Ours already: `answer` made it."""
+        return request
 
     def authenticate_client(self, request: TokenRequest, methods: object, endpoint: str = "token") -> Client:  # noqa: ARG002
         """One rule for every grant and endpoint, whatever methods Authlib would let each choose.
 
         At the token endpoint the sender is bound here too: the client is known, and no grant has spent anything yet.
         """
-        authenticated = authenticate_client(
+        authenticated = verify_client(
             self.deployment, authorization=request.authorization, parameters=request.parameters
         )
         request.authenticated = authenticated
@@ -59,6 +69,7 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]
                 method=request.method,
                 url=endpoint_url(self.deployment.issuer, request.uri),
                 address=request.remote_address,
+                assertion=authenticated.assertion,
             )
         return authenticated.client
 

@@ -6,10 +6,17 @@ Client secrets are machine secrets of 256 bits, so a keyed digest is enough and 
 import hmac
 from dataclasses import dataclass
 
+from app.services.client_assertions import VerifiedAssertion, use_assertion_alone, verify_client_assertion
 from app.services.client_registry import BrokenClient, Client
 from app.services.deployment import Deployment
-from app.specs.protocol_error import InvalidClient, InvalidRequest, UnauthorizedClient
+from app.specs.protocol_error import Difference, InvalidClient, InvalidRequest, UnauthorizedClient
 from app.specs.rfc6749_oauth import parse_basic_credentials
+from app.specs.rfc7523_client_assertion import (
+    ASSERTION_TYPE,
+    ClientAssertion,
+    UnverifiedAssertion,
+    parse_unverified_assertion,
+)
 from app.specs.strict_request import Parameters
 from app.storage.clients import SecretRow
 
@@ -19,11 +26,13 @@ _BASIC_CHALLENGE = {"WWW-Authenticate": 'Basic realm="token", charset="UTF-8"'}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PresentedCredentials:
-    """What a request presents, not yet believed."""
+    """What a request presents, not yet believed. `assertion_text` is what `unverified_assertion` is read from."""
 
     method: str
     client_id: str
-    unverified_secret: str | None
+    unverified_secret: str | None = None
+    unverified_assertion: UnverifiedAssertion | None = None
+    assertion_text: str = ""
 
     def __repr__(self) -> str:
         return f"PresentedCredentials(method={self.method!r})"
@@ -31,11 +40,15 @@ class PresentedCredentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthenticatedClient:
-    """The client, and by what it was known; `secret_created_at` tells a rotated secret from its successor."""
+    """The client, and by what it was known; `secret_created_at` tells a rotated secret from its successor, `kid` one
+    key from another. `assertion`: what has to be used up, where `verify_client` left that to its caller.
+    """
 
     client: Client
     method: str
     secret_created_at: int | None
+    kid: str | None = None
+    assertion: ClientAssertion | None = None
 
 
 def authenticate_client(
@@ -43,9 +56,22 @@ def authenticate_client(
 ) -> AuthenticatedClient:
     """The client that the request proves to come from; for a public client, the one that it names.
 
+    An assertion is used up when this returns. Raises what `verify_client` raises.
+    """
+    authenticated = verify_client(deployment, authorization=authorization, parameters=parameters)
+    if authenticated.assertion is not None:
+        use_assertion_alone(deployment, authenticated.assertion)
+    return authenticated
+
+
+def verify_client(deployment: Deployment, *, authorization: str | None, parameters: Parameters) -> AuthenticatedClient:
+    """As `authenticate_client`, for a caller who uses the assertion up itself: in the transaction that does what it was
+    made for, or alone where there will be none.
+
     Raises `InvalidRequest` for two methods at once (RFC 6749 2.3: "The client MUST NOT use more than one
-    authentication method in each request"), `UnauthorizedClient` for a disabled client that proved who it is, else
-    `InvalidClient`, which never says what was wrong.
+    authentication method in each request"), `UnauthorizedClient` for a disabled client that proved who it is,
+    `TemporarilyUnavailable` where its keys cannot be looked for now, else `InvalidClient`, which never says what was
+    wrong.
     """
     presented = read_credentials(authorization, parameters)
     try:
@@ -57,12 +83,18 @@ def authenticate_client(
     registered = client.metadata.token_endpoint_auth_method
     if presented.method != registered:
         raise _refusal(presented, f"registered for {registered}, presented {presented.method}")
-    secret = _verify_secret(deployment, client, presented) if presented.unverified_secret is not None else None
+    verified, secret = _verify(deployment, client, presented)
     # Last: only who has proven to be the client hears that it was disabled.
     if client.is_disabled:
+        if verified is not None:
+            use_assertion_alone(deployment, verified.assertion)
         raise UnauthorizedClient("the client may not do this at present", detail="the client is disabled")
     return AuthenticatedClient(
-        client=client, method=presented.method, secret_created_at=secret.created_at if secret is not None else None
+        client=client,
+        method=presented.method,
+        secret_created_at=secret.created_at if secret is not None else None,
+        kid=verified.kid if verified is not None else None,
+        assertion=verified.assertion if verified is not None else None,
     )
 
 
@@ -73,7 +105,7 @@ def read_credentials(authorization: str | None, parameters: Parameters) -> Prese
     if "client_assertion" in parameters or "client_assertion_type" in parameters:
         if authorization is not None or client_secret is not None:
             raise InvalidRequest("two client authentication methods in one request")
-        raise InvalidClient("client assertions are not supported")
+        return _read_assertion(parameters, client_id)
     if authorization is not None:
         if client_secret is not None:
             raise InvalidRequest("two client authentication methods in one request")
@@ -88,7 +120,35 @@ def read_credentials(authorization: str | None, parameters: Parameters) -> Prese
         raise InvalidClient("the client is not named", headers=_BASIC_CHALLENGE)
     if client_secret is not None:
         return PresentedCredentials(method="client_secret_post", client_id=client_id, unverified_secret=client_secret)
-    return PresentedCredentials(method="none", client_id=client_id, unverified_secret=None)
+    return PresentedCredentials(method="none", client_id=client_id)
+
+
+def _read_assertion(parameters: Parameters, client_id: str | None) -> PresentedCredentials:
+    """RFC 7521 4.2: type and assertion belong together, and `client_id` "MUST identify the same client"."""
+    text, assertion_type = parameters.get("client_assertion"), parameters.get("client_assertion_type")
+    if text is None or assertion_type is None:
+        raise InvalidRequest("client_assertion and client_assertion_type belong together")
+    if assertion_type != ASSERTION_TYPE:
+        raise InvalidClient("client assertions of this type are not supported")
+    unverified = parse_unverified_assertion(text)
+    if client_id is not None and client_id != unverified.client_id:
+        difference = Difference(what="client_id", expected=unverified.client_id[:300], received=client_id[:300])
+        raise InvalidClient("client_id is not the assertion's", differences=[difference])
+    return PresentedCredentials(
+        method=unverified.method, client_id=unverified.client_id, unverified_assertion=unverified, assertion_text=text
+    )
+
+
+def _verify(
+    deployment: Deployment, client: Client, presented: PresentedCredentials
+) -> tuple[VerifiedAssertion | None, SecretRow | None]:
+    """By what the client is known: an assertion, a secret, both where a secret made the assertion, or nothing."""
+    if presented.unverified_assertion is not None:
+        verified = verify_client_assertion(deployment, client, presented.unverified_assertion, presented.assertion_text)
+        return verified, verified.secret
+    if presented.unverified_secret is not None:
+        return None, _verify_secret(deployment, client, presented)
+    return None, None
 
 
 def _verify_secret(deployment: Deployment, client: Client, presented: PresentedCredentials) -> SecretRow:

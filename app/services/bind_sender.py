@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from app.services.client_registry import Client
 from app.services.deployment import Deployment
 from app.specs.protocol_error import InvalidDpopProof, UseDpopNonce
+from app.specs.rfc7523_client_assertion import ClientAssertion
 from app.specs.rfc9449_dpop import (
     REPLAY_WINDOW_S,
     DpopProof,
@@ -32,11 +33,12 @@ _NONCE_KEY = "dpop-nonce"
 class SenderBinding:
     """Who sends a request: the key that it proves to have, if any, and its address as the edge knows it.
 
-    The proof is verified, and not yet used up.
+    The proof, and the assertion by which the client authenticated itself, are verified, and not yet used up.
     """
 
     proof: DpopProof | None
     address: str
+    assertion: ClientAssertion | None = None
 
     @property
     def jkt(self) -> str | None:
@@ -50,7 +52,14 @@ class SenderBinding:
 
 
 def bind_sender(
-    deployment: Deployment, client: Client, *, dpop: str | None, method: str, url: str, address: str
+    deployment: Deployment,
+    client: Client,
+    *,
+    dpop: str | None,
+    method: str,
+    url: str,
+    address: str,
+    assertion: ClientAssertion | None = None,
 ) -> SenderBinding:
     """The sender of a token request. `dpop` is the header's value, `url` the endpoint's on the configured issuer.
 
@@ -59,8 +68,9 @@ def bind_sender(
     # RFC 9449 5.2: "If true, the authorization server MUST reject token requests from this client that do not contain
     # the DPoP header."
     if dpop is None and not client.metadata.dpop_bound_access_tokens:
-        return SenderBinding(proof=None, address=address)
-    return SenderBinding(proof=verify_sender_proof(deployment, dpop, method=method, url=url), address=address)
+        return SenderBinding(proof=None, address=address, assertion=assertion)
+    proof = verify_sender_proof(deployment, dpop, method=method, url=url)
+    return SenderBinding(proof=proof, address=address, assertion=assertion)
 
 
 def verify_sender_proof(

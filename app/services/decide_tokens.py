@@ -197,7 +197,8 @@ def choose_lifetime_s(
 
 def describe_authentication(authenticated: AuthenticatedClient) -> dict[str, Any]:
     """For the audit trail: during the overlap of a rotation it names which secret was used, and never either."""
-    return {"method": authenticated.method, "secret_created_at": authenticated.secret_created_at}
+    described = {"method": authenticated.method, "secret_created_at": authenticated.secret_created_at}
+    return described if authenticated.kid is None else {**described, "kid": authenticated.kid}
 
 
 def _id_token(

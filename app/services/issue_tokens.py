@@ -13,6 +13,7 @@ import orjson
 
 from app.services.allocate_status import ClientHasEnded, TokenStatus
 from app.services.bind_sender import SenderBinding, use_proof
+from app.services.client_assertions import use_assertion
 from app.services.deployment import Deployment
 from app.services.exchanged_grant import ExchangedGrant, write_exchanged_grant
 from app.services.identifiers import random_bytes
@@ -116,10 +117,10 @@ class AlreadySpent(Exception):
 def issue_tokens(deployment: Deployment, issuance: Issuance, *, now: int) -> IssuedTokens:
     """Sign, and then redeem, store and audit in one transaction.
 
-    Raises `AlreadySpent`, `StepOvertaken`, `InvalidDpopProof` for a proof that came before, `InvalidGrant` when grant,
-    session, user or client have ended, `UnauthorizedClient` for a machine that has, and `TemporarilyUnavailable` when
-    we have no key or no place on a status list: never a token that cannot be revoked. Does not judge whether the client
-    may have the tokens.
+    Raises `AlreadySpent`, `StepOvertaken`, `AssertionReplayed` and `InvalidDpopProof` for what came before,
+    `InvalidGrant` when grant, session, user or client have ended, `UnauthorizedClient` for a machine that has, and
+    `TemporarilyUnavailable` when we have no key or no place on a status list: never a token that cannot be revoked.
+    Does not judge whether the client may have the tokens.
     """
     jti = random_bytes(16)
     expires_at_s = now // 1000 + issuance.lifetime_s
@@ -140,6 +141,9 @@ def issue_tokens(deployment: Deployment, issuance: Issuance, *, now: int) -> Iss
 
     def write(connection: Connection) -> str | None:
         deployment.failpoint("issue.before_redeem")
+        if issuance.sender.assertion is not None:
+            # Before anything is redeemed: the replay of a request must not look like the replay of its code.
+            use_assertion(connection, issuance.sender.assertion)
         spends, grant_id = issuance.spends, issuance.grant_id
         if spends is not None and not redeem_once(connection, spends.kind, spends.key, now=now):
             raise AlreadySpent
@@ -169,7 +173,9 @@ def issue_tokens(deployment: Deployment, issuance: Issuance, *, now: int) -> Iss
         return refresh_token
 
     refresh_token = None
-    writes_event_only = issuance.grant_id is None and issuance.sender.proof is None and not is_opaque
+    sender = issuance.sender
+    uses_up = issuance.grant_id is not None or sender.proof is not None or sender.assertion is not None
+    writes_event_only = not uses_up and not is_opaque
     if writes_event_only and deployment.settings.batches_machine_audit:
         deployment.recorder.record_in_batches(event)
     else:

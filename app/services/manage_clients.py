@@ -15,6 +15,7 @@ from app.services.deployment import Deployment
 from app.services.mint_secret import mint_secret
 from app.services.record_event import Event
 from app.services.refusal import Refusal
+from app.services.sealed_secrets import READABLE_METHODS, seal_secret
 from app.specs.protocol_error import InvalidClientMetadata
 from app.specs.rfc7591_metadata import SECRET_METHODS, ClientMetadata, parse_client_metadata
 from app.storage import changes, clients
@@ -112,7 +113,8 @@ def store_client(deployment: Deployment, connection: Connection, new: NewClient,
         stored["software_statement"] = new.software_statement
     client_pk = _insert(connection, new, stored, policy, now=now)
     if new.client_secret is not None:
-        insert_secret(deployment, connection, client_pk, new.client_secret, now=now)
+        method = new.metadata.token_endpoint_auth_method
+        insert_secret(deployment, connection, client_pk, new.client_secret, method=method, now=now)
     row = clients.find_client_by_pk(connection, client_pk)
     assert row is not None  # noqa: S101 - read back in the transaction that wrote it
     return row
@@ -139,12 +141,13 @@ def rotate_client_secret(
     secret = mint_secret(_SECRET_TYPE)
 
     def work(connection: Connection, row: ClientRow) -> RotatedSecret:
-        if row.metadata.get("token_endpoint_auth_method") not in SECRET_METHODS:
+        method = row.metadata.get("token_endpoint_auth_method")
+        if method not in SECRET_METHODS:
             raise Refusal("public_client", f"client {client_id!r} has no secret: its method needs none")
         now = deployment.clock()
         previous_expire_at = now + overlap_s * 1000
         clients.expire_client_secrets(connection, row.id, previous_expire_at)
-        insert_secret(deployment, connection, row.id, secret, now=now)
+        insert_secret(deployment, connection, row.id, secret, method=method, now=now)
         _record(deployment, connection, "client.secret_rotated", client_id, {"overlap_s": overlap_s})
         return RotatedSecret(client_id=client_id, client_secret=secret, previous_expire_at=previous_expire_at)
 
@@ -275,11 +278,33 @@ def _insert(
         raise InvalidClientMetadata("client_id: is taken, perhaps by a client that was removed") from None
 
 
-def insert_secret(deployment: Deployment, connection: Connection, client_pk: int, secret: str, *, now: int) -> None:
-    """One more secret of the client, as a digest."""
+def insert_secret(
+    deployment: Deployment, connection: Connection, client_pk: int, secret: str, *, method: str, now: int
+) -> None:
+    """One more secret of the client, as a digest; sealed, too, where its method makes the server read it back.
+
+    Raises `InvalidClientMetadata` for such a method where the operator wants no readable secrets.
+    """
+    if method in READABLE_METHODS and not deployment.settings.seals_client_secrets:
+        raise InvalidClientMetadata(
+            f"token_endpoint_auth_method: {method} needs a secret that can be read back, which "
+            "TOKENHOUSE_SEALED_CLIENT_SECRETS=off rules out"
+        )
     digest, digest_key_id = deployment.seals.digest(_SECRET_TYPE, secret)
+    sealed_secret = None
+    if method in READABLE_METHODS:
+        sealed_secret = seal_secret(
+            deployment.seals, secret, client_pk=client_pk, digest=digest, digest_key_id=digest_key_id
+        )
     try:
-        clients.insert_client_secret(connection, client_pk, digest=digest, digest_key_id=digest_key_id, created_at=now)
+        clients.insert_client_secret(
+            connection,
+            client_pk,
+            digest=digest,
+            digest_key_id=digest_key_id,
+            created_at=now,
+            sealed_secret=sealed_secret,
+        )
     except AlreadyTaken:
         raise InvalidClientMetadata("client_secret: is in use already; every client needs its own") from None
 

@@ -98,7 +98,7 @@ def update_registration(
             # A method without a secret ends it at once; another one with a secret gets its own, as a rotation does.
             clients.expire_client_secrets(connection, row.id, now + (OVERLAP_MS if gets_secret else 0))
         if gets_secret:
-            insert_secret(deployment, connection, row.id, fresh_secret, now=now)
+            insert_secret(deployment, connection, row.id, fresh_secret, method=method, now=now)
         rotate_token(deployment, connection, row.id, token, now=now)
         body = {"method": method, "changed": sorted(changed)}
         event = Event(type="client.updated", actor="client", client_id=row.client_id, body=body)

@@ -11,6 +11,7 @@ from app.services.deployment import Deployment
 from app.services.validate_authorization_request import SUPPORTED_IDENTITY_SCOPES
 from app.specs.oauth_response_modes import RESPONSE_MODES
 from app.specs.oidc_core import SCOPE_CLAIMS
+from app.specs.rfc7523_client_assertion import MAC_ALGORITHM, SIGNATURE_ALGORITHMS
 from app.specs.rfc8414_metadata import endpoint_url, merge_fragments
 from app.specs.rfc8693_token_exchange import GRANT_TYPE as TOKEN_EXCHANGE
 from app.specs.rfc9449_dpop import PROOF_ALGORITHMS
@@ -33,11 +34,11 @@ def publish_metadata(deployment: Deployment) -> Document:
         refresh_token_fragment(),
         token_exchange_fragment(),
         pkce_fragment(),
-        client_authentication_fragment(),
+        client_authentication_fragment(deployment),
         issuer_identification_fragment(),
         client_credentials_fragment(),
-        revocation_fragment(issuer),
-        introspection_fragment(issuer),
+        revocation_fragment(deployment),
+        introspection_fragment(deployment),
         scopes_fragment(deployment),
         authorization_details_fragment(deployment),
         openid_fragment(deployment),
@@ -90,25 +91,38 @@ def pkce_fragment() -> Mapping[str, Any]:
     return {"code_challenge_methods_supported": ["S256"]}
 
 
-def client_authentication_fragment() -> Mapping[str, Any]:
+def client_authentication_fragment(deployment: Deployment) -> Mapping[str, Any]:
     """RFC 8414 2."""
-    methods = ["client_secret_basic", "client_secret_post", "none"]
-    return {"token_endpoint_auth_methods_supported": methods}
+    return _authentication(deployment, "token", [*_confidential_methods(deployment), "none"])
 
 
-def revocation_fragment(issuer: str) -> Mapping[str, Any]:
+def revocation_fragment(deployment: Deployment) -> Mapping[str, Any]:
     """RFC 7009 through RFC 8414 2."""
     return {
-        "revocation_endpoint": endpoint_url(issuer, "/revoke"),
-        "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
+        "revocation_endpoint": endpoint_url(deployment.issuer, "/revoke"),
+        **_authentication(deployment, "revocation", [*_confidential_methods(deployment), "none"]),
     }
 
 
-def introspection_fragment(issuer: str) -> Mapping[str, Any]:
+def _confidential_methods(deployment: Deployment) -> list[str]:
+    by_mac = ["client_secret_jwt"] if deployment.settings.seals_client_secrets else []
+    return ["client_secret_basic", "client_secret_post", *by_mac, "private_key_jwt"]
+
+
+def _authentication(deployment: Deployment, endpoint: str, methods: list[str]) -> Mapping[str, Any]:
+    """How clients authenticate themselves at an endpoint: one function does it for all."""
+    by_mac = [MAC_ALGORITHM] if deployment.settings.seals_client_secrets else []
+    return {
+        f"{endpoint}_endpoint_auth_methods_supported": methods,
+        f"{endpoint}_endpoint_auth_signing_alg_values_supported": [*SIGNATURE_ALGORITHMS, *by_mac],
+    }
+
+
+def introspection_fragment(deployment: Deployment) -> Mapping[str, Any]:
     """RFC 7662 through RFC 8414 2, RFC 9701 7."""
     return {
-        "introspection_endpoint": endpoint_url(issuer, "/introspect"),
-        "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "introspection_endpoint": endpoint_url(deployment.issuer, "/introspect"),
+        **_authentication(deployment, "introspection", _confidential_methods(deployment)),
         "introspection_signing_alg_values_supported": ["RS256", "ES256"],
     }
 

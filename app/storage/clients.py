@@ -41,6 +41,8 @@ class SecretRow:
     digest_key_id: str
     created_at: int
     expires_at: int | None
+    sealed_secret: bytes | None = field(default=None, repr=False)
+    """The secret itself, sealed, of the clients that make MACs with it."""
 
 
 _COLUMNS = [clients.c[name] for name in ClientRow.__dataclass_fields__]
@@ -156,6 +158,7 @@ def insert_client_secret(
     digest_key_id: str,
     created_at: int,
     expires_at: int | None = None,
+    sealed_secret: bytes | None = None,
 ) -> None:
     """One more secret with which the client can authenticate itself. Raises `AlreadyTaken` for another client's."""
     statement = insert(client_secrets).values(
@@ -164,6 +167,7 @@ def insert_client_secret(
         digest_key_id=digest_key_id,
         created_at=created_at,
         expires_at=expires_at,
+        sealed_secret=sealed_secret,
     )
     with refusing_duplicates():
         connection.execute(statement)

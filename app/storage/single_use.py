@@ -6,7 +6,7 @@ However many try at the same moment, in however many processes, exactly one sees
 
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, update
+from sqlalchemy import Connection, Table, bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -50,6 +50,7 @@ _MARK = {
     for name, upsert in (("postgresql", postgresql_insert), ("sqlite", sqlite_insert))
 }
 _USE = Prepared(_MARK["sqlite"], per_dialect=_MARK)
+_FIND_MARK = Prepared(select(used_identifiers.c.digest).where(used_identifiers.c.digest == bindparam("digest")))
 
 
 def redeem_once(connection: Connection, kind: str, key: bytes | str, *, now: int) -> bool:
@@ -63,3 +64,8 @@ def use_once(connection: Connection, digest: bytes, *, expires_at: int) -> bool:
     Another transaction with the same mark is waited for; if that one is taken back, this one is the first.
     """
     return _USE.first(connection, {"digest": digest, "expires_at": expires_at}) is not None
+
+
+def is_used(connection: Connection, digest: bytes) -> bool:
+    """Whether somebody has used it. False proves nothing: only `use_once` decides among those who come together."""
+    return _FIND_MARK.first(connection, {"digest": digest}) is not None

@@ -29,6 +29,11 @@ MEMBERS = {
     },
     "response_modes": {"response_modes_supported"},
     "client_credentials": set(),
+    "client_assertions": {
+        "token_endpoint_auth_signing_alg_values_supported",
+        "revocation_endpoint_auth_signing_alg_values_supported",
+        "introspection_endpoint_auth_signing_alg_values_supported",
+    },
     "refresh_tokens": set(),
     "resource_indicators": {"scopes_supported"},
     "authorization_details": {"authorization_details_types_supported"},
@@ -126,3 +131,5 @@ def test_a_client_that_is_stricter_than_its_server_has_more_demanded_of_it() -> 
     lax, strict = sorted(PROFILES.values(), key=lambda rules: rules.strictness)
     assert lax.pkce_optional_for_confidential_clients
     assert not strict.pkce_optional_for_confidential_clients
+    assert lax.assertions_may_name_the_token_endpoint
+    assert not strict.assertions_may_name_the_token_endpoint

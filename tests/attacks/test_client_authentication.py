@@ -247,7 +247,7 @@ def test_a_disabled_client_hears_that_it_is_only_after_it_has_proven_who_it_is(w
     wait_until(lambda: party.try_exchange(code, pending).json()["error"] == "invalid_grant")
 
 
-# ----- Cases 56 to 60 speak of assertions, 61 of certificates: methods that are absent -----
+# ----- Cases 56 to 60 (whole in test_client_assertions.py) at a client without a key; 61: certificates are absent -----
 
 
 @pytest.mark.parametrize(

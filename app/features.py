@@ -61,6 +61,14 @@ FEATURES: tuple[Feature, ...] = (
         ),
         requires=("authorization_code",),
     ),
+    Feature(
+        name="request_objects",
+        specs=(
+            _rfc(9101, "JWT-Secured Authorization Request"),
+            _rfc(7516, "JSON Web Encryption"),
+        ),
+        requires=("authorization_code",),
+    ),
     Feature(name="refresh_tokens", specs=(), requires=("authorization_code",)),
     Feature(
         name="client_credentials",
@@ -240,6 +248,12 @@ class ProfileRules:
     """OpenID Connect Core 9: the token endpoint's URL as a client assertion's audience, beside the issuer, and either
     of them also as an array of one.
     """
+    unsigned_request_objects: bool
+    """OpenID Connect Core 6.1 has them; RFC 9101 10.1 does not."""
+    request_objects_are_complete: bool
+    """RFC 9101: nothing beside the object counts, and it says for whom, by whom and when. OpenID Connect Core 6.1 lets
+    parameters beside it complete it, and these claims be missing.
+    """
 
 
 PROFILES: dict[Profile, ProfileRules] = {
@@ -248,12 +262,16 @@ PROFILES: dict[Profile, ProfileRules] = {
         strictness=0,
         pkce_optional_for_confidential_clients=True,
         assertions_may_name_the_token_endpoint=True,
+        unsigned_request_objects=True,
+        request_objects_are_complete=False,
     ),
     "oauth21": ProfileRules(
         name="oauth21",
         strictness=1,
         pkce_optional_for_confidential_clients=False,
         assertions_may_name_the_token_endpoint=False,
+        unsigned_request_objects=False,
+        request_objects_are_complete=True,
     ),
 }
 

@@ -18,6 +18,7 @@ from app.services.client_registry import ClientRegistry
 from app.services.clock import Clock, system_clock
 from app.services.failpoints import Failpoint, no_failpoint
 from app.services.fetch_document import DocumentFetcher
+from app.services.fetch_request_object import RequestObjectFetcher
 from app.services.hash_password import Argon2Parameters, PasswordPool
 from app.services.pairwise_subjects import PairwiseSubjects
 from app.services.publish_status_lists import StatusListPublisher
@@ -123,6 +124,11 @@ class Deployment:
     def client_keys(self) -> ClientKeys:
         """The keys of clients, wherever they keep them."""
         return ClientKeys(self.fetcher, self.clock)
+
+    @cached_property
+    def request_object_fetcher(self) -> RequestObjectFetcher:
+        """Fetches what clients ask by reference."""
+        return RequestObjectFetcher(self.fetcher)
 
     @property
     def keys(self) -> SigningKeys:

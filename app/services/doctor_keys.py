@@ -10,7 +10,7 @@ from app.settings import Settings
 from app.storage.database import Connection
 from app.storage.examine import count_old_digests
 from app.storage.sealed_keys import list_sealed_keys
-from app.storage.signing_keys import SigningKeyRow, list_signing_keys
+from app.storage.signing_keys import DECRYPTION_ALGORITHMS, SigningKeyRow, list_signing_keys
 
 _DAY_MS = 86_400_000
 
@@ -29,6 +29,8 @@ def examine_seals(settings: Settings, connection: Connection, kek: Kek, *, now: 
     )
     for alg in ALGORITHMS:
         yield _examine_signing_key(rows, policy, alg, now=now)
+    for alg in DECRYPTION_ALGORITHMS:
+        yield _examine_decryption_key(rows, alg)
     old = count_old_digests(connection, seals.digest_key_id)
     if old:
         counts = ", ".join(f"{count} in {table}" for table, count in old.items())
@@ -52,3 +54,11 @@ def _examine_signing_key(rows: Sequence[SigningKeyRow], policy: RotationPolicy, 
     if age_ms >= policy.key_lifetime_ms:
         return warning(check, f"it is {age_ms // _DAY_MS} days old: its rotation is due, or under way")
     return ok(check, f"{active[0].kid} is {age_ms // _DAY_MS} days old, and a standby is published")
+
+
+def _examine_decryption_key(rows: Sequence[SigningKeyRow], alg: str) -> Finding:
+    check = f"encryption key {alg}"
+    active = [row for row in rows if row.alg == alg and row.state == "active"]
+    if len(active) != 1:
+        return warning(check, f"there are {len(active)} instead of one: a running server makes it within seconds")
+    return ok(check, f"{active[0].kid} is published")

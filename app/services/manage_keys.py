@@ -1,4 +1,4 @@
-"""Signing keys, as the operator sees and changes them."""
+"""The server's keys, as the operator sees and changes them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from app.services.record_event import Event
 from app.services.refusal import Refusal
 from app.services.rotate_keys import KeyChange, UnknownKey, begin_rotation, revoke_key, rotate_now
 from app.storage.database import Connection
-from app.storage.signing_keys import SigningKeyRow
+from app.storage.signing_keys import DECRYPTION_ALGORITHMS, SigningKeyRow
 from app.storage.signing_keys import list_signing_keys as list_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeySummary:
-    """A signing key, without either half. Times in milliseconds."""
+    """A key, without either half. Times in milliseconds."""
 
     kid: str
     alg: str
@@ -25,10 +25,14 @@ class KeySummary:
 
 
 def list_keys(deployment: Deployment) -> tuple[KeySummary, ...]:
-    """Every key that is published, the oldest first; removed ones are not."""
+    """Every key that is published, the oldest first: removed ones are not, nor those that only decrypt old requests."""
     with deployment.database.reading() as connection:
         rows = list_rows(connection)
-    return tuple(_summarise(row) for row in rows if row.state != "removed")
+    return tuple(
+        _summarise(row)
+        for row in rows
+        if row.state != "removed" and not (row.alg in DECRYPTION_ALGORITHMS and row.state == "retired")
+    )
 
 
 def rotate_keys(deployment: Deployment) -> tuple[KeyChange, ...]:

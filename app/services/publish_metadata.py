@@ -7,14 +7,18 @@ from typing import Any
 
 import orjson
 
+from app.features import PROFILES, ProfileRules
 from app.services.deployment import Deployment
 from app.services.validate_authorization_request import SUPPORTED_IDENTITY_SCOPES
 from app.specs.oauth_response_modes import RESPONSE_MODES
 from app.specs.oidc_core import SCOPE_CLAIMS
+from app.specs.rfc7516_jwe import CONTENT_ENCRYPTIONS
 from app.specs.rfc7523_client_assertion import MAC_ALGORITHM, SIGNATURE_ALGORITHMS
 from app.specs.rfc8414_metadata import endpoint_url, merge_fragments
 from app.specs.rfc8693_token_exchange import GRANT_TYPE as TOKEN_EXCHANGE
+from app.specs.rfc9101_request_objects import SIGNING_ALGORITHMS as REQUEST_OBJECT_ALGORITHMS
 from app.specs.rfc9449_dpop import PROOF_ALGORITHMS
+from app.storage.signing_keys import DECRYPTION_ALGORITHMS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +35,7 @@ def publish_metadata(deployment: Deployment) -> Document:
     fragments: tuple[Mapping[str, Any], ...] = (
         authorization_code_fragment(issuer),
         response_modes_fragment(),
+        request_objects_fragment(PROFILES[deployment.profile]),
         refresh_token_fragment(),
         token_exchange_fragment(),
         pkce_fragment(),
@@ -69,6 +74,20 @@ def authorization_code_fragment(issuer: str) -> Mapping[str, Any]:
 def response_modes_fragment() -> Mapping[str, Any]:
     """OAuth 2.0 Multiple Response Types and OAuth 2.0 Form Post Response Mode, through RFC 8414 2."""
     return {"response_modes_supported": list(RESPONSE_MODES)}
+
+
+def request_objects_fragment(rules: ProfileRules) -> Mapping[str, Any]:
+    """OpenID Connect Discovery 1.0, section 3, and RFC 9101 10.5."""
+    unsigned = ("none",) if rules.unsigned_request_objects else ()
+    return {
+        "request_parameter_supported": True,
+        "request_uri_parameter_supported": True,
+        "require_request_uri_registration": True,
+        "require_signed_request_object": False,
+        "request_object_signing_alg_values_supported": [*REQUEST_OBJECT_ALGORITHMS, *unsigned],
+        "request_object_encryption_alg_values_supported": list(DECRYPTION_ALGORITHMS),
+        "request_object_encryption_enc_values_supported": list(CONTENT_ENCRYPTIONS),
+    }
 
 
 def refresh_token_fragment() -> Mapping[str, Any]:
@@ -173,8 +192,6 @@ def openid_fragment(deployment: Deployment) -> Mapping[str, Any]:
         "claim_types_supported": ["normal"],
         "claims_supported": ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", *claims],
         "claims_parameter_supported": False,
-        "request_parameter_supported": False,
-        "request_uri_parameter_supported": False,
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
     }
 

@@ -1,8 +1,10 @@
-"""Rotation of the signing keys, one rotator at a time under a lock in the database.
+"""Rotation of the server's keys, one rotator at a time under a lock in the database.
 
 A planned rotation publishes a pending key, and makes it active once every verifier has had two JWKS lifetimes to see
 it. The standby is for emergencies: it is always published, so that verifiers already know the key that signs after
-`revoke`. Rotations are decided from the rows alone, so a rotator that died halfway is simply continued by the next.
+`revoke`. A key for encryption needs neither: it is of use as soon as it is published, and who still has the old key set
+encrypts to the old key, which is kept for that. Rotations are decided from the rows alone, so a rotator that died
+halfway is simply continued by the next.
 """
 
 from collections.abc import Sequence
@@ -13,11 +15,13 @@ from app.services.signing_keys import ALGORITHMS, make_signing_key
 from app.storage import changes
 from app.storage import signing_keys as keys_table
 from app.storage.database import Connection
-from app.storage.signing_keys import SigningKeyRow
+from app.storage.signing_keys import DECRYPTION_ALGORITHMS, SigningKeyRow
 
 # The longest life of anything signed (design.md 3: 60 minutes) and the skew that verifiers allow.
 LONGEST_TOKEN_LIFETIME_MS = 3_600_000
 _SKEW_MS = 60_000
+# For how long clients go on encrypting to a key that they have fetched, beyond the JWKS lifetime: many keep it a day.
+_OLD_KEY_SET_KEPT_FOR_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +55,10 @@ class UnknownKey(Exception):
 
 
 def make_first_keys(connection: Connection, seals: Seals, *, now: int) -> None:
-    """An active and a standby key per algorithm, for a new deployment."""
-    for alg in ALGORITHMS:
+    """An active key per algorithm, and a standby for those that sign, for a new deployment."""
+    for alg in (*ALGORITHMS, *DECRYPTION_ALGORITHMS):
         keys_table.insert_signing_key(connection, make_signing_key(seals, alg=alg, state="active", now=now))
+    for alg in ALGORITHMS:
         keys_table.insert_signing_key(connection, make_signing_key(seals, alg=alg, state="standby", now=now))
     changes.bump(connection, "keys")
 
@@ -73,8 +78,12 @@ def rotate_due(connection: Connection, seals: Seals, policy: RotationPolicy, *, 
             done.append(_publish(connection, seals, alg, "pending", now=now))
         if standby is None:
             done.append(_publish(connection, seals, alg, "standby", now=now))
+    for alg in DECRYPTION_ALGORITHMS:
+        active = _find(rows, alg, "active")
+        if active is None or now >= (active.active_at or 0) + policy.key_lifetime_ms:
+            done += _promote_standby(connection, seals, rows, alg, now=now)
     for row in rows:
-        if row.state == "retired" and now >= (row.retired_at or 0) + LONGEST_TOKEN_LIFETIME_MS + _SKEW_MS:
+        if row.state == "retired" and now >= (row.retired_at or 0) + _kept_for_ms(row.alg, policy):
             keys_table.remove(connection, row.kid, now=now)
             done.append(KeyChange(kid=row.kid, alg=row.alg, state="removed"))
     if done:
@@ -83,7 +92,7 @@ def rotate_due(connection: Connection, seals: Seals, policy: RotationPolicy, *, 
 
 
 def begin_rotation(connection: Connection, seals: Seals, *, now: int) -> tuple[KeyChange, ...]:
-    """Publish a pending key per algorithm that has none; `rotate_due` makes it active in time."""
+    """Publish a pending key per algorithm that signs and has none; `rotate_due` makes it active in time."""
     keys_table.lock_rotator(connection)
     rows = keys_table.list_signing_keys(connection)
     done = [
@@ -94,18 +103,18 @@ def begin_rotation(connection: Connection, seals: Seals, *, now: int) -> tuple[K
 
 
 def rotate_now(connection: Connection, seals: Seals, *, now: int) -> tuple[KeyChange, ...]:
-    """Let the standby of every algorithm sign at once: verifiers know it already."""
+    """Let the standby of every algorithm sign at once: verifiers know it already. Keys for encryption are replaced."""
     keys_table.lock_rotator(connection)
     rows = keys_table.list_signing_keys(connection)
     done: list[KeyChange] = []
-    for alg in ALGORITHMS:
+    for alg in (*ALGORITHMS, *DECRYPTION_ALGORITHMS):
         done += _promote_standby(connection, seals, rows, alg, now=now)
     changes.bump(connection, "keys")
     return tuple(done)
 
 
 def revoke_key(connection: Connection, seals: Seals, kid: str, *, now: int) -> tuple[KeyChange, ...]:
-    """Take a key out at once; if it signed, the standby signs from here on. Raises `UnknownKey`."""
+    """Take a key out at once; if it was in use, the standby or a new one is from here on. Raises `UnknownKey`."""
     keys_table.lock_rotator(connection)
     rows = keys_table.list_signing_keys(connection)
     row = next((row for row in rows if row.kid == kid and row.state != "removed"), None)
@@ -122,6 +131,13 @@ def revoke_key(connection: Connection, seals: Seals, kid: str, *, now: int) -> t
     return tuple(done)
 
 
+def _kept_for_ms(alg: str, policy: RotationPolicy) -> int:
+    """How long a retired key is of use: to verify what it signed, or to open what was encrypted to it."""
+    if alg in DECRYPTION_ALGORITHMS:
+        return policy.publication_ms + _OLD_KEY_SET_KEPT_FOR_MS
+    return LONGEST_TOKEN_LIFETIME_MS + _SKEW_MS
+
+
 def _find(rows: Sequence[SigningKeyRow], alg: str, state: str) -> SigningKeyRow | None:
     return next((row for row in rows if row.alg == alg and row.state == state), None)
 
@@ -135,8 +151,8 @@ def _publish(connection: Connection, seals: Seals, alg: str, state: str, *, now:
 def _replace_active(
     connection: Connection, active: SigningKeyRow, successor: SigningKeyRow, *, now: int
 ) -> tuple[KeyChange, ...]:
-    keys_table.retire(connection, active.kid, now=now)
-    keys_table.activate(connection, successor.kid, now=now)
+    keys_table.retire(connection, active, now=now)
+    keys_table.activate(connection, successor, now=now)
     return (
         KeyChange(kid=active.kid, alg=active.alg, state="retired"),
         KeyChange(kid=successor.kid, alg=successor.alg, state="active"),
@@ -149,13 +165,14 @@ def _promote_standby(
     active, standby = _find(rows, alg, "active"), _find(rows, alg, "standby")
     done: list[KeyChange] = []
     if standby is None:
-        # No standby (its creation was interrupted): a fresh key signs, and verifiers fetch it on sight.
+        # None for encryption, or its creation was interrupted: a fresh key signs, and verifiers fetch it on sight.
         standby = make_signing_key(seals, alg=alg, state="standby", now=now)
         keys_table.insert_signing_key(connection, standby)
     if active is not None:
         done += _replace_active(connection, active, standby, now=now)
     else:
-        keys_table.activate(connection, standby.kid, now=now)
+        keys_table.activate(connection, standby, now=now)
         done.append(KeyChange(kid=standby.kid, alg=alg, state="active"))
-    done.append(_publish(connection, seals, alg, "standby", now=now))
+    if alg in ALGORITHMS:
+        done.append(_publish(connection, seals, alg, "standby", now=now))
     return done

@@ -1,4 +1,7 @@
-"""The signing keys in memory: parsed once, replaced as a whole when the database says that they changed."""
+"""The server's keys in memory: parsed once, replaced as a whole when the database says that they changed.
+
+Those that sign, and those to which clients encrypt what they ask. Both live in one table and rotate by one code.
+"""
 
 import hashlib
 import json
@@ -14,7 +17,7 @@ from app.specs.rfc7517_jwk import (
     import_public_jwk,
     public_members,
 )
-from app.storage.signing_keys import PUBLISHED_STATES, KeyState, SigningKeyRow
+from app.storage.signing_keys import DECRYPTION_ALGORITHMS, PUBLISHED_STATES, KeyState, SigningKeyRow
 
 # One of each always: access tokens are signed by the resource's algorithm, ID tokens by the client's.
 ALGORITHMS = ("ES256", "RS256")
@@ -36,10 +39,14 @@ class ActiveKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigningKeys:
-    """One consistent view of the keys. Immutable: a change makes a new one."""
+    """One consistent view of the keys. Immutable: a change makes a new one.
+
+    `published` verify. `decryption` holds retired keys too, after those in use.
+    """
 
     active: Mapping[str, ActiveKey]
     published: Mapping[str, PublicKey]
+    decryption: tuple[PrivateKey, ...]
     jwks: bytes
     etag: str
 
@@ -50,10 +57,17 @@ class SigningKeys:
         except KeyError:
             raise NoSigningKey(f"there is no active {alg} key") from None
 
+    def find_decryption_keys(self, *, kid: str | None, alg: str) -> tuple[PrivateKey, ...]:
+        """The keys that may open what is encrypted by `alg` to `kid`; to any of them where none is named."""
+        return tuple(key for key in self.decryption if key.alg == alg and kid in (None, key.kid))
+
 
 def make_signing_key(seals: Seals, *, alg: str, state: KeyState, now: int) -> SigningKeyRow:
     """A new key, its private half sealed, for `insert_signing_key`."""
     private_jwk = generate_private_jwk(alg)
+    while private_jwk["kid"].startswith("-"):
+        # `keys revoke KID` would take such a thumbprint for an option.
+        private_jwk = generate_private_jwk(alg)
     kid = private_jwk["kid"]
     sealed, seal_key_id = seals.seal("signing_keys", json.dumps(private_jwk).encode(), table=_TABLE, row=kid)
     return SigningKeyRow(
@@ -75,21 +89,34 @@ def open_signing_keys(
 
     Raises `SealError` when an active key does not open.
     """
-    active: dict[str, ActiveKey] = {}
-    published: dict[str, PublicKey] = {}
-    documents = []
-    parsed = {} if known is None else {entry.key.kid: entry.key for entry in known.active.values()}
-    for row in rows:
-        if row.state not in PUBLISHED_STATES:
-            continue
-        documents.append(row.public_jwk)
-        published[row.kid] = import_public_jwk(row.public_jwk)
-        if row.state == "active" and row.sealed_private_jwk is not None and row.active_at is not None:
-            key = parsed.get(row.kid) or _open_private_key(seals, row)
-            active[row.alg] = ActiveKey(key=key, active_at=row.active_at)
+    rows = tuple(rows)
+    known_keys = [] if known is None else [*(entry.key for entry in known.active.values()), *known.decryption]
+    parsed = {key.kid: key for key in known_keys}
+
+    def open_private(row: SigningKeyRow) -> PrivateKey:
+        return parsed.get(row.kid) or _open_private_key(seals, row)
+
+    signing = [row for row in rows if row.alg in ALGORITHMS]
+    to_decrypt = [row for row in rows if row.alg in DECRYPTION_ALGORITHMS and row.state in ("active", "retired")]
+    published = [row for row in signing if row.state in PUBLISHED_STATES]
+    # A retired key for encryption is not published: nobody new shall encrypt to it.
+    documents = [row.public_jwk for row in (*published, *(row for row in to_decrypt if row.state == "active"))]
     jwks = json.dumps({"keys": documents}, separators=(",", ":"), sort_keys=True).encode()
-    etag = f'"{hashlib.sha256(jwks).hexdigest()[:32]}"'
-    return SigningKeys(active=active, published=published, jwks=jwks, etag=etag)
+    return SigningKeys(
+        active={
+            row.alg: ActiveKey(key=open_private(row), active_at=row.active_at)
+            for row in signing
+            if row.state == "active" and row.sealed_private_jwk is not None and row.active_at is not None
+        },
+        published={row.kid: import_public_jwk(row.public_jwk) for row in published},
+        decryption=tuple(
+            open_private(row)
+            for row in sorted(to_decrypt, key=lambda row: row.state)
+            if row.sealed_private_jwk is not None
+        ),
+        jwks=jwks,
+        etag=f'"{hashlib.sha256(jwks).hexdigest()[:32]}"',
+    )
 
 
 def _open_private_key(seals: Seals, row: SigningKeyRow) -> PrivateKey:

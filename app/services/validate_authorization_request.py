@@ -1,7 +1,8 @@
 """THE ordered list of checks of an authorization request (RFC 6749 4.1.1, OpenID Connect Core 3.1.2.2, RFC 9700).
 
-Two stages. Until client and redirect URI are known to belong together nothing may be sent to that URI: those refusals
-are plain `ProtocolError`s, for a page of ours. After that each refusal is a `RedirectedError`, which says where to.
+A request object comes first: what counts is what it says. Then two stages. Until client and redirect URI are known to
+belong together nothing may be sent to that URI: those refusals are plain `ProtocolError`s, for a page of ours. After
+that each refusal is a `RedirectedError`, which says where to.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,8 +25,6 @@ from app.specs.protocol_error import (
     InvalidScope,
     ProtocolError,
     RegistrationNotSupported,
-    RequestNotSupported,
-    RequestUriNotSupported,
     UnauthorizedClient,
     UnsupportedResponseType,
 )
@@ -52,6 +51,8 @@ MINIMUM_LIFETIME_S = 10
 MAX_DETAILS_BYTES = 8192
 
 FindClient = Callable[[str], Client | None]
+OpenRequestObject = Callable[[Parameters, Client, ProfileRules], Parameters]
+"""From the parameters that were sent to those that count."""
 
 
 class RedirectedError(Exception):
@@ -88,6 +89,7 @@ def validate_authorization_request(
     parameters: Parameters,
     *,
     find_client: FindClient,
+    open_request_object: OpenRequestObject,
     resources: Resources,
     details_types: DetailsTypes,
     profile: Profile,
@@ -99,13 +101,18 @@ def validate_authorization_request(
     their consent.
     """
     client = check_client(parameters, find_client)
+    rules = effective_profile(server=profile, client=client.security_profile)
+    try:
+        parameters = open_request_object(parameters, client, rules)
+    except ProtocolError as error:
+        raise refuse_request_object(error, parameters, client) from error
     target = find_target(parameters, client)
     try:
         question = Question(
             parameters=parameters,
             client=client,
             target=target,
-            rules=effective_profile(server=profile, client=client.security_profile),
+            rules=rules,
             resources=resources,
             details_types=details_types,
             userinfo=userinfo,
@@ -164,6 +171,17 @@ def check_redirect_uri(parameters: Parameters, client: Client) -> str:
     return requested
 
 
+def refuse_request_object(error: ProtocolError, sent: Parameters, client: Client) -> Exception:
+    """The refusal of a request object, for the redirect URI beside it if that is the client's own, else for a page.
+
+    A redirect URI within the object is not asked: nobody has vouched for it.
+    """
+    try:
+        return RedirectedError(error, find_target(sent, client))
+    except ProtocolError:
+        return error
+
+
 def find_target(parameters: Parameters, client: Client) -> ResponseTarget:
     """Where the client is answered, and in which mode: also to be told that the mode it asks for is none."""
     redirect_uri = check_redirect_uri(parameters, client)
@@ -206,15 +224,10 @@ def check_mode(question: Question) -> Mapping[str, Any]:
     return {}
 
 
-def check_request_objects(question: Question) -> Mapping[str, Any]:
+def check_registration(question: Question) -> Mapping[str, Any]:
     """OpenID Connect Core 3.1.2.6: what is not supported is refused, never silently dropped."""
-    for name, refusal in (
-        ("request", RequestNotSupported),
-        ("request_uri", RequestUriNotSupported),
-        ("registration", RegistrationNotSupported),
-    ):
-        if name in question.parameters:
-            raise refusal(f"the parameter {name} is not supported")
+    if "registration" in question.parameters:
+        raise RegistrationNotSupported("the parameter registration is not supported")
     return {}
 
 
@@ -336,7 +349,7 @@ CHECKS: tuple[Callable[[Question], Mapping[str, Any]], ...] = (
     check_state,
     check_response_type,
     check_mode,
-    check_request_objects,
+    check_registration,
     check_pkce,
     check_prompt,
     check_max_age,

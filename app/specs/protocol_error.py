@@ -190,6 +190,18 @@ class RequestUriNotSupported(ProtocolError):
     error = "request_uri_not_supported"
 
 
+class InvalidRequestObject(ProtocolError):
+    """RFC 9101 7, OpenID Connect Core 3.1.2.6."""
+
+    error = "invalid_request_object"
+
+
+class InvalidRequestUri(ProtocolError):
+    """RFC 9101 7, OpenID Connect Core 3.1.2.6."""
+
+    error = "invalid_request_uri"
+
+
 class RegistrationNotSupported(ProtocolError):
     """OpenID Connect Core 3.1.2.6."""
 

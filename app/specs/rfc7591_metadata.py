@@ -159,7 +159,8 @@ class ClientMetadata(BaseModel):
     # ----- Request objects (RFC 9101) -----
     request_object_signing_alg: Literal["none", "RS256", "PS256", "ES256"] | None = None
     """What must sign the client's request objects; None is whatever is supported. `none` is for the laxest profile."""
-    request_object_encryption_alg: KeyManagementAlgorithm | None = None
+    request_object_encryption_alg: Literal["RSA-OAEP-256", "ECDH-ES"] | None = None
+    """What the client may encrypt them with: what we have keys for."""
     request_object_encryption_enc: ContentEncryptionAlgorithm | None = None
     require_signed_request_object: bool = False
     request_uris: Annotated[tuple[HttpsUri, ...], Tuple, AtMost20, Distinct] = ()

@@ -139,9 +139,14 @@ def _decode(raw: bytes) -> str:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as cause:
         raise InvalidRequest("a parameter is not UTF-8") from cause
-    if not text.isprintable() and _CONTROL.search(text) is not None:
+    if not text.isprintable() and has_control_character(text):
         raise InvalidRequest("a parameter holds a control character")
     return text
+
+
+def has_control_character(value: str) -> bool:
+    """Whether a value holds what no parameter may: a C0 control character or DEL."""
+    return _CONTROL.search(value) is not None
 
 
 def check_header_size(values: Iterable[str]) -> None:

@@ -11,6 +11,7 @@ from app.services.advance_authorization import Code, Prompt, advance
 from app.services.authorization_request import AuthorizationRequest
 from app.services.decide_interaction import PromptName
 from app.services.log_in import current_sessions
+from app.services.open_request_object import OpenedOnce
 from app.services.transactions import Transaction, begin_transaction, resume_transaction
 from app.services.userinfo import userinfo_resource
 from app.services.validate_authorization_request import RedirectedError, validate_authorization_request
@@ -62,10 +63,13 @@ def _validate(site: Site, parameters: Parameters) -> AuthorizationRequest:
     registry = site.deployment.registry
     site.deployment.notice_changes()
 
+    opened = OpenedOnce(site.deployment)
+
     def validate() -> AuthorizationRequest:
         return validate_authorization_request(
             parameters,
             find_client=site.find_client,
+            open_request_object=opened.open,
             resources=registry.resources(),
             details_types=registry.details_types(),
             profile=site.deployment.profile,

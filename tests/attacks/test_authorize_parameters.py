@@ -33,8 +33,8 @@ CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
         ({"response_type": "CODE"}, "unsupported_response_type"),
         ({"response_type": "none"}, "unsupported_response_type"),
         ({"response_type": None}, "invalid_request"),
-        ({"request": "eyJhbGciOiJub25lIn0.e30."}, "request_not_supported"),
-        ({"request_uri": "https://evil.example/request"}, "request_uri_not_supported"),
+        ({"request": "eyJhbGciOiJub25lIn0.e30."}, "invalid_request_object"),
+        ({"request_uri": "https://evil.example/request"}, "invalid_request_uri"),
         ({"registration": "{}"}, "registration_not_supported"),
     ],
 )

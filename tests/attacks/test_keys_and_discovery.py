@@ -14,10 +14,13 @@ from app.services.list_audit import list_audit
 from app.services.manage_keys import list_keys, revoke_signing_key, rotate_keys, rotate_keys_now
 from app.services.refusal import Refusal
 from app.specs.protocol_error import InvalidClientMetadata, InvalidToken
-from app.specs.rfc7517_jwk import thumbprint
+from app.specs.rfc7516_jwe import encrypt_jwe
+from app.specs.rfc7517_jwk import import_encryption_jwk, thumbprint
+from app.storage.signing_keys import list_signing_keys
 from app.verifier import AccessTokenVerifier
 from tests.actors.http import send
 from tests.actors.relying_party import RelyingParty, Tokens
+from tests.actors.request_object import Requester
 from tests.attacks.good_conduct import assert_json_error
 from tests.conftest import run_world
 from tests.deployments import Account
@@ -67,10 +70,12 @@ def verify_offline(world: World, token: str, resource: str) -> None:
 @pytest.mark.requirement("RFC 7517", "5", "JWK Set Format")
 def test_132_the_key_set_holds_public_keys_only_each_named_by_its_thumbprint(world: World) -> None:
     keys = read_jwks(world)
-    assert {key["alg"] for key in keys} == set(ALGORITHMS)
+    assert {key["alg"] for key in keys if key["use"] == "sig"} == set(ALGORITHMS)
+    # One key of each to encrypt to: a retired one decrypts, and nobody new shall find it.
+    assert sorted(key["alg"] for key in keys if key["use"] == "enc") == ["ECDH-ES", "RSA-OAEP-256"]
     for key in keys:
         assert not PRIVATE_MEMBERS & set(key)
-        assert key["use"] == "sig"
+        assert key["use"] in {"sig", "enc"}
         assert key["kty"] in {"EC", "RSA"}
         assert key["kid"] == thumbprint(key)
     assert len(published_kids(world)) == len(keys)
@@ -266,12 +271,12 @@ def test_134_only_what_is_really_enabled_is_listed(world: World) -> None:
     assert sorted(document["id_token_signing_alg_values_supported"]) == ["ES256", "RS256"]
     assert document["subject_types_supported"] == ["public", "pairwise"]
     assert document["authorization_response_iss_parameter_supported"] is True
-    assert document["request_parameter_supported"] is False
-    assert document["request_uri_parameter_supported"] is False
+    assert document["request_object_signing_alg_values_supported"] == ["RS256", "PS256", "ES256"]
+    assert document["require_request_uri_registration"] is True
     assert "openid" in document["scopes_supported"]
     for absent in ("registration", "end_session", "device_authorization", "pushed_authorization_request"):
         assert f"{absent}_endpoint" not in document
-    assert "HS256" not in json.dumps(document)
+    assert '"HS256"' not in json.dumps(document)
 
 
 def test_134_every_listed_url_answers(world: World) -> None:
@@ -388,3 +393,40 @@ def verify_id_token(world: World, party: RelyingParty, tokens: Tokens, alg: str)
         options={"require": ["iss", "sub", "aud", "exp", "iat"]},
     )
     return claims
+
+
+@pytest.mark.requirement("OpenID Connect Core 1.0", "10.2.1", "a replaced encryption key still decrypts for a while")
+def test_a_retired_encryption_key_opens_what_comes_late_and_a_revoked_one_does_not(world: World) -> None:
+    requester = Requester(world)
+
+    def arrives_encrypted_to(jwk: dict[str, Any]) -> bool:
+        _, claims = requester.begin()
+        key = import_encryption_jwk(jwk)
+        raw = encrypt_jwe(requester.key.sign(claims).encode(), key, alg=jwk["alg"], enc="A256GCM")
+        reply = requester.send(raw, beside={"redirect_uri": requester.party.redirect_uri})
+        return "/login?" in reply.location
+
+    old = [jwk for jwk in read_jwks(world) if jwk["use"] == "enc"]
+    rotate_keys_now(world.operator.deployment)
+    kids = {key.kid for key in list_keys(world.operator.deployment)}
+    wait_until(lambda: _is_seen(world, kids))
+    assert not kids & {jwk["kid"] for jwk in old}
+    assert [arrives_encrypted_to(jwk) for jwk in old] == [True, True]
+    new = next(jwk for jwk in read_jwks(world) if jwk["alg"] == "ECDH-ES")
+    assert arrives_encrypted_to(new)
+    revoke_signing_key(world.operator.deployment, new["kid"])
+    wait_until(lambda: new["kid"] not in published_kids(world))
+    assert not arrives_encrypted_to(new)
+    assert [jwk["alg"] for jwk in read_jwks(world) if jwk["use"] == "enc"].count("ECDH-ES") == 1
+
+
+def test_old_keys_that_decrypt_leave_in_time(world: World) -> None:
+    deployment = world.operator.deployment
+    old = {jwk["kid"] for jwk in read_jwks(world) if jwk["use"] == "enc"}
+    rotate_keys_now(deployment)
+    assert old <= {key.kid for key in deployment.keys.decryption}
+    world.clock.move(seconds=86_400 + 601)
+    deployment.rotate_keys_if_due()
+    with deployment.database.reading() as connection:
+        rows = {row.kid: row for row in list_signing_keys(connection)}
+    assert {(rows[kid].state, rows[kid].sealed_private_jwk) for kid in old} == {("removed", None)}

@@ -21,6 +21,7 @@ from sqlalchemy import Connection, func, select, text
 
 from app.services.issue_tokens import decode_jti
 from app.services.signing_keys import ALGORITHMS
+from app.storage.signing_keys import DECRYPTION_ALGORITHMS
 from app.storage.tables import (
     access_tokens,
     audit_events,
@@ -135,16 +136,18 @@ def check_audit_trail(connection: Connection, world: FaultWorld) -> None:
 
 
 def check_keys(connection: Connection) -> None:
-    """Exactly one key signs and one stands by, per algorithm; a private half only where it may still sign."""
+    """Exactly one key signs and one stands by, per algorithm; a private half only where it is still of use."""
     rows = connection.execute(select(signing_keys)).mappings().all()
     states = Counter((row["alg"], row["state"]) for row in rows)
     for alg in ALGORITHMS:
         assert states[alg, "active"] == 1, states
         assert states[alg, "standby"] == 1, states
         assert states[alg, "pending"] <= 1, states
+    for alg in DECRYPTION_ALGORITHMS:
+        assert states[alg, "decryption_active"] == 1, states
     for row in rows:
-        can_sign = row["state"] in ("active", "standby", "pending")
-        assert (row["sealed_private_jwk"] is not None) == can_sign, f"{row['state']} key"
+        is_of_use = row["state"] in ("active", "standby", "pending") or row["state"].startswith("decryption_")
+        assert (row["sealed_private_jwk"] is not None) == is_of_use, f"{row['state']} key"
 
 
 def check_errors_are_readable(world: FaultWorld) -> None:
@@ -192,7 +195,7 @@ def check_live_tokens_can_be_verified(world: FaultWorld, nodes: Sequence[FaultWo
     now_s = world.clock() / 1000
     kids = {kid_of(token) for token in issued_tokens(world) if read_jwt(token)["exp"] > now_s}
     with world.operator.deployment.database.reading() as connection:
-        published = signing_keys.c.state != "removed"
+        published = signing_keys.c.state.not_in(["removed", "decryption_retired"])
         expected = {row[0] for row in connection.execute(select(signing_keys.c.kid).where(published))}
     assert kids <= expected, "a live token was signed by a key that is not published"
     for node in nodes:

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.features import Profile
+from app.specs.metadata_values import HttpsUri
+from app.specs.rfc7517_jwk import check_own_jwk_set
 from app.specs.rfc7591_metadata import ClientPolicy
-from app.specs.strict_json import parse_json_object
+from app.specs.strict_json import parse_json
 
 PREFIX = "TOKENHOUSE_"
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -27,6 +29,24 @@ Networks = Annotated[tuple[Network, ...], NoDecode]
 
 class SettingsError(Exception):
     """The settings cannot be used; the message names each key and what is wrong with it."""
+
+
+class SoftwareStatementIssuer(BaseModel):
+    """Whose software statements count (RFC 7591 2.3), and by which keys: given here, or at an address."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    issuer: Annotated[str, Field(min_length=1, max_length=2048)]
+    jwks_uri: HttpsUri | None = None
+    jwks: Mapping[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _check_keys(self) -> "SoftwareStatementIssuer":
+        if (self.jwks_uri is None) == (self.jwks is None):
+            raise ValueError("an issuer of software statements has jwks_uri or jwks, and not both")
+        if self.jwks is not None:
+            check_own_jwk_set(self.jwks)
+        return self
 
 
 class Settings(BaseSettings):
@@ -59,6 +79,8 @@ class Settings(BaseSettings):
     # ----- Clients that register themselves -----
     registration: Literal["off", "token", "open"] = "off"
     registration_policy: ClientPolicy | None = None
+    registration_unused_days: int = Field(default=90, ge=1, le=3650)
+    software_statement_issuers: tuple[SoftwareStatementIssuer, ...] = ()
     registration_max_clients: int = Field(default=10_000, ge=1)
     registration_max_clients_per_address_per_day: int = Field(default=1000, ge=1)
 
@@ -116,11 +138,11 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("registration_policy", mode="before")
+    @field_validator("registration_policy", "software_statement_issuers", mode="before")
     @classmethod
     def _parse_json(cls, value: object) -> object:
-        # A table in the file; in a variable its JSON.
-        return parse_json_object(value) if isinstance(value, str) else value
+        # Tables in the file; in a variable their JSON.
+        return parse_json(value) if isinstance(value, str) else value
 
     @field_validator("issuer")
     @classmethod

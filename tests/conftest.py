@@ -10,6 +10,7 @@ from sqlalchemy import delete
 from app.storage.database import Database
 from app.storage.tables import login_throttle
 from tests.actors.logout_receiver import LogoutReceiver
+from tests.actors.statement_issuer import statement_issuers_setting
 from tests.clock import MovableClock
 from tests.databases import BACKENDS, fresh_database_url
 from tests.deployments import Operator, make_deployment, make_environment
@@ -94,6 +95,7 @@ def shared_registration_world(
             directory,
             database_url,
             registration="open",
+            software_statement_issuers=statement_issuers_setting(),
             profile="openid",
             rate_limits="off",
             outbound_allowed_networks="127.0.0.1/32",

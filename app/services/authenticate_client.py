@@ -89,6 +89,7 @@ def verify_client(deployment: Deployment, *, authorization: str | None, paramete
         if verified is not None:
             use_assertion_alone(deployment, verified.assertion)
         raise UnauthorizedClient("the client may not do this at present", detail="the client is disabled")
+    deployment.client_uses.note(client)
     return AuthenticatedClient(
         client=client,
         method=presented.method,

@@ -15,6 +15,7 @@ from app.features import Profile
 from app.services.allocate_status import StatusAllocator
 from app.services.client_keys import ClientKeys
 from app.services.client_registry import ClientRegistry
+from app.services.client_uses import ClientUses
 from app.services.clock import Clock, system_clock
 from app.services.failpoints import Failpoint, no_failpoint
 from app.services.fetch_document import DocumentFetcher
@@ -79,6 +80,7 @@ class Deployment:
         self.profile: Profile = settings.profile
         self.acr_names = AcrNames(pwd=row.acr_pwd, mfa=row.acr_mfa, phr=row.acr_phr)
         self.registry = ClientRegistry(database, clock, knows_documents=settings.client_id_metadata_documents == "on")
+        self.client_uses = ClientUses(database, clock)
         self.log = LogLines()
         self.recorder = EventRecorder(database, seals, clock, self.log)
         self.passwords = PasswordPool(
@@ -217,6 +219,7 @@ class Deployment:
             pass
         with suppress(DatabaseUnavailable):
             self.recorder.flush_batched()
+            self.client_uses.flush()
         self.log.flush()
         self.passwords.shutdown()
         self.database.dispose()

@@ -11,6 +11,8 @@ from app.services.deployment import Deployment
 from app.services.identifiers import random_bytes
 from app.services.keep_status_lists import keep_status_lists
 from app.services.status_lists import sign_status_lists
+from app.services.unused_clients import BATCH as UNUSED_BATCH
+from app.services.unused_clients import remove_unused_clients
 from app.storage.database import Connection, DatabaseUnavailable
 from app.storage.leases import take_lease
 from app.storage.purge import BATCH, purge_expired
@@ -54,6 +56,7 @@ class Housekeeper:
             try:
                 self._deployment.recorder.flush_refusals()
                 self._deployment.recorder.flush_batched()
+                self._deployment.client_uses.flush()
                 self._deployment.notice_changes(at_once=True)
                 sign_status_lists(self._deployment)
                 if beat % KEEP_STATUS_LISTS_EVERY == 1:
@@ -62,6 +65,7 @@ class Housekeeper:
                     self._deployment.rotate_keys_if_due()
                 if beat % PURGE_EVERY == 0:
                     self.purge()
+                    self.remove_unused_clients()
             except DatabaseUnavailable as error:
                 _log.warning("housekeeping waits", reason=str(error))
             except Exception as error:  # a bug here must not end the thread: the next beat tries again
@@ -96,6 +100,24 @@ class Housekeeper:
             )
 
         return self._deployment.database.transact(work)
+
+    def remove_unused_clients(self) -> int:
+        """Let clients go that registered themselves and are not used, unless another process does it; how many."""
+        now = self._deployment.clock()
+
+        def work(connection: Connection) -> int:
+            expires_at = now + PURGE_LEASED_FOR_MS
+            if not take_lease(connection, "unused_clients", holder=self._holder, now=now, expires_at=expires_at):
+                return 0
+            return remove_unused_clients(self._deployment, connection, now=now)
+
+        left = 0
+        for _ in range(PURGE_AT_MOST):
+            batch = self._deployment.database.transact(work)
+            left += batch
+            if batch < UNUSED_BATCH:
+                break
+        return left
 
     def keep_status_lists(self) -> bool:
         """Announce, close and drop status lists as far as due, unless another process does it; whether it was us."""

@@ -22,8 +22,11 @@ from app.services.register_client import (
     describe_registration,
     parse_own_metadata,
 )
+from app.services.sector_identifier import check_sector_identifier
+from app.services.software_statements import verify_software_statement
 from app.specs.protocol_error import InvalidClientMetadata, InvalidRequest, InvalidToken, UnauthorizedClient
 from app.specs.rfc7591_metadata import SECRET_METHODS, ClientMetadata
+from app.specs.rfc7591_software_statement import reread_statement_metadata
 from app.storage import changes, clients
 from app.storage.clients import ClientRow
 from app.storage.database import Connection
@@ -80,8 +83,10 @@ def update_registration(
     or `InvalidRequest`.
     """
     with deployment.database.reading() as connection:
-        find_own_client(deployment, connection, request)
+        before = find_own_client(deployment, connection, request)
     check_own_members(document, client_id=request.client_id)
+    statement, attested = find_statement(deployment, before, document.get("software_statement"))
+    check_sector_again(deployment, before, parse_own_metadata(document, attested=attested, policy=before.policy))
     token, fresh_secret = mint_secret("rg"), mint_secret("cs")
 
     def work(connection: Connection) -> tuple[ClientRow, bool]:
@@ -89,9 +94,9 @@ def update_registration(
         changes.bump(connection, "clients")
         clients.lock_client(connection, request.client_id)
         row = find_own_client(deployment, connection, request)
-        metadata = parse_own_metadata(document, policy=row.policy)
+        metadata = parse_own_metadata(document, attested=attested, policy=row.policy)
         check_same_secret(deployment, connection, row, document.get("client_secret"), now=now)
-        changed = store_change(deployment, connection, row, metadata)
+        changed = store_change(deployment, connection, row, metadata, software_statement=statement)
         method = metadata.token_endpoint_auth_method
         gets_secret = "token_endpoint_auth_method" in changed and method in SECRET_METHODS
         if "token_endpoint_auth_method" in changed:
@@ -175,12 +180,37 @@ def check_same_secret(
         raise InvalidClientMetadata("client_secret: is not the one that was issued, and cannot be chosen")
 
 
+def find_statement(deployment: Deployment, row: ClientRow, statement: object) -> tuple[str | None, Mapping[str, Any]]:
+    """The software statement that holds after a change, and what it attests: a new one, or that of before.
+
+    Leaving it out does not get rid of it: what somebody else said of the client would be the client's to say again.
+    """
+    if statement is not None:
+        return str(statement), verify_software_statement(deployment, statement)
+    kept = row.metadata.get("software_statement")
+    return (None, {}) if kept is None else (kept, reread_statement_metadata(kept))
+
+
+def check_sector_again(deployment: Deployment, before: ClientRow, metadata: ClientMetadata) -> None:
+    """As at registration, where the file's address or a redirect URI is new; else nothing is fetched."""
+    has_new_redirects = not set(metadata.redirect_uris) <= set(before.metadata.get("redirect_uris", ()))
+    if metadata.sector_identifier_uri != before.metadata.get("sector_identifier_uri") or has_new_redirects:
+        check_sector_identifier(deployment.fetcher, metadata)
+
+
 def store_change(
-    deployment: Deployment, connection: Connection, row: ClientRow, metadata: ClientMetadata
+    deployment: Deployment,
+    connection: Connection,
+    row: ClientRow,
+    metadata: ClientMetadata,
+    *,
+    software_statement: str | None,
 ) -> frozenset[str]:
     """Write the new metadata; the names of the members that are different now."""
     stored = split_document(metadata)
     stored.pop("policy", None)
+    if software_statement is not None:
+        stored["software_statement"] = software_statement
     names = {*stored, *row.metadata}
     changed = frozenset(name for name in names if stored.get(name) != row.metadata.get(name))
     is_asked_again = any(name.partition("#")[0] in _CONSENTED_MEMBERS for name in changed)

@@ -14,6 +14,8 @@ from app.services.deployment import Deployment
 from app.services.manage_clients import NewClient, choose_secret, new_client_id, store_client
 from app.services.mint_secret import mint_secret
 from app.services.record_event import Event
+from app.services.sector_identifier import check_sector_identifier
+from app.services.software_statements import verify_software_statement
 from app.services.throttle_logins import network_of
 from app.specs.protocol_error import InvalidClientMetadata, InvalidToken, TooManyRequests
 from app.specs.rfc7591_metadata import OPERATOR_ONLY_MEMBERS, ClientMetadata, parse_client_metadata
@@ -31,6 +33,7 @@ from app.storage.registrations import (
 from app.storage.throttle import count_attempt
 
 MAX_TOKEN_CHARACTERS: Final = 512
+_KEY_MEMBERS: Final = frozenset({"jwks", "jwks_uri"})
 _DAY_MS: Final = 86_400_000
 _STRICTEST: Final[Profile] = max(PROFILES, key=lambda name: PROFILES[name].strictness)
 
@@ -73,7 +76,10 @@ def register_client(deployment: Deployment, request: RegistrationRequest) -> Reg
     """A new client. Raises `InvalidToken`, `InvalidClientMetadata`, `InvalidRedirectUri` or `TooManyRequests`."""
     voucher = find_voucher(deployment, request.initial_access_token)
     policy = choose_policy(deployment, voucher)
-    metadata = parse_own_metadata(request.document, policy=policy)
+    statement = request.document.get("software_statement")
+    attested = {} if statement is None else verify_software_statement(deployment, statement)
+    metadata = parse_own_metadata(request.document, attested=attested, policy=policy)
+    check_sector_identifier(deployment.fetcher, metadata)
     secret, token = choose_secret(metadata), mint_secret("rg")
     new = NewClient(
         client_id=new_client_id(),
@@ -82,6 +88,7 @@ def register_client(deployment: Deployment, request: RegistrationRequest) -> Reg
         client_secret=secret,
         origin=ORIGIN,
         initial_access_token_id=None if voucher is None else voucher.id,
+        software_statement=statement,
     )
 
     def work(connection: Connection) -> ClientRow:
@@ -129,17 +136,31 @@ def choose_policy(deployment: Deployment, voucher: InitialAccessTokenRow | None)
     return {} if policy is None else policy.model_dump(mode="json", exclude_none=True)
 
 
-def parse_own_metadata(document: Mapping[str, Any], *, policy: Mapping[str, Any]) -> ClientMetadata:
+def parse_own_metadata(
+    document: Mapping[str, Any], *, attested: Mapping[str, Any], policy: Mapping[str, Any]
+) -> ClientMetadata:
     """The metadata of a client that describes itself, checked as a whole together with the operator's `policy`.
 
-    Members that only an operator sets are not looked at (RFC 7591 2: what is not understood MUST be ignored).
+    `attested` is what a software statement says of it. Members that only an operator sets are not looked at (RFC 7591
+    2: what is not understood MUST be ignored).
     """
-    own = {name: value for name, value in document.items() if name not in OPERATOR_ONLY_MEMBERS}
+    merged = prefer_attested(document, attested)
+    own = {name: value for name, value in merged.items() if name not in OPERATOR_ONLY_MEMBERS}
     metadata = parse_client_metadata({**own, "policy": dict(policy)})
     if "client_credentials" in metadata.grant_types and metadata.policy.resources is None:
         # Nobody agrees to what a machine gets, so that an operator must have said which APIs that may be.
         raise InvalidClientMetadata("grant_types: client_credentials is not for clients that register themselves here")
     return metadata
+
+
+def prefer_attested(document: Mapping[str, Any], attested: Mapping[str, Any]) -> dict[str, Any]:
+    """RFC 7591 3.1.1: values of a software statement "MUST take precedence over those conveyed using plain JSON".
+
+    So must an attested name over the same in another language, and attested keys over others elsewhere.
+    """
+    said_better = {*attested, *(() if _KEY_MEMBERS.isdisjoint(attested) else _KEY_MEMBERS)}
+    rest = {name: value for name, value in document.items() if name.partition("#")[0] not in said_better}
+    return {**rest, **attested}
 
 
 def choose_profile(metadata: ClientMetadata, *, server: Profile) -> Profile:

@@ -235,6 +235,18 @@ class InvalidClientMetadata(ProtocolError):
     error = "invalid_client_metadata"
 
 
+class InvalidSoftwareStatement(ProtocolError):
+    """RFC 7591 3.2.2."""
+
+    error = "invalid_software_statement"
+
+
+class UnapprovedSoftwareStatement(ProtocolError):
+    """RFC 7591 3.2.2."""
+
+    error = "unapproved_software_statement"
+
+
 class InvalidRedirectUri(ProtocolError):
     """RFC 7591 3.2.2."""
 

@@ -140,6 +140,14 @@ def update_client(
     )
 
 
+def set_last_used(connection: Connection, days: Mapping[int, int]) -> None:
+    """Of each client the day on which it was last used; a later one that is there stays."""
+    earlier = (clients.c.id == bindparam("client_pk")) & (clients.c.last_used_at < bindparam("day"))
+    statement = update(clients).where(earlier).values(last_used_at=bindparam("day"))
+    # In one order, so that two processes cannot wait for each other.
+    connection.execute(statement, [{"client_pk": pk, "day": day} for pk, day in sorted(days.items())])
+
+
 def set_removed(connection: Connection, client_pk: int, removed_at: int) -> None:
     """Remove a client for good. The row stays, so that its client_id is never given to another."""
     connection.execute(

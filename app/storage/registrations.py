@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, insert, or_, select, update
 
 from app.storage.tables import clients, initial_access_tokens, registration_tokens
 
@@ -154,6 +154,36 @@ def count_registered_clients(connection: Connection) -> int:
     query = select(func.count()).select_from(clients).where(living, clients.c.origin.is_not(None))
     count: int = connection.execute(query).scalar_one()
     return count
+
+
+# ----- Those that nobody uses -----
+
+
+def find_unused_clients(connection: Connection, *, unused_since: int, limit: int) -> tuple[tuple[int, str], ...]:
+    """Clients that registered themselves and were not used since then: internal id and client_id, the longest first."""
+    query = (
+        select(clients.c.id, clients.c.client_id)
+        .where(_is_unused(unused_since))
+        .order_by(clients.c.last_used_at)
+        .limit(limit)
+    )
+    return tuple((row.id, row.client_id) for row in connection.execute(query))
+
+
+def remove_if_unused(connection: Connection, client_pk: int, *, unused_since: int, now: int) -> bool:
+    """Remove the client, unless it was used meanwhile; whether it was removed. What it said of itself goes too."""
+    unused = (clients.c.id == client_pk) & _is_unused(unused_since)
+    statement = update(clients).where(unused).values(removed_at=now, disabled_at=now, metadata="{}")
+    return connection.execute(statement).rowcount == 1
+
+
+def _is_unused(unused_since: int) -> ColumnElement[bool]:
+    return (
+        (clients.c.origin == ORIGIN)
+        & clients.c.origin.is_not(None)
+        & clients.c.removed_at.is_(None)
+        & (clients.c.last_used_at < unused_since)
+    )
 
 
 def _read_initial(row: RowMapping) -> InitialAccessTokenRow:

@@ -35,6 +35,13 @@ def find_node() -> Path:
 
 
 @cache
+def find_newer_node(oldest_major: int) -> Path:
+    """As `find_node`, for what needs a newer one than the machine may have; PyPI's is of version 24."""
+    machine = _machine_node(oldest_major)
+    return machine or _wheel_folder() / "bin" / "node"
+
+
+@cache
 def find_npm() -> tuple[str, ...]:
     """The command (a prefix of argv) that runs the npm which belongs to `find_node()`."""
     node = find_node()
@@ -83,13 +90,13 @@ def node_project(folder: Path) -> Path:
 
 
 @cache
-def _machine_node() -> Path | None:
+def _machine_node(oldest_major: int = OLDEST_NODE_MAJOR) -> Path | None:
     node = shutil.which("node")
     if node is None or shutil.which("npm") is None:
         return None
     answer = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=30, check=False)
     major = answer.stdout.strip().removeprefix("v").partition(".")[0]
-    if answer.returncode != 0 or not major.isdigit() or int(major) < OLDEST_NODE_MAJOR:
+    if answer.returncode != 0 or not major.isdigit() or int(major) < oldest_major:
         return None
     return Path(node)
 

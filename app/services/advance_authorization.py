@@ -19,7 +19,7 @@ from app.services.narrow_details import digest_requested
 from app.services.transactions import Transaction
 from app.services.userinfo import userinfo_resource
 from app.services.validate_authorization_request import RedirectedError
-from app.specs.protocol_error import AccessDenied, InvalidRequest, ProtocolError
+from app.specs.protocol_error import AccessDenied, InvalidRequest, LoginRequired, ProtocolError
 from app.specs.rfc8252_redirects import matches_redirect_uri
 from app.specs.tokenhouse_networks import Networks
 from app.storage.consents import ConsentRow, find_consents
@@ -63,6 +63,7 @@ def advance(
     client = get_client(deployment, request)
     account = choose_account(deployment, request, sessions, transaction, client_pk=client.pk)
     session = account.session
+    check_hint(request, session)
     situation = _situation(deployment, request, client, account, transaction)
     interaction = decide_interaction(situation)
     if interaction is None and session is not None:
@@ -87,6 +88,16 @@ def advance(
     if "none" in request.prompt:
         raise _redirected(request, interaction.as_error())
     return Prompt(interaction=interaction, client=client, session=session, consents=situation.consents)
+
+
+def check_hint(request: AuthorizationRequest, session: SessionRow | None) -> None:
+    """Raises `RedirectedError` where somebody else than the person whom `id_token_hint` names has come.
+
+    OpenID Connect Core 3.1.2.2: "the Authorization Server MUST NOT reply with an ID Token or Access Token for a
+    different user".
+    """
+    if request.hinted_user_id is not None and session is not None and session.user_id != request.hinted_user_id:
+        raise _redirected(request, LoginRequired("somebody else has logged in than the id_token_hint names"))
 
 
 def prepare_consent(
@@ -139,6 +150,7 @@ def decide_consent(
     client = get_client(deployment, request)
     account = choose_account(deployment, request, sessions, transaction, client_pk=client.pk)
     session = account.session
+    check_hint(request, session)
     situation = _situation(deployment, request, client, account, transaction)
     interaction = decide_interaction(situation)
     if session is None or (interaction is not None and interaction.prompt != "consent"):

@@ -27,7 +27,10 @@ class ResponseTarget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorizationRequest:
-    """What a client asked, after every check; nothing of it comes from the browser again."""
+    """What a client asked, after every check; nothing of it comes from the browser again.
+
+    `hinted_user_id`: whom `id_token_hint` names, and for whom alone the request is then.
+    """
 
     client_id: str
     client_pk: int
@@ -48,6 +51,7 @@ class AuthorizationRequest:
     authorization_details: tuple[Mapping[str, Any], ...] = ()
     networks: tuple[str, ...] = ()
     response_mode: ResponseMode = "query"
+    hinted_user_id: int | None = None
 
     @property
     def target(self) -> ResponseTarget:

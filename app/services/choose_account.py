@@ -56,6 +56,8 @@ def choose_account(
     if transaction is not None and transaction.session_id is not None:
         session = bound_session(sessions, transaction)
         return ChosenAccount(session=session, is_decided=True, is_one_of_several=several)
+    if request.hinted_user_id is not None:
+        return ChosenAccount(session=_session_of_user(sessions, request.hinted_user_id), is_one_of_several=several)
     if not several:
         return ChosenAccount(session=sessions[0] if sessions else None)
     known = _find_accounts(deployment, sessions, client_pk=client_pk)
@@ -120,15 +122,16 @@ def _find_accounts(deployment: Deployment, sessions: tuple[SessionRow, ...], *, 
     return sorted(found, key=order)
 
 
+def _session_of_user(sessions: tuple[SessionRow, ...], user_id: int) -> SessionRow | None:
+    return next((session for session in sessions if session.user_id == user_id), None)
+
+
 def _session_of(sessions: tuple[SessionRow, ...], account: AccountRow) -> SessionRow:
     return next(session for session in sessions if session.session_id == account.session_id)
 
 
 def _is_named(account: AccountRow, hint: str | None) -> bool:
-    if hint is None:
-        return False
-    return (
-        account.username_key == username_key(hint)
-        or email_key(hint.strip()) == account.email_key
-        or hint == account.sub
+    """By what people are called. Not by `sub`, of which each client may know another one: see `id_token_hint`."""
+    return hint is not None and (
+        account.username_key == username_key(hint) or account.email_key == email_key(hint.strip())
     )

@@ -1,7 +1,11 @@
 """`id_token_hint`: an ID token of ours that comes back, long after it expired and its key was replaced."""
 
+from typing import Final
+
+from app.services.client_registry import Client
 from app.services.deployment import Deployment
 from app.services.rotate_keys import LONGEST_TOKEN_LIFETIME_MS
+from app.services.subjects import find_user_of_subject
 from app.specs.oidc_logout import ID_TOKEN_TYP, IdTokenHint, check_id_token_hint
 from app.specs.protocol_error import InvalidRequest
 from app.specs.rfc7515_jose import (
@@ -14,8 +18,11 @@ from app.specs.rfc7515_jose import (
 )
 from app.specs.strict_json import StrictJsonError, parse_json_object
 from app.storage.purge import OLD_KEYS_CHECKED_FOR_MS
+from app.storage.sessions import find_session_of_sid
 from app.storage.signing_keys import find_signing_key
 
+NOBODY: Final = 0
+"""No user has this id."""
 _NO_HINT = "id_token_hint is not an ID token of this server"
 
 
@@ -31,6 +38,28 @@ def verify_id_token_hint(deployment: Deployment, unverified_hint: str) -> IdToke
     except (InvalidJws, StrictJsonError) as error:
         raise InvalidRequest(_NO_HINT, detail=str(error)) from error
     return check_id_token_hint(claims, issuer=deployment.issuer)
+
+
+def find_hinted_user(deployment: Deployment, client: Client, hint: IdTokenHint) -> int | None:
+    """Who is meant: by the session that the client knows, which may be over, else by the subject."""
+    if hint.sid is not None:
+        with deployment.database.reading() as connection:
+            found = find_session_of_sid(connection, client_pk=client.pk, sid=hint.sid)
+        if found is not None:
+            return found[1]
+    user = find_user_of_subject(deployment, client, hint.subject)
+    return None if user is None else user.id
+
+
+def find_user_to_continue(deployment: Deployment, client: Client, unverified_hint: str) -> int:
+    """The person for whom an authorization request asks (OpenID Connect Core 3.1.2.1). Raises `InvalidRequest`.
+
+    `NOBODY` where that person is gone: the request is for them all the same, and for no other.
+    """
+    hint = verify_id_token_hint(deployment, unverified_hint)
+    if hint.client_id != client.client_id:
+        raise InvalidRequest("id_token_hint was issued to another client")
+    return find_hinted_user(deployment, client, hint) or NOBODY
 
 
 def _find_key(deployment: Deployment, kid: str | None) -> PublicKey:

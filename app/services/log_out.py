@@ -14,9 +14,8 @@ from typing import Any, Final
 from app.services.client_registry import BrokenClient, Client
 from app.services.deployment import Deployment
 from app.services.end_session import FrontchannelClient, end_sessions
-from app.services.id_token_hint import verify_id_token_hint
+from app.services.id_token_hint import find_hinted_user, verify_id_token_hint
 from app.services.mint_secret import is_well_formed, mint_secret
-from app.services.subjects import find_user_of_subject
 from app.specs.oidc_logout import (
     IdTokenHint,
     LogoutRequest,
@@ -26,7 +25,7 @@ from app.specs.oidc_logout import (
 from app.specs.protocol_error import Difference, InvalidRequest
 from app.storage.database import Connection
 from app.storage.logout_requests import LogoutRow, find_logout, insert_logout, replace_logout
-from app.storage.sessions import SessionRow, find_live_sessions, find_session_of_sid, list_usernames
+from app.storage.sessions import SessionRow, find_live_sessions, list_usernames
 from app.storage.single_use import redeem_once
 
 MOST_FRAMES: Final = 50
@@ -132,17 +131,6 @@ def _check_redirect(client: Client, request: LogoutRequest) -> str | None:
         difference = Difference(what="post_logout_redirect_uri", expected=expected, received=uri)
         raise InvalidRequest("post_logout_redirect_uri is not registered for this client", differences=[difference])
     return build_post_logout_redirect(uri, state=request.state)
-
-
-def find_hinted_user(deployment: Deployment, client: Client, hint: IdTokenHint) -> int | None:
-    """Who is meant: by the session that the client knows, which may be over, else by the subject."""
-    if hint.sid is not None:
-        with deployment.database.reading() as connection:
-            found = find_session_of_sid(connection, client_pk=client.pk, sid=hint.sid)
-        if found is not None:
-            return found[1]
-    user = find_user_of_subject(deployment, client, hint.subject)
-    return None if user is None else user.id
 
 
 def find_sessions(deployment: Deployment, browser_secret: str | None) -> tuple[SessionRow, ...]:

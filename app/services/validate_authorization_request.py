@@ -53,6 +53,7 @@ MAX_DETAILS_BYTES = 8192
 FindClient = Callable[[str], Client | None]
 OpenRequestObject = Callable[[Parameters, Client, ProfileRules], Parameters]
 """From the parameters that were sent to those that count."""
+FindHintedUser = Callable[[Client, str], int]
 
 
 class RedirectedError(Exception):
@@ -75,6 +76,7 @@ class Question:
     resources: Resources
     details_types: DetailsTypes
     userinfo: str
+    find_hinted_user: FindHintedUser
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,7 @@ def validate_authorization_request(
     details_types: DetailsTypes,
     profile: Profile,
     userinfo: str,
+    find_hinted_user: FindHintedUser,
 ) -> AuthorizationRequest:
     """The request that `parameters` make. Raises `ProtocolError` (tell the person) or `RedirectedError`.
 
@@ -116,6 +119,7 @@ def validate_authorization_request(
             resources=resources,
             details_types=details_types,
             userinfo=userinfo,
+            find_hinted_user=find_hinted_user,
         )
         fields: dict[str, Any] = {}
         for check in CHECKS:
@@ -335,6 +339,12 @@ def check_limits_fit(question: Question, asked: AskedLimits) -> None:
         decide_networks(question.client, question.resources.find(requested.resource), networks)
 
 
+def check_id_token_hint(question: Question) -> Mapping[str, Any]:
+    """OpenID Connect Core 3.1.2.1: "the OP MUST validate that it was the issuer of the ID Token". It may be expired."""
+    hint = question.parameters.get("id_token_hint")
+    return {"hinted_user_id": None if hint is None else question.find_hinted_user(question.client, hint)}
+
+
 def read_hints(question: Question) -> Mapping[str, Any]:
     """What helps the person or is voluntary: never a reason to refuse."""
     login_hint = question.parameters.get("login_hint")
@@ -359,6 +369,7 @@ CHECKS: tuple[Callable[[Question], Mapping[str, Any]], ...] = (
     check_lifetime,
     check_dpop_jkt,
     check_networks,
+    check_id_token_hint,
     read_hints,
 )
 

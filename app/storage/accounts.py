@@ -18,7 +18,6 @@ class AccountRow:
     """
 
     session_id: int
-    sub: str
     username: str
     username_key: str
     email: str
@@ -32,7 +31,6 @@ def find_accounts(connection: Connection, session_ids: Sequence[int], *, client_
     query = (
         select(
             sessions.c.id,
-            users.c.sub,
             users.c.username,
             users.c.username_key,
             users.c.email,
@@ -52,14 +50,13 @@ def find_accounts(connection: Connection, session_ids: Sequence[int], *, client_
     return tuple(
         AccountRow(
             session_id=row[0],
-            sub=row[1],
-            username=row[2],
-            username_key=row[3],
-            email=row[4],
-            email_key=row[5],
-            claims=json.loads(row[6]),
+            username=row[1],
+            username_key=row[2],
+            email=row[3],
+            email_key=row[4],
+            claims=json.loads(row[5]),
             # A row that an earlier version wrote says that the client knows the session, and not since when.
-            last_used_at=None if row[7] is None else row[8] or 0,
+            last_used_at=None if row[6] is None else row[7] or 0,
         )
         for row in connection.execute(query)
     )

@@ -10,6 +10,7 @@ from flask import Flask, Response, request
 from app.services.advance_authorization import Code, Prompt, advance
 from app.services.authorization_request import AuthorizationRequest
 from app.services.decide_interaction import PromptName
+from app.services.id_token_hint import find_user_to_continue
 from app.services.log_in import current_sessions
 from app.services.open_request_object import OpenedOnce
 from app.services.transactions import Transaction, begin_transaction, resume_transaction
@@ -74,6 +75,7 @@ def _validate(site: Site, parameters: Parameters) -> AuthorizationRequest:
             details_types=registry.details_types(),
             profile=site.deployment.profile,
             userinfo=userinfo_resource(site.deployment.issuer),
+            find_hinted_user=lambda client, hint: find_user_to_continue(site.deployment, client, hint),
         )
 
     generation = registry.generation

@@ -10,12 +10,15 @@ from app.services.decide_interaction import (
     Situation,
     allowed_pairs,
     asked_pairs,
+    covering_pair,
     decide_interaction,
+    find_refusal,
 )
 from app.services.deployment import Deployment
 from app.services.issue_code import Approval, Decision, Duration, decided_pairs, issue_code, record_denial
 from app.services.limit_networks import check_choice, checks_networks, read_networks
 from app.services.narrow_details import digest_requested
+from app.services.requested_person import RequestedPerson, find_requested_person
 from app.services.transactions import Transaction
 from app.services.userinfo import userinfo_resource
 from app.services.validate_authorization_request import RedirectedError
@@ -61,10 +64,12 @@ def advance(
     Without a transaction (`/authorize` itself) nothing is stored unless a code is issued.
     """
     client = get_client(deployment, request)
-    account = choose_account(deployment, request, sessions, transaction, client_pk=client.pk)
+    person = find_requested_person(deployment, client, request)
+    account = choose_account(deployment, request, sessions, transaction, client_pk=client.pk, person=person)
     session = account.session
     check_hint(request, session)
-    situation = _situation(deployment, request, client, account, transaction)
+    situation = _situation(deployment, request, client, account, transaction, person)
+    check_can_answer(situation)
     interaction = decide_interaction(situation)
     if interaction is None and session is not None:
         allowed = (
@@ -80,7 +85,7 @@ def advance(
             session,
             allowed,
             decision=None,
-            remembered_until=_end_of_memory(situation.consents, allowed),
+            remembered_until=_end_of_memory(situation, allowed),
             transaction=transaction,
         )
     if interaction is None:
@@ -121,10 +126,11 @@ def ask_again(
 ) -> Code | Prompt:
     """The consent page once more, for an answer that cannot be obeyed: nothing that is remembered answers instead."""
     client = get_client(deployment, transaction.request)
-    account = choose_account(deployment, transaction.request, sessions, transaction, client_pk=client.pk)
+    person = find_requested_person(deployment, client, transaction.request)
+    account = choose_account(deployment, transaction.request, sessions, transaction, client_pk=client.pk, person=person)
     if account.session is None:
         return advance(deployment, transaction.request, sessions, transaction)
-    situation = _situation(deployment, transaction.request, client, account, transaction)
+    situation = _situation(deployment, transaction.request, client, account, transaction, person)
     return Prompt(
         interaction=Interaction(prompt="consent", reason=reason),
         client=client,
@@ -148,10 +154,12 @@ def decide_consent(
     """
     request = transaction.request
     client = get_client(deployment, request)
-    account = choose_account(deployment, request, sessions, transaction, client_pk=client.pk)
+    person = find_requested_person(deployment, client, request)
+    account = choose_account(deployment, request, sessions, transaction, client_pk=client.pk, person=person)
     session = account.session
     check_hint(request, session)
-    situation = _situation(deployment, request, client, account, transaction)
+    situation = _situation(deployment, request, client, account, transaction, person)
+    check_can_answer(situation)
     interaction = decide_interaction(situation)
     if session is None or (interaction is not None and interaction.prompt != "consent"):
         return advance(deployment, request, sessions, transaction)
@@ -265,6 +273,7 @@ def _situation(
     client: Client,
     account: ChosenAccount,
     transaction: Transaction | None,
+    person: RequestedPerson | None,
 ) -> Situation:
     now = deployment.clock()
     session = account.session
@@ -281,7 +290,16 @@ def _situation(
         began_at=transaction.began_at if transaction is not None else now,
         now=now,
         userinfo=userinfo_resource(deployment.issuer),
+        acr_names=deployment.acr_names,
+        person=person,
     )
+
+
+def check_can_answer(situation: Situation) -> None:
+    """Raises `RedirectedError` where this person can give no answer that the client would take."""
+    refusal = find_refusal(situation)
+    if refusal is not None:
+        raise _redirected(situation.request, refusal)
 
 
 def _issue(
@@ -311,8 +329,9 @@ def _issue(
     return Code(code=issue_code(deployment, approval), request=request, session=session)
 
 
-def _end_of_memory(consents: tuple[ConsentRow, ...], allowed: tuple[tuple[str, str], ...]) -> int | None:
-    ends = (row.expires_at for row in consents if (row.resource, row.scope) in allowed)
+def _end_of_memory(situation: Situation, allowed: tuple[tuple[str, str], ...]) -> int | None:
+    resting_on = {*allowed, *(covering_pair(pair, userinfo=situation.userinfo) for pair in allowed)}
+    ends = (row.expires_at for row in situation.consents if (row.resource, row.scope) in resting_on)
     return min((end for end in ends if end is not None), default=None)
 
 

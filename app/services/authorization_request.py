@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from app.specs.oauth_response_modes import ResponseMode
+from app.specs.oidc_claims_request import NO_CLAIMS, ClaimsRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,8 @@ class AuthorizationRequest:
     networks: tuple[str, ...] = ()
     response_mode: ResponseMode = "query"
     hinted_user_id: int | None = None
+    claims: ClaimsRequest = NO_CLAIMS
+    claims_locales: tuple[str, ...] = ()
 
     @property
     def target(self) -> ResponseTarget:
@@ -70,7 +73,7 @@ class AuthorizationRequest:
 
     def to_document(self) -> dict[str, Any]:
         """The JSON document that `from_document` reads."""
-        return {**asdict(self), "prompt": sorted(self.prompt)}
+        return {**asdict(self), "prompt": sorted(self.prompt), "claims": self.claims.to_document()}
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> Self:
@@ -89,5 +92,7 @@ class AuthorizationRequest:
                 "authorization_details": tuple(document.get("authorization_details", ())),
                 # A request that the version before this one stored has none.
                 "networks": tuple(document.get("networks", ())),
+                "claims": ClaimsRequest.from_document(document["claims"]) if "claims" in document else NO_CLAIMS,
+                "claims_locales": tuple(document.get("claims_locales", ())),
             }
         )

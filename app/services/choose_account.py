@@ -11,6 +11,7 @@ from app.services.authorization_request import AuthorizationRequest
 from app.services.browser_state import renew_browser_state
 from app.services.deployment import Deployment
 from app.services.log_in import username_key
+from app.services.requested_person import RequestedPerson
 from app.services.transactions import Transaction
 from app.services.user_claims import email_key
 from app.storage.accounts import AccountRow, find_accounts
@@ -50,12 +51,20 @@ def choose_account(
     transaction: Transaction | None,
     *,
     client_pk: int,
+    person: RequestedPerson | None = None,
 ) -> ChosenAccount:
-    """What is known about whose request it is. `sessions`: those of the browser, the latest login first."""
+    """What is known about whose request it is. `sessions`: those of the browser, the latest login first.
+
+    `person`: the one who may answer; nobody else's session does, unless somebody said in this transaction that it is
+    theirs.
+    """
     several = len(sessions) > 1
     if transaction is not None and transaction.session_id is not None:
         session = bound_session(sessions, transaction)
         return ChosenAccount(session=session, is_decided=True, is_one_of_several=several)
+    if person is not None:
+        theirs = next((session for session in sessions if session.sub == person.sub), None)
+        return ChosenAccount(session=theirs, is_one_of_several=several)
     if request.hinted_user_id is not None:
         return ChosenAccount(session=_session_of_user(sessions, request.hinted_user_id), is_one_of_several=several)
     if not several:

@@ -8,22 +8,35 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from app.services.authentication_context import lacks_essential_acr
 from app.services.authorization_request import AuthorizationRequest
 from app.services.choose_account import ChosenAccount
 from app.services.client_registry import Client
+from app.services.deployment import AcrNames
+from app.services.requested_person import RequestedPerson
 from app.specs.client_id_metadata_document import digest_identity
-from app.specs.protocol_error import AccountSelectionRequired, ConsentRequired, LoginRequired, ProtocolError
+from app.specs.oidc_claims_request import covering_scope
+from app.specs.protocol_error import (
+    AccessDenied,
+    AccountSelectionRequired,
+    ConsentRequired,
+    LoginRequired,
+    ProtocolError,
+)
 from app.specs.rfc8252_redirects import redirect_kind
 from app.storage.consents import ConsentRow
 from app.storage.sessions import SessionRow
 
 PromptName = Literal["login", "select_account", "consent"]
+CLAIM_PREFIX = "claim:"
+"""Makes a single claim a name beside the userinfo endpoint's scopes, of which none begins so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
     """What is known when the decision is made. `began_at`: when the transaction began, in milliseconds.
 
+    `person`: the one who may answer, where the client asks for one.
     `details_digests`: of the authorization details that are asked for, by the resource to which they belong.
     """
 
@@ -35,6 +48,8 @@ class Situation:
     began_at: int
     now: int
     userinfo: str
+    acr_names: AcrNames
+    person: RequestedPerson | None = None
 
     @property
     def session(self) -> SessionRow | None:
@@ -64,6 +79,20 @@ def decide_interaction(situation: Situation) -> Interaction | None:
         reason = check(situation)
         if reason is not None:
             return Interaction(prompt=prompt, reason=reason)
+    return None
+
+
+def find_refusal(situation: Situation) -> ProtocolError | None:
+    """Why nothing that this person could still do leads to a code; None where something might, or nobody is there."""
+    session = situation.session
+    if session is None:
+        return None
+    if situation.person is not None and session.sub != situation.person.sub:
+        return AccessDenied("another person logged in than the one who was asked for")
+    level = session.events[0].level
+    if lacks_essential_acr(situation.acr_names, level, situation.request):
+        # OpenID Connect Core 5.5.1.1: to be treated "as a failed authentication attempt".
+        return AccessDenied("the login does not meet the acr that is asked for", detail=f"it was {level}")
     return None
 
 
@@ -149,13 +178,25 @@ def consent_is_missing(situation: Situation) -> str | None:
         and row.client_identity_digest == identity
         and row.details_digest == situation.details_digests.get(row.resource)
     }
-    missing = [pair for pair in asked_pairs(situation.request, userinfo=situation.userinfo) if pair not in decided]
+    missing = [
+        pair
+        for pair in asked_pairs(situation.request, userinfo=situation.userinfo)
+        if pair not in decided and not _is_covered(pair, situation, decided)
+    ]
     if missing:
         return f"not decided yet: {', '.join(scope or resource for resource, scope in missing)}"[:500]
     allowed = allowed_pairs(situation.request, situation.consents, userinfo=situation.userinfo)
     if all(scope == "offline_access" for _, scope in allowed):
         return "everything that is asked for was declined"
     return None
+
+
+def _is_covered(pair: tuple[str, str], situation: Situation, decided: set[tuple[str, str]]) -> bool:
+    """A single claim is less than the scope that gives it: who allowed that is not asked for less."""
+    scope = covering_pair(pair, userinfo=situation.userinfo)
+    return scope in decided and any(
+        (row.resource, row.scope) == scope and row.decision == "allowed" for row in situation.consents
+    )
 
 
 def _by_policy(check: Callable[[Situation], str | None]) -> Callable[[Situation], str | None]:
@@ -184,6 +225,12 @@ def asked_pairs(request: AuthorizationRequest, *, userinfo: str) -> tuple[tuple[
     either now (`prompt=consent`, or because this was never decided), or by what they said before.
     """
     pairs = [(userinfo, scope) for scope in request.identity_scope]
+    # Single claims (section 5.5) that no scope beside them gives anyway: each is more, and decided on by itself.
+    pairs += [
+        (userinfo, f"{CLAIM_PREFIX}{name}")
+        for name in request.claims.names
+        if covering_scope(name) not in request.identity_scope
+    ]
     if request.offline_access:
         pairs.append((userinfo, "offline_access"))
     for resource in request.resources:
@@ -195,8 +242,30 @@ def allowed_pairs(
     request: AuthorizationRequest, consents: tuple[ConsentRow, ...], *, userinfo: str
 ) -> tuple[tuple[str, str], ...]:
     """What of a request the remembered consent allows."""
+    decided = {(row.resource, row.scope) for row in consents}
     allowed = {(row.resource, row.scope) for row in consents if row.decision == "allowed"}
-    return tuple(pair for pair in asked_pairs(request, userinfo=userinfo) if pair in allowed)
+    return tuple(
+        pair
+        for pair in asked_pairs(request, userinfo=userinfo)
+        if pair in allowed or (pair not in decided and covering_pair(pair, userinfo=userinfo) in allowed)
+    )
+
+
+def is_claim(pair: tuple[str, str], userinfo: str) -> bool:
+    """Whether a pair is a single claim about the person, and no scope."""
+    return pair[0] == userinfo and find_claim(pair) is not None
+
+
+def find_claim(pair: tuple[str, str]) -> str | None:
+    """The claim that a pair of the userinfo endpoint names; None for a scope."""
+    return pair[1].removeprefix(CLAIM_PREFIX) if pair[1].startswith(CLAIM_PREFIX) else None
+
+
+def covering_pair(pair: tuple[str, str], *, userinfo: str) -> tuple[str, str] | None:
+    """The scope that gives a single claim, and more; None for a scope itself, and for a claim that none gives."""
+    name = find_claim(pair) if pair[0] == userinfo else None
+    scope = None if name is None else covering_scope(name)
+    return None if scope is None else (userinfo, scope)
 
 
 def _authenticated_at(situation: Situation) -> int:

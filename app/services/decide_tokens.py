@@ -15,9 +15,9 @@ from app.services.grant_snapshot import GrantSnapshot
 from app.services.issue_tokens import IdTokenIssuance, Issuance, Spend
 from app.services.limit_networks import check_sender_is_within, decide_networks, read_networks
 from app.services.narrow_details import narrow_details
+from app.services.release_claims import release_for_userinfo, release_requested
 from app.services.subjects import get_client_subject, get_resource_subject
 from app.services.userinfo import userinfo_resource
-from app.specs.oidc_core import select_claims
 from app.specs.protocol_error import Difference, InvalidGrant, InvalidScope, InvalidTarget, UnauthorizedClient
 from app.specs.rfc8707_resources import parse_resource
 from app.specs.rfc9396_authorization_details import Details
@@ -212,8 +212,11 @@ def _id_token(
 ) -> IdTokenIssuance | None:
     if "openid" not in identity_scope:
         return None
-    # OpenID Connect Core 5.4: claims come from userinfo, and from the ID token where the access token cannot get them.
-    claims = {} if access_token_is_for_userinfo else select_claims(basis.user_claims, identity_scope)
+    snapshot, user_claims = basis.snapshot, basis.user_claims
+    claims = release_requested(user_claims, snapshot, snapshot.claims.id_token, identity_scope)
+    if not access_token_is_for_userinfo:
+        # OpenID Connect Core 5.4: claims come from userinfo, and from the ID token where no access token gets them.
+        claims |= release_for_userinfo(user_claims, snapshot, identity_scope)
     return IdTokenIssuance(
         subject=basis.snapshot.client_subject or basis.subject,
         signing_alg=client.metadata.id_token_signed_response_alg,

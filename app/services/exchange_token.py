@@ -19,6 +19,7 @@ from app.services.find_token import FoundToken, find_token
 from app.services.grant_snapshot import GrantSnapshot
 from app.services.identifiers import new_grant_id
 from app.services.issue_tokens import IssuedTokens, issue_tokens
+from app.specs.oidc_claims_request import NO_CLAIMS
 from app.specs.protocol_error import (
     Difference,
     InvalidDpopProof,
@@ -348,6 +349,9 @@ def make_basis(client: Client, subject: Subject, target: Target, granted: Grante
             scope={target.resource.identifier: tuple(granted.scope)},
             refresh_tokens=None,
             client_subject=None,
+            claims=NO_CLAIMS,
+            allowed_claims=(),
+            claims_locales=(),
             authorization_details=granted.authorization_details,
             networks=choose_networks(client, subject),
         ),

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
+from app.specs.oidc_claims_request import NO_CLAIMS, ClaimsRequest
+
 RefreshKind = Literal["online", "offline"]
 
 
@@ -14,7 +16,8 @@ class GrantSnapshot:
     `auth_time_s`, `acr`, `amr` and `sid` tell of the login; a grant without a person has none. `networks` empty: not
     bound to any. `access_token_lifetime_s`: what the client asked for at the beginning. `refresh_tokens`: None for a
     grant that gives none; `online` ones die with the session, `offline` ones (`offline_access`) with the grant.
-    `client_subject`: by what a pairwise client knows the person; None for their own subject.
+    `claims`: what the client asked for by name; `allowed_claims`: those of it that no scope covers, and that were
+    allowed one by one. `client_subject`: by what a pairwise client knows the person; None for their own subject.
     """
 
     scope: Mapping[str, tuple[str, ...]]
@@ -27,6 +30,9 @@ class GrantSnapshot:
     networks: tuple[str, ...] = ()
     authorization_details: tuple[Mapping[str, Any], ...] = ()
     client_subject: str | None = None
+    claims: ClaimsRequest = NO_CLAIMS
+    allowed_claims: tuple[str, ...] = ()
+    claims_locales: tuple[str, ...] = ()
 
     def to_document(self) -> dict[str, Any]:
         """The JSON document that `from_document` reads; what is empty is left out."""
@@ -41,6 +47,9 @@ class GrantSnapshot:
             "networks": list(self.networks),
             "authorization_details": [dict(detail) for detail in self.authorization_details],
             "client_subject": self.client_subject,
+            "claims": self.claims.to_document() if self.claims.names else None,
+            "allowed_claims": list(self.allowed_claims),
+            "claims_locales": list(self.claims_locales),
         }
         return {name: value for name, value in members.items() if value or name == "scope"}
 
@@ -58,4 +67,7 @@ class GrantSnapshot:
             networks=tuple(document.get("networks", ())),
             authorization_details=tuple(document.get("authorization_details", ())),
             client_subject=document.get("client_subject"),
+            claims=ClaimsRequest.from_document(document["claims"]) if "claims" in document else NO_CLAIMS,
+            allowed_claims=tuple(document.get("allowed_claims", ())),
+            claims_locales=tuple(document.get("claims_locales", ())),
         )

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from app.services.authentication_context import choose_acr, requested_acr_values
 from app.services.authorization_request import AuthorizationRequest
 from app.services.client_registry import Client
-from app.services.decide_interaction import asked_pairs, client_identity
+from app.services.decide_interaction import asked_pairs, client_identity, find_claim, is_claim
 from app.services.deployment import Deployment
 from app.services.grant_snapshot import GrantSnapshot, RefreshKind
 from app.services.identifiers import new_grant_id
@@ -226,8 +227,10 @@ def _snapshot(
     deployment: Deployment, approval: Approval, sid: str, refresh_tokens: RefreshKind | None
 ) -> GrantSnapshot:
     scope: dict[str, list[str]] = {}
+    claims = approval.request.claims
+    allowed_claims = tuple(find_claim(pair) or "" for pair in approval.allowed if is_claim(pair, approval.userinfo))
     for resource, name in approval.allowed:
-        if name == "offline_access":
+        if name == "offline_access" or is_claim((resource, name), approval.userinfo):
             continue
         names = scope.setdefault(resource, [])
         if name:
@@ -241,13 +244,16 @@ def _snapshot(
     return GrantSnapshot(
         scope={resource: tuple(names) for resource, names in scope.items()},
         auth_time_s=event.at // 1000,
-        acr=getattr(deployment.acr_names, event.level),
+        acr=choose_acr(deployment.acr_names, event.level, requested_acr_values(approval.request, approval.client)),
         amr=tuple(sorted({event.method for event in approval.session.events})),
         sid=sid,
         access_token_lifetime_s=approval.request.access_token_lifetime_s,
         refresh_tokens=refresh_tokens,
         networks=() if networks is None else tuple(format_networks(networks)),
         authorization_details=_allowed_details(deployment, approval, scope),
+        claims=claims,
+        allowed_claims=allowed_claims,
+        claims_locales=approval.request.claims_locales if claims.names else (),
     )
 
 

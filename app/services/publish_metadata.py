@@ -20,6 +20,9 @@ from app.specs.rfc9101_request_objects import SIGNING_ALGORITHMS as REQUEST_OBJE
 from app.specs.rfc9449_dpop import PROOF_ALGORITHMS
 from app.storage.signing_keys import DECRYPTION_ALGORITHMS
 
+PROTOCOL_CLAIMS = ("sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "azp", "sid")
+"""What an ID token says of itself and of the login."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
@@ -190,8 +193,8 @@ def openid_fragment(deployment: Deployment) -> Mapping[str, Any]:
         "id_token_signing_alg_values_supported": ["RS256", "ES256"],
         "acr_values_supported": [deployment.acr_names.pwd],
         "claim_types_supported": ["normal"],
-        "claims_supported": ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", *claims],
-        "claims_parameter_supported": False,
+        "claims_supported": [*PROTOCOL_CLAIMS, *claims],
+        "claims_parameter_supported": True,
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
     }
 

@@ -9,7 +9,7 @@ from app.services.grant_snapshot import GrantSnapshot
 from app.services.issue_tokens import decode_jti
 from app.services.limit_networks import is_address_within
 from app.services.own_access_token import verify_own_access_token
-from app.specs.oidc_core import select_claims
+from app.services.release_claims import release_for_userinfo
 from app.specs.protocol_error import InsufficientScope, InvalidToken
 from app.specs.rfc6750_bearer import PresentedToken
 from app.specs.rfc9068_access_token import CONSTRAINING_CLAIMS, AccessTokenClaims
@@ -64,7 +64,10 @@ def read_userinfo(deployment: Deployment, request: UserinfoRequest) -> dict[str,
         now = deployment.clock()
         deployment.database.transact(lambda connection: use_proof(connection, proof, now=now))
     snapshot = GrantSnapshot.from_document(holder.snapshot)
-    return {"sub": snapshot.client_subject or holder.sub, **select_claims(holder.user_claims, claims.scope)}
+    return {
+        "sub": snapshot.client_subject or holder.sub,
+        **release_for_userinfo(holder.user_claims, snapshot, claims.scope),
+    }
 
 
 def check_sender(deployment: Deployment, request: UserinfoRequest, claims: AccessTokenClaims) -> DpopProof | None:

@@ -15,8 +15,10 @@ from app.services.client_registry import BrokenClient, Client, Resources
 from app.services.details_types import DetailsTypes
 from app.services.limit_networks import decide_networks, parse_requested_networks, read_networks
 from app.services.narrow_details import belongs_to, find_location
+from app.services.release_claims import limit_to_registered
 from app.services.requested_resources import check_registered_scope, choose_resources
 from app.specs.oauth_response_modes import check_response_mode, find_response_mode
+from app.specs.oidc_claims_request import parse_claims_locales, parse_claims_request
 from app.specs.oidc_core import OPENID_SCOPES, SCOPE_CLAIMS, parse_max_age, parse_prompt
 from app.specs.protocol_error import (
     Difference,
@@ -296,6 +298,18 @@ def check_scope_and_resources(question: Question) -> Mapping[str, Any]:
     return {"identity_scope": identity, "resources": resources, "offline_access": "offline_access" in requested}
 
 
+def check_claims(question: Question) -> Mapping[str, Any]:
+    """OpenID Connect Core 5.5, for what is an OpenID Connect request; as far as the client's registration goes."""
+    parameters = question.parameters
+    claims = parse_claims_request(parameters.get("claims"))
+    if "openid" not in parse_scope(parameters.get("scope")):
+        return {}
+    return {
+        "claims": limit_to_registered(question.client, claims),
+        "claims_locales": parse_claims_locales(parameters.get("claims_locales")),
+    }
+
+
 def check_authorization_details(question: Question) -> Mapping[str, Any]:
     """RFC 9396 5: of a known type that the client may use, conforming to it, and for an API that is asked for."""
     details = parse_authorization_details(question.parameters.get(CLAIM))
@@ -365,6 +379,7 @@ CHECKS: tuple[Callable[[Question], Mapping[str, Any]], ...] = (
     check_max_age,
     check_nonce,
     check_scope_and_resources,
+    check_claims,
     check_authorization_details,
     check_lifetime,
     check_dpop_jkt,

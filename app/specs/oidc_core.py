@@ -1,7 +1,7 @@
 """OpenID Connect Core 1.0 - request parameters, ID token claims, scopes that ask for claims.
 
-**Not** implemented: the `claims` parameter, request objects (both optional), and response types other than `code`,
-so `c_hash` is not needed. Signing is `rfc7515_jose`.
+The `claims` parameter is `oidc_claims_request`, signing `rfc7515_jose`, encryption `rfc7516_jwe`. Response types other
+than `code` are **not** implemented, so that `c_hash` is never due.
 """
 
 import base64
@@ -95,6 +95,8 @@ def build_id_token_claims(
         "iss": issuer,
         "sub": subject,
         "aud": client_id,
+        # Section 2: "It MAY be included even when the authorized party is the same as the sole audience."
+        "azp": client_id,
         "exp": issued_at_s + lifetime_s,
         "iat": issued_at_s,
     }

@@ -17,7 +17,7 @@ from app.services.advance_authorization import (
     required_pairs,
 )
 from app.services.client_registry import Client
-from app.services.decide_interaction import asked_pairs, can_be_remembered
+from app.services.decide_interaction import asked_pairs, can_be_remembered, find_claim
 from app.services.issue_code import Duration
 from app.services.limit_networks import (
     UnusableNetworks,
@@ -36,18 +36,11 @@ from app.specs.tokenhouse_networks import format_networks
 from app.storage.consents import ConsentRow
 from app.storage.sessions import SessionRow
 from app.web.authorize import current_transaction, go_on
+from app.web.describe_identity import describe_identity
 from app.web.pages import ConsentNetworks, ConsentPage, ConsentResource, ConsentScope, render_consent
 from app.web.site import ForgedForm, Site, read_form, read_query
 
 DURATIONS: dict[str, Duration] = {"once": "once", "day": "day", "until_revoked": "until_revoked"}
-IDENTITY_DESCRIPTIONS = {
-    "openid": "Know that it is you, by an identifier of your account here",
-    "profile": "See your name, picture and other details of your profile",
-    "email": "See your e-mail address",
-    "address": "See your postal address",
-    "phone": "See your telephone number",
-    "offline_access": "Keep this access while you are signed out",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,13 +205,13 @@ def _scopes(
         if not name:
             continue
         resource = resources.find(owner)
-        description = IDENTITY_DESCRIPTIONS[name] if owner == userinfo else ""
+        description = describe_identity(name) if owner == userinfo else ""
         if resource is not None:
             description = resource.descriptions.get(name, name)
         value = pair_value(pairs, pair)
         scope = ConsentScope(
             value=value,
-            name=name,
+            name=find_claim(pair) or name if owner == userinfo else name,
             description=description,
             required=pair in required,
             checked=pair not in declined if answers is None else value in answers.ticked,

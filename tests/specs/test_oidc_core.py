@@ -81,7 +81,8 @@ def test_an_id_token_without_options_has_the_five_required_claims() -> None:
     claims = build_id_token_claims(
         issuer="https://op.example", subject="u1", client_id="c1", issued_at_s=1_000, lifetime_s=600
     )
-    assert claims == {"iss": "https://op.example", "sub": "u1", "aud": "c1", "exp": 1_600, "iat": 1_000}
+    required = {"iss": "https://op.example", "sub": "u1", "aud": "c1", "exp": 1_600, "iat": 1_000}
+    assert claims == {**required, "azp": "c1"}
 
 
 @pytest.mark.requirement("OpenID Connect Core", "2", "the nonce value is passed through unmodified")

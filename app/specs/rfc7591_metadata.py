@@ -306,12 +306,15 @@ class ClientMetadata(BaseModel):
 def parse_client_metadata(document: Mapping[str, Any]) -> ClientMetadata:
     """A validated client. Raises InvalidRedirectUri or InvalidClientMetadata with a readable description.
 
-    Members that are null count as absent. Without `application_type`, a private-use redirect URI makes the client
-    `native`: RFC 7591 alone does not know that member. A client that sends nobody here to log in (no
-    `authorization_code` among its grant types) has no response types and needs no redirect URI. Does **not** check
-    that the client_id is free, and trusts the operator-only members: see OPERATOR_ONLY_MEMBERS.
+    Members that are null count as absent, and so does an empty `scope`. Without `application_type`, a private-use
+    redirect URI makes the client `native`: RFC 7591 alone does not know that member. A client that sends nobody here to
+    log in (no `authorization_code` among its grant types) has no response types and needs no redirect URI. Does **not**
+    check that the client_id is free, and trusts the operator-only members: see OPERATOR_ONLY_MEMBERS.
     """
     members = {name: value for name, value in document.items() if value is not None}
+    # RFC 6749 3.1 says so of parameters, and clients that have no scope to name send an empty one.
+    if members.get("scope") == "":
+        del members["scope"]
     if not _sends_people(members.get("grant_types")):
         members.setdefault("response_types", [])
     if "application_type" not in members and _has_private_use_redirect(members.get("redirect_uris")):

@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from app.services.initial_access_tokens import add_initial_access_token
 from app.services.manage_clients import list_clients
 from app.specs.rfc4648_base64url import encode_base64url
 from app.specs.rfc7517_jwk import generate_private_jwk, public_members
 from tests.actors.http import Reply, send
 from tests.actors.registrant import as_client, register, send_document
+from tests.attacks.thieves_loot import dump_database, dump_text, loot_of
 from tests.world import World
 
 
@@ -242,3 +244,33 @@ def test_100_names_in_other_languages_are_kept(registration_world: World) -> Non
     assert tagged.items() <= reply.json().items()
     assert reply.json()["tos_uri#de"] == "https://app.example/agb"
     assert "contacts#de" not in reply.json()
+
+
+def test_96_an_empty_scope_is_none(registration_world: World) -> None:
+    reply = register(registration_world.url, scope="")
+    assert reply.status == 201
+    assert "scope" not in reply.json()
+
+
+# ----- What a thief of the database has -----
+
+
+def test_94_no_token_of_registration_lies_in_the_database_or_in_the_log(registration_world: World) -> None:
+    made = add_initial_access_token(
+        registration_world.operator.deployment, label="partners", max_uses=9, expires_in_s=600, policy={}
+    )
+    document = register(registration_world.url, token=made.token).json()
+    token, url = document["registration_access_token"], f"{registration_world.url}/register/{document['client_id']}"
+    send(f"{registration_world.url}/register?initial_access_token={made.token}", method="POST")
+    send(f"{url}?registration_access_token={token}")
+    dump = dump_database(registration_world)
+    text = dump_text(dump) + registration_world.server.log_text()
+    for secret in (made.token, token, document["client_secret"]):
+        assert secret is not None
+        assert secret not in text
+    loot = loot_of({name: dump[name][-2:] for name in ("registration_tokens", "initial_access_tokens")})
+    assert len(loot) > 10
+    for stolen in loot:
+        if stolen.isascii() and stolen.isprintable():
+            assert send(url, headers={"Authorization": f"Bearer {stolen}"}).status in (400, 401), stolen
+            assert register(registration_world.url, token=stolen).status in (400, 401), stolen

@@ -11,7 +11,7 @@ from sqlalchemy import inspect
 from app.services.mint_secret import _base62, _checksum
 from tests.world import World
 
-SECRET_TYPES = ("ac", "at", "br", "cs", "kd", "rt", "tx")
+SECRET_TYPES = ("ac", "at", "br", "cs", "ia", "kd", "rg", "rt", "tx")
 _WORD = re.compile(r"[A-Za-z0-9_\-.~+/=]{16,}")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -126,3 +127,22 @@ def test_94_nobody_registers_without_a_token_and_quotas_hold_for_who_has_one(clo
     assert (full.status, full.json()["error"]) == (429, "temporarily_unavailable")
     assert uses_of(closed_world, token) == 4
     assert "th_cs_" not in closed_world.server.log_text()
+
+
+# ----- Where none is needed -----
+
+
+def test_94_open_registration_is_limited_per_address_and_has_the_operators_policy(tmp_path: Path) -> None:
+    """Case 94: sixty in a minute, of one policy; a token is a way past the limit."""
+    settings = {"registration": "open", "registration_policy": '{"resources": ["https://api.example"]}'}
+    for world in run_world(tmp_path, f"sqlite:///{tmp_path}/tokenhouse.db", **settings):
+        first = register(world.url)
+        assert first.status == 201
+        shown = world.operator.show_client(first.json()["client_id"])
+        assert shown.policy["resources"] == ["https://api.example"]
+        # The minute may end meanwhile, and another one begin.
+        replies = [register(world.url) for _ in range(125)]
+        limited = next(reply for reply in replies if reply.status != 201)
+        assert (limited.status, limited.json()["error"]) == (429, "temporarily_unavailable")
+        assert 0 < int(limited.headers["retry-after"]) <= 61
+        assert register(world.url, token=make_token(world).token).status == 201

@@ -29,6 +29,17 @@ ISSUER = {"TOKENHOUSE_ISSUER": "https://auth.example"}
         ("TOKENHOUSE_RATE_LIMITS", "sometimes"),
         ("TOKENHOUSE_LOG_LEVEL", "CHATTY"),
         ("TOKENHOUSE_OUTBOUND_CA_BUNDLE", "/nowhere/ca.pem"),
+        ("TOKENHOUSE_REGISTRATION", "on"),
+        ("TOKENHOUSE_REGISTRATION_UNUSED_DAYS", "0"),
+        ("TOKENHOUSE_REGISTRATION_POLICY", '{"skip_concent": true}'),
+        ("TOKENHOUSE_REGISTRATION_POLICY", '{"access_token_lifetime_s": 86400}'),
+        ("TOKENHOUSE_REGISTRATION_POLICY", "s3cret"),
+        ("TOKENHOUSE_SOFTWARE_STATEMENT_ISSUERS", '[{"issuer": "https://trust.example"}]'),
+        (
+            "TOKENHOUSE_SOFTWARE_STATEMENT_ISSUERS",
+            '[{"issuer": "https://trust.example", "jwks_uri": "http://a.example"}]',
+        ),
+        ("TOKENHOUSE_SOFTWARE_STATEMENT_ISSUERS", '[{"issuer": "https://trust.example", "jwks": {"keys": []}}]'),
     ],
 )
 def test_a_setting_that_is_weak_wrong_or_unknown_is_refused_by_its_name(name: str, value: str) -> None:
@@ -48,6 +59,24 @@ def test_an_unknown_key_of_the_file_is_refused_too(tmp_path: Path) -> None:
     (tmp_path / "tokenhouse.toml").write_text('issuer = "https://auth.example"\ndebug = true\n')
     with pytest.raises(SettingsError, match="TOKENHOUSE_DEBUG"):
         load_settings({"TOKENHOUSE_CONFIG": str(tmp_path / "tokenhouse.toml")})
+
+
+def test_what_is_decided_about_registering_clients_may_stand_in_the_file(tmp_path: Path) -> None:
+    (tmp_path / "tokenhouse.toml").write_text(
+        """
+        issuer = "https://auth.example"
+        registration = "open"
+        [registration_policy]
+        resources = ["https://api.example"]
+        [[software_statement_issuers]]
+        issuer = "https://trust.example"
+        jwks_uri = "https://trust.example/jwks"
+        """
+    )
+    settings = load_settings({"TOKENHOUSE_CONFIG": str(tmp_path / "tokenhouse.toml")})
+    assert settings.registration_policy is not None
+    assert settings.registration_policy.resources == ("https://api.example",)
+    assert settings.software_statement_issuers[0].jwks_uri == "https://trust.example/jwks"
 
 
 @pytest.fixture(scope="module")

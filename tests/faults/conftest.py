@@ -8,6 +8,7 @@ import pytest
 from tests.databases import BACKENDS
 from tests.faults.fault_world import FaultWorld, Witness, fault_world
 from tests.postgresql_cluster import PostgresqlCluster, running_cluster
+from tests.services.other_host import CertificateAuthority
 
 # Restarts and hundreds of requests at once take their time on a busy machine: lost answers may be asked for as long.
 PATIENT = {"refresh_token_retry_window_s": "60"}
@@ -21,17 +22,26 @@ def cluster() -> Iterator[PostgresqlCluster]:
 
 
 @pytest.fixture(scope="session")
-def shared_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultWorld]:
+def reaching(authority: CertificateAuthority) -> dict[str, str]:
+    """What lets these servers go to applications on this machine."""
+    return {"outbound_allowed_networks": "127.0.0.1/32", "outbound_ca_bundle": str(authority.bundle)}
+
+
+@pytest.fixture(scope="session")
+def shared_sqlite(tmp_path_factory: pytest.TempPathFactory, reaching: dict[str, str]) -> Iterator[FaultWorld]:
     """A deployment on SQLite with its server."""
     directory = tmp_path_factory.mktemp("sqlite")
-    with fault_world(directory, f"sqlite:///{directory}/tokenhouse.db", **PATIENT) as world:
+    with fault_world(directory, f"sqlite:///{directory}/tokenhouse.db", **PATIENT, **reaching) as world:
         yield world
 
 
 @pytest.fixture(scope="session")
-def shared_postgresql(cluster: PostgresqlCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultWorld]:
+def shared_postgresql(
+    cluster: PostgresqlCluster, tmp_path_factory: pytest.TempPathFactory, reaching: dict[str, str]
+) -> Iterator[FaultWorld]:
     """A deployment on PostgreSQL with its server."""
-    with fault_world(tmp_path_factory.mktemp("postgresql"), cluster.make_database(), **PATIENT) as world:
+    directory = tmp_path_factory.mktemp("postgresql")
+    with fault_world(directory, cluster.make_database(), **PATIENT, **reaching) as world:
         yield world
 
 
@@ -62,6 +72,15 @@ def other_node(faulty: FaultWorld, second_servers: dict[str, Any]) -> FaultWorld
         node.server.start()
     node.witness = faulty.witness
     return node
+
+
+@pytest.fixture
+def alone(faulty: FaultWorld, second_servers: dict[str, Any]) -> FaultWorld:
+    """The deployment while one node serves it: what is done beside the requests is done by this one."""
+    node: FaultWorld | None = second_servers.get(faulty.issuer)
+    if node is not None:
+        node.server.stop()
+    return faulty
 
 
 @pytest.fixture(scope="session")

@@ -160,7 +160,7 @@ def test_a_state_over_the_cap_is_refused_and_never_truncated(
 
 def test_a_request_without_state_gets_none(signed_in: tuple[RelyingParty, Browser]) -> None:
     """Case 35."""
-    assert set(ask(*signed_in, state=None)) == {"code", "iss"}
+    assert set(ask(*signed_in, state=None)) == {"code", "session_state", "iss"}
 
 
 @pytest.mark.parametrize("nonce", ["n" * 64, "n" * 2048, "ñ-東-😀", "\"'<>&+ %25", None], ids=range(5))

@@ -307,7 +307,7 @@ def get_session_state(page: Page, stage: Stage, client_id: str, app_url: str) ->
 
 
 @pytest.mark.requirement("OpenID Connect Session Management 1.0", "3.2", "unchanged, changed or error")
-def test_the_iframe_tells_an_application_that_somebody_else_has_logged_in(
+def test_the_iframe_tells_an_application_that_somebody_logged_in_or_out(
     stage: Stage, person: Account, page: Page
 ) -> None:
     complaints: list[str] = []
@@ -327,6 +327,10 @@ def test_the_iframe_tells_an_application_that_somebody_else_has_logged_in(
     assert ask_iframe(page, stage, mine, origin=NEIGHBOUR) == "changed"
     again = get_session_state(page, stage, client.client_id, NEIGHBOUR)
     assert ask_iframe(page, stage, f"{client.client_id} {again}", origin=NEIGHBOUR) == "unchanged"
+    page.goto(f"{stage.issuer}/logout")
+    page.locator("#logout-confirm").click()
+    expect(page.locator("#logged-out")).to_be_visible()
+    assert ask_iframe(page, stage, f"{client.client_id} {again}", origin=NEIGHBOUR) == "changed"
     assert [text for text in complaints if "check-session" in text] == []
 
 

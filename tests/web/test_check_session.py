@@ -10,6 +10,7 @@ from tests.actors.browser import Browser
 from tests.actors.http import send
 from tests.actors.relying_party import RelyingParty
 from tests.deployments import Account
+from tests.logging_out import decide, log_in
 from tests.world import World
 
 SESSION = "OpenID Connect Session Management 1.0"
@@ -73,6 +74,28 @@ def test_a_choice_of_an_account_changes_it(world: World, account: Account, party
     page = browser.get(party.begin(prompt="select_account").url)
     browser.select_account(page, account.username)
     assert not holds(before, world=world, browser=browser, party=party)
+
+
+@pytest.mark.parametrize("asked", ["with a hint", "on the page"])
+def test_a_logout_changes_it_and_leaves_the_accounts_that_were_not_meant(world: World, asked: str) -> None:
+    person = log_in(world)
+    browser, party, other = person.browser, person.party, world.operator.add_user()
+    pending = party.begin(prompt="login")
+    party.read_callback(
+        browser.consent(browser.log_in(browser.get(pending.url), other.username, other.password)), pending
+    )
+    before = get_session_state(world, browser, party, other, prompt="none")
+    page = person.logout(**({} if asked == "with a hint" else {"id_token_hint": None}))
+    if asked == "on the page":
+        decide(browser, page)
+    assert not holds(before, world=world, browser=browser, party=party)
+    pending = party.begin(prompt="none")
+    answer = party.read_answer(browser.send_once(pending.url))
+    if asked == "on the page":
+        assert answer["error"] == "login_required"
+    else:
+        assert party.exchange(answer["code"], pending).claims["sub"] == other.sub
+        assert holds(answer["session_state"], world=world, browser=browser, party=party)
 
 
 def test_a_browser_that_lost_the_cookie_gets_it_with_the_next_answer(

@@ -12,18 +12,26 @@ from app.storage.tables import login_throttle
 from tests.actors.logout_receiver import LogoutReceiver
 from tests.actors.statement_issuer import statement_issuers_setting
 from tests.clock import MovableClock
-from tests.databases import BACKENDS, fresh_database_url
+from tests.databases import BACKENDS, close_databases, migrated_database_url
 from tests.deployments import Operator, make_deployment, make_environment
+from tests.scratch import keep_files_in_memory
 from tests.server import ServerProcess, free_port
 from tests.services.other_host import CertificateAuthority
 from tests.world import World
+
+keep_files_in_memory()
+
+
+def pytest_unconfigure() -> None:
+    """The end of a run, or of a process that takes part in it."""
+    close_databases()
 
 
 @pytest.fixture(scope="session", params=BACKENDS)
 def shared_world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """One server per database and test process. Its rate limits are off: hundreds of tests misbehave at it."""
     directory = tmp_path_factory.mktemp("world")
-    with fresh_database_url(request.param, directory) as database_url:
+    with migrated_database_url(request.param, directory) as database_url:
         yield from run_world(directory, database_url, rate_limits="off")
 
 
@@ -51,7 +59,7 @@ def shared_reaching_world(
     It knows every way in which a client can authenticate itself, and clients as lax as OpenID Connect allows.
     """
     directory = tmp_path_factory.mktemp("reaching")
-    with fresh_database_url(request.param, directory) as database_url:
+    with migrated_database_url(request.param, directory) as database_url:
         yield from run_world(
             directory,
             database_url,
@@ -90,7 +98,7 @@ def shared_registration_world(
 ) -> Iterator[World]:
     """A server that is open to clients that register themselves, under the profile that such clients know."""
     directory = tmp_path_factory.mktemp("registration")
-    with fresh_database_url(request.param, directory) as database_url:
+    with migrated_database_url(request.param, directory) as database_url:
         yield from run_world(
             directory,
             database_url,
@@ -133,7 +141,12 @@ def run_world(
     clock = MovableClock(directory / "clock")
     operator = Operator(make_deployment(environment), clock=clock)
     server = ServerProcess(
-        environment=environment, port=port, clock_path=clock.path, failpoint=failpoint, threads=threads
+        environment=environment,
+        port=port,
+        clock_path=clock.path,
+        failpoint=failpoint,
+        threads=threads,
+        log_path=directory / "server.log",
     )
     try:
         server.start()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.databases import BACKENDS, fresh_database_url
+from tests.databases import BACKENDS, migrated_database_url
 from tests.deployments import Operator, make_deployment, make_environment
 
 
@@ -12,7 +12,7 @@ from tests.deployments import Operator, make_deployment, make_environment
 def operator(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     """An operator without a running server."""
     directory = tmp_path_factory.mktemp("operator")
-    with fresh_database_url(request.param, directory) as database_url:
+    with migrated_database_url(request.param, directory) as database_url:
         environment = make_environment(issuer="http://localhost:8400", database_url=database_url, directory=directory)
         operator = Operator(make_deployment(environment))
         yield operator

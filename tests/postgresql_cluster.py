@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +22,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.databases import NO_POSTGRESQL
 from tests.server import free_port
 
+NO_POSTGRESQL = "no PostgreSQL to test on: run `make services` as root, or set TOKENHOUSE_TEST_POSTGRESQL_URL"
 # Enough for two deployments with two servers each.
 MAX_CONNECTIONS = 80
 _ROLE = "tokenhouse"
@@ -96,8 +96,11 @@ class PostgresqlCluster:
 
 
 @contextmanager
-def running_cluster() -> Iterator[PostgresqlCluster]:
-    """A new cluster, gone afterwards. Skips where PostgreSQL is not installed; with CI=true that fails."""
+def running_cluster(**settings: str) -> Iterator[PostgresqlCluster]:
+    """A new cluster, gone afterwards, with such settings beside its own.
+
+    Skips where PostgreSQL is not installed; with CI=true that fails.
+    """
     programs = find_programs()
     if programs is None:
         assert os.environ.get("CI") != "true", NO_POSTGRESQL
@@ -109,7 +112,7 @@ def running_cluster() -> Iterator[PostgresqlCluster]:
         if os.geteuid() == 0:
             user = pwd.getpwnam("postgres")
             os.chown(directory, user.pw_uid, user.pw_gid)
-        _make_cluster(cluster)
+        _make_cluster(cluster, settings)
         cluster.start()
         with cluster.connect() as connection:
             connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.SQL(_ROLE)))
@@ -129,7 +132,7 @@ def find_programs() -> Path | None:
     return found[-1].parent if found else None
 
 
-def _make_cluster(cluster: PostgresqlCluster) -> None:
+def _make_cluster(cluster: PostgresqlCluster, more: Mapping[str, str]) -> None:
     data = cluster.directory / "data"
     command = [str(cluster.programs / "initdb"), "-D", str(data), "-A", "trust", "-U", "postgres", "-E", "UTF8"]
     subprocess.run(
@@ -144,6 +147,8 @@ def _make_cluster(cluster: PostgresqlCluster) -> None:
         "shared_buffers": "'16MB'",
         # The machine does not lose its power here: what a killed process has written is kept by the kernel.
         "fsync": "off",
+        "max_wal_size": "'128MB'",
+        **more,
     }
     with (data / "postgresql.conf").open("a") as file:
         file.writelines(f"{name} = {value}\n" for name, value in settings.items())

@@ -2,4 +2,6 @@
 
 from tests.attacks.good_conduct import standing as standing
 from tests.attacks.one_step_away import signed_in as signed_in
-from tests.databases import database_url as database_url
+from tests.databases import migrated_database
+
+database_url = migrated_database

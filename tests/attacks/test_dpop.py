@@ -18,7 +18,7 @@ from tests.actors.relying_party import Pending, RelyingParty, basic, read_jwt
 from tests.attacks.good_conduct import assert_json_error, nothing_changes
 from tests.attacks.raw_http import post_form, send_raw
 from tests.conftest import run_world
-from tests.databases import BACKENDS, fresh_database_url
+from tests.databases import BACKENDS, migrated_database_url
 from tests.deployments import Account
 from tests.server import ServerProcess, free_port
 from tests.world import World
@@ -216,7 +216,7 @@ def test_a_host_header_does_not_move_the_address(sender: Sender) -> None:
 @pytest.fixture(params=BACKENDS)
 def two_nodes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[World, str]]:
     """A deployment with two processes; the second one's address."""
-    with fresh_database_url(request.param, tmp_path) as database_url:
+    with migrated_database_url(request.param, tmp_path) as database_url:
         for world in run_world(
             tmp_path, database_url, rate_limits="off", dpop_nonce="required", machine_token_audit="batched"
         ):

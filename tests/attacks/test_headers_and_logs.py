@@ -13,7 +13,7 @@ from tests.actors.http import Reply, send
 from tests.attacks.good_conduct import assert_json_error, assert_page, nothing_changes, post
 from tests.attacks.raw_http import post_form, send_raw
 from tests.conftest import run_world
-from tests.databases import fresh_database_url
+from tests.databases import migrated_database_url
 from tests.world import World
 
 pytestmark = pytest.mark.usefixtures("standing")
@@ -26,7 +26,7 @@ MARKUP = "<script>alert(1)</script>{{7*7}}${7*7}'\"><img src=x onerror=alert(1)>
 def proxied_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A server behind a proxy that it trusts, for an issuer with https."""
     directory = tmp_path_factory.mktemp("proxied")
-    with fresh_database_url("sqlite", directory) as database_url:
+    with migrated_database_url("sqlite", directory) as database_url:
         yield from run_world(
             directory, database_url, origin="https://auth.example", trusted_proxies="127.0.0.0/8", rate_limits="off"
         )

@@ -14,7 +14,7 @@ from app.services.throttle_logins import ATTEMPTS_PER_ACCOUNT, ATTEMPTS_PER_ADDR
 from tests.actors.browser import Browser, find_form
 from tests.actors.http import Reply, send
 from tests.conftest import run_world
-from tests.databases import BACKENDS, fresh_database_url
+from tests.databases import BACKENDS, migrated_database_url
 from tests.deployments import Account
 from tests.patience import wait_until
 from tests.world import World
@@ -27,7 +27,7 @@ WINDOW_S = 15 * 60
 def proxied(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A server behind a proxy, so that a test can come from any address."""
     directory = tmp_path_factory.mktemp("proxied")
-    with fresh_database_url(request.param, directory) as database_url:
+    with migrated_database_url(request.param, directory) as database_url:
         yield from run_world(directory, database_url, rate_limits="off", trusted_proxies="127.0.0.0/8", threads=24)
 
 

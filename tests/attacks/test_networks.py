@@ -13,7 +13,7 @@ from tests.actors.http import Reply, send
 from tests.actors.relying_party import Pending, RelyingParty, basic, read_jwt
 from tests.attacks.good_conduct import assert_json_error, assert_page, nothing_changes
 from tests.conftest import run_world
-from tests.databases import BACKENDS, fresh_database_url
+from tests.databases import BACKENDS, migrated_database_url
 from tests.deployments import Account
 from tests.world import World
 
@@ -37,7 +37,7 @@ OFFICE = "198.51.100.0/24 2001:db8::/64"
 def proxied(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A server behind a proxy that it trusts, so that a test says where a request comes from."""
     directory = tmp_path_factory.mktemp("proxied")
-    with fresh_database_url(request.param, directory) as database_url:
+    with migrated_database_url(request.param, directory) as database_url:
         yield from run_world(directory, database_url, rate_limits="off", trusted_proxies="127.0.0.1/32")
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from tests.actors.http import Reply, send
 from tests.actors.relying_party import RelyingParty, basic
 from tests.conftest import run_world
-from tests.databases import BACKENDS, fresh_database_url
+from tests.databases import BACKENDS, migrated_database_url
 from tests.world import World
 
 MALLORY, EVE, ALICE = "203.0.113.66", "203.0.113.67", "198.51.100.1"
@@ -19,7 +19,7 @@ MALLORY, EVE, ALICE = "203.0.113.66", "203.0.113.67", "198.51.100.1"
 @pytest.fixture(params=BACKENDS)
 def limited(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     """A server with the limits that it has by default, behind a proxy: so one machine can be several peers."""
-    with fresh_database_url(request.param, tmp_path) as database_url:
+    with migrated_database_url(request.param, tmp_path) as database_url:
         yield from run_world(tmp_path, database_url, trusted_proxies="127.0.0.0/8")
 
 

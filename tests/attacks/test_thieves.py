@@ -30,7 +30,7 @@ from tests.actors.refreshing import refresh_token_of, refreshing_party
 from tests.actors.relying_party import Pending, RelyingParty, Tokens, basic
 from tests.attacks.thieves_loot import dump_database, dump_text, loot_of, values_of, words_of
 from tests.conftest import run_world
-from tests.databases import BACKENDS, fresh_database_url
+from tests.databases import BACKENDS, migrated_database_url
 from tests.deployments import PASSWORD, Account
 from tests.patience import wait_until
 from tests.world import World
@@ -64,7 +64,7 @@ class Victim:
 def own_world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A server of one's own: the loot is this deployment's and nobody else's."""
     directory = tmp_path_factory.mktemp("thieves")
-    with fresh_database_url(request.param, directory) as database_url:
+    with migrated_database_url(request.param, directory) as database_url:
         yield from run_world(directory, database_url, rate_limits="off", log_level="DEBUG")
 
 

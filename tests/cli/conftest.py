@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.processes import CommandLine
-from tests.databases import fresh_database_url
+from tests.databases import fresh_database_url, migrated_database_url
 from tests.deployments import make_deployment, make_environment
 
 
@@ -21,9 +21,10 @@ def backend() -> str:
 
 
 @pytest.fixture
-def environment(backend: str, tmp_path: Path) -> Iterator[dict[str, str]]:
+def environment(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     """The settings of a deployment that is not initialised yet."""
-    with fresh_database_url(backend, tmp_path) as database_url:
+    database = fresh_database_url if "new_command_line" in request.fixturenames else migrated_database_url
+    with database(backend, tmp_path) as database_url:
         yield make_environment(issuer="http://localhost:8400", database_url=database_url, directory=tmp_path)
 
 

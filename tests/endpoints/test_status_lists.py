@@ -21,7 +21,7 @@ from tests.actors.http import Reply, send
 from tests.actors.machine import Machine
 from tests.actors.relying_party import Tokens, read_jwt
 from tests.conftest import run_world
-from tests.databases import BACKENDS, fresh_database_url
+from tests.databases import BACKENDS, migrated_database_url
 from tests.deployments import Account
 from tests.patience import wait_until
 from tests.server import free_port
@@ -272,7 +272,7 @@ def test_a_list_is_signed_by_the_key_of_the_hour(world: World) -> None:
 @pytest.fixture(params=BACKENDS)
 def own_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     """A deployment whose lists no other test has aged."""
-    with fresh_database_url(request.param, tmp_path) as database_url:
+    with migrated_database_url(request.param, tmp_path) as database_url:
         yield from run_world(tmp_path, database_url, rate_limits="off")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.databases import BACKENDS, fresh_database_url
+from tests.databases import BACKENDS, migrated_database_url
 from tests.deployments import Account, Operator, make_deployment, make_environment
 from tests.foreign.node_clients import FOLDER, ForeignConfig
 from tests.foreign.person import Person
@@ -82,7 +82,7 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     certificate = make_certificate(folder)
     port = free_port()
     issuer = f"https://{HOST}:{port}"
-    with fresh_database_url(request.param, folder) as database_url:
+    with migrated_database_url(request.param, folder) as database_url:
         # Clients that make proofs have to come back with a nonce; the others notice nothing of it.
         environment = make_environment(
             issuer=issuer, database_url=database_url, directory=folder, dpop_nonce="required"

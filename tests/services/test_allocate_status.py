@@ -27,7 +27,7 @@ from app.storage.leases import take_lease
 from app.storage.status_lists import StatusListRow, list_status_lists
 from app.storage.tables import status_blocks, status_lists
 from tests.clock import MovableClock
-from tests.databases import BACKENDS, fresh_database_url
+from tests.databases import BACKENDS, migrated_database_url
 from tests.deployments import Operator, make_deployment, make_environment
 
 
@@ -38,7 +38,7 @@ def clock(tmp_path: Path) -> MovableClock:
 
 @pytest.fixture(params=BACKENDS)
 def operator(request: pytest.FixtureRequest, tmp_path: Path, clock: MovableClock) -> Iterator[Operator]:
-    with fresh_database_url(request.param, tmp_path) as database_url:
+    with migrated_database_url(request.param, tmp_path) as database_url:
         environment = make_environment(issuer="http://localhost:8400", database_url=database_url, directory=tmp_path)
         operator = Operator(make_deployment(environment), clock=clock)
         yield operator

@@ -14,7 +14,7 @@ from app.services.doctor_connection import examine_tls
 from app.services.findings import Finding
 from app.settings import Settings, load_settings
 from app.storage.database import Database
-from tests.databases import BACKENDS, fresh_database_url
+from tests.databases import BACKENDS, migrated_database_url
 from tests.deployments import Operator, make_deployment, make_environment
 from tests.services.fetching import JSON
 from tests.services.other_host import CertificateAuthority, OtherHost
@@ -24,7 +24,7 @@ DAY_MS = 86_400_000
 
 @pytest.fixture(params=BACKENDS)
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
-    with fresh_database_url(request.param, tmp_path) as url:
+    with migrated_database_url(request.param, tmp_path) as url:
         yield make_deployment(
             make_environment(issuer="https://auth.example", database_url=url, directory=tmp_path, trusted_proxies="::1")
         )

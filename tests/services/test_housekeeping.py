@@ -11,7 +11,7 @@ from app.services.housekeeping import PURGE_LEASED_FOR_MS, Housekeeper
 from app.storage.database import Connection
 from app.storage.tables import used_identifiers
 from tests.clock import MovableClock
-from tests.databases import BACKENDS, fresh_database_url
+from tests.databases import BACKENDS, migrated_database_url
 from tests.deployments import Operator, make_deployment, make_environment
 
 
@@ -19,7 +19,7 @@ from tests.deployments import Operator, make_deployment, make_environment
 def moved(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Operator, MovableClock]]:
     """An operator on a clock that moves, without a running server."""
     clock = MovableClock(tmp_path / "clock")
-    with fresh_database_url(request.param, tmp_path) as database_url:
+    with migrated_database_url(request.param, tmp_path) as database_url:
         environment = make_environment(issuer="http://localhost:8400", database_url=database_url, directory=tmp_path)
         operator = Operator(make_deployment(environment), clock=clock)
         yield operator, clock

@@ -12,7 +12,7 @@ from app.specs.rfc7517_jwk import PrivateKey
 from app.specs.token_status_list import check_status_list_claims
 from app.storage.changes import read_versions
 from tests.actors.relying_party import read_jwt
-from tests.databases import BACKENDS, fresh_database_url
+from tests.databases import BACKENDS, migrated_database_url
 from tests.deployments import Operator, make_deployment, make_environment
 
 NOW = 1_800_000_000_000
@@ -22,7 +22,7 @@ WINDOW_MS = RENEWED_EVERY_S * 1000
 @pytest.fixture(params=BACKENDS)
 def operator(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Operator]:
     """An operator whose clock stands at the beginning of a window."""
-    with fresh_database_url(request.param, tmp_path) as database_url:
+    with migrated_database_url(request.param, tmp_path) as database_url:
         environment = make_environment(issuer="http://localhost:8400", database_url=database_url, directory=tmp_path)
         operator = Operator(make_deployment(environment, clock=lambda: NOW), clock=lambda: NOW)
         yield operator

@@ -12,7 +12,7 @@ from app.storage.grants import GrantRow, insert_grant
 from app.storage.purge import purge_expired
 from app.storage.tables import clients, grants, opaque_tokens
 from app.storage.token_states import find_opaque_token, insert_opaque_token
-from tests.databases import BACKENDS, fresh_database_url
+from tests.databases import BACKENDS, migrated_database_url
 from tests.deployments import Operator, make_deployment, make_environment
 
 DAY_MS = 86_400_000
@@ -20,7 +20,7 @@ DAY_MS = 86_400_000
 
 @pytest.fixture(params=BACKENDS)
 def operator(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Operator]:
-    with fresh_database_url(request.param, tmp_path) as database_url:
+    with migrated_database_url(request.param, tmp_path) as database_url:
         environment = make_environment(issuer="http://localhost:8400", database_url=database_url, directory=tmp_path)
         operator = Operator(make_deployment(environment))
         yield operator

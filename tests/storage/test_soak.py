@@ -15,7 +15,7 @@ from tests.actors.refreshing import OFFLINE, allow, refresh_token_of, refreshing
 from tests.actors.relying_party import RelyingParty
 from tests.attacks.test_authorization_details import detail
 from tests.conftest import run_world
-from tests.databases import BACKENDS, fresh_database_url
+from tests.databases import BACKENDS, migrated_database_url
 from tests.deployments import Account
 from tests.patience import wait_until
 from tests.world import World
@@ -28,7 +28,7 @@ SETTLED_AFTER_DAYS = 12
 
 @pytest.fixture(params=BACKENDS)
 def month(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    with fresh_database_url(request.param, tmp_path) as database_url:
+    with migrated_database_url(request.param, tmp_path) as database_url:
         yield from run_world(
             tmp_path,
             database_url,

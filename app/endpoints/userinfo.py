@@ -3,7 +3,7 @@
 The token comes in the header, as a bearer token or with a DPoP proof, or, by POST, as a bearer token in the body.
 """
 
-from app.endpoints.answers import Answer, json_answer
+from app.endpoints.answers import NO_STORE, Answer
 from app.endpoints.router import Handler
 from app.services.bind_sender import NONCE_HEADER, fresh_nonce
 from app.services.deployment import Deployment
@@ -38,7 +38,7 @@ def userinfo_endpoint(deployment: Deployment) -> Handler:
             if presented is None:
                 raise InvalidToken("an access token is needed", headers=challenges(None, "Bearer"))
             scheme = presented.scheme
-            claims = read_userinfo(
+            response = read_userinfo(
                 deployment,
                 UserinfoRequest(
                     presented=presented,
@@ -49,7 +49,15 @@ def userinfo_endpoint(deployment: Deployment) -> Handler:
             )
         except ProtocolError as error:
             raise with_challenge(error, scheme) from error
-        return json_answer(200, claims, [(NONCE_HEADER, fresh_nonce(deployment))] if scheme == "DPoP" else ())
+        headers = [
+            ("Content-Type", response.media_type),
+            NO_STORE,
+            ("Pragma", "no-cache"),
+            ("X-Content-Type-Options", "nosniff"),
+        ]
+        if scheme == "DPoP":
+            headers.append((NONCE_HEADER, fresh_nonce(deployment)))
+        return Answer(200, headers, response.body)
 
     return answer
 

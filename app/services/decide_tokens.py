@@ -11,6 +11,7 @@ from app.services.authenticate_client import AuthenticatedClient
 from app.services.bind_sender import SenderBinding
 from app.services.client_registry import Client, Resource
 from app.services.deployment import Deployment
+from app.services.encrypt_for_client import find_id_token_envelope
 from app.services.grant_snapshot import GrantSnapshot
 from app.services.issue_tokens import IdTokenIssuance, Issuance, Spend
 from app.services.limit_networks import check_sender_is_within, decide_networks, read_networks
@@ -113,6 +114,7 @@ def decide_tokens(
         amr=snapshot.amr,
         authorization_details=narrow_details(deployment, snapshot, wish.authorization_details, audience),
         id_token=_id_token(
+            deployment,
             client,
             basis,
             identity_scope,
@@ -202,6 +204,7 @@ def describe_authentication(authenticated: AuthenticatedClient) -> dict[str, Any
 
 
 def _id_token(
+    deployment: Deployment,
     client: Client,
     basis: Basis,
     identity_scope: tuple[str, ...],
@@ -224,4 +227,5 @@ def _id_token(
         nonce=nonce,
         sid=basis.snapshot.sid,
         claims=claims,
+        envelope=find_id_token_envelope(deployment, client),
     )

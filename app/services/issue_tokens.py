@@ -15,6 +15,7 @@ from app.services.allocate_status import ClientHasEnded, TokenStatus
 from app.services.bind_sender import SenderBinding, use_proof
 from app.services.client_assertions import use_assertion
 from app.services.deployment import Deployment
+from app.services.encrypt_for_client import Envelope
 from app.services.exchanged_grant import ExchangedGrant, write_exchanged_grant
 from app.services.identifiers import random_bytes
 from app.services.keep_status_lists import NoStatusList
@@ -55,6 +56,7 @@ class IdTokenIssuance:
     nonce: str | None
     sid: str | None
     claims: Mapping[str, Any]
+    envelope: Envelope | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,7 +316,9 @@ def _sign_id_token(deployment: Deployment, issuance: Issuance, access_token: str
     # The person's own claims never replace one of the protocol's.
     claims = {**wanted.claims, **claims}
     key = deployment.get_signing_key(wanted.signing_alg)
-    return sign_jws({"typ": "JWT"}, orjson.dumps(claims), key, wanted.signing_alg)
+    signed = sign_jws({"typ": "JWT"}, orjson.dumps(claims), key, wanted.signing_alg)
+    # OpenID Connect Core 2: "it MUST be signed then encrypted, with the result being a Nested JWT".
+    return signed if wanted.envelope is None else wanted.envelope.seal(signed.encode("ascii"), is_jwt=True)
 
 
 def encode_jti(jti: bytes) -> str:

@@ -13,6 +13,7 @@ from app.services.validate_authorization_request import SUPPORTED_IDENTITY_SCOPE
 from app.specs.oauth_response_modes import RESPONSE_MODES
 from app.specs.oidc_core import SCOPE_CLAIMS
 from app.specs.rfc7516_jwe import CONTENT_ENCRYPTIONS
+from app.specs.rfc7517_jwk import ENCRYPTION_ALGORITHMS
 from app.specs.rfc7523_client_assertion import MAC_ALGORITHM, SIGNATURE_ALGORITHMS
 from app.specs.rfc8414_metadata import endpoint_url, merge_fragments
 from app.specs.rfc8693_token_exchange import GRANT_TYPE as TOKEN_EXCHANGE
@@ -191,6 +192,11 @@ def openid_fragment(deployment: Deployment) -> Mapping[str, Any]:
         "scopes_supported": ["openid", *sorted(SUPPORTED_IDENTITY_SCOPES - {"openid"})],
         "subject_types_supported": ["public", "pairwise"],
         "id_token_signing_alg_values_supported": ["RS256", "ES256"],
+        "id_token_encryption_alg_values_supported": list(ENCRYPTION_ALGORITHMS),
+        "id_token_encryption_enc_values_supported": list(CONTENT_ENCRYPTIONS),
+        "userinfo_signing_alg_values_supported": ["RS256", "ES256"],
+        "userinfo_encryption_alg_values_supported": list(ENCRYPTION_ALGORITHMS),
+        "userinfo_encryption_enc_values_supported": list(CONTENT_ENCRYPTIONS),
         "acr_values_supported": [deployment.acr_names.pwd],
         "claim_types_supported": ["normal"],
         "claims_supported": [*PROTOCOL_CLAIMS, *claims],

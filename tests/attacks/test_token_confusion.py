@@ -35,6 +35,8 @@ def make_stage(world: World) -> tuple[Stage, dict[str, str]]:
     shop, account = chain.shop, chain.account
     tokens = world.get_tokens(shop, account, scope="openid offline_access photos.read", resource=chain.photos)
     opened = world.get_tokens(shop, account, scope="openid")
+    reader = world.relying_party(userinfo_signed_response_alg="ES256")
+    signed_userinfo = reader.userinfo(world.get_tokens(reader, account).access_token)
     code, pending = world.get_code(shop, account, scope="openid photos.read", resource=chain.photos)
     assert tokens.refresh_token is not None
     assert tokens.id_token is not None
@@ -50,12 +52,13 @@ def make_stage(world: World) -> tuple[Stage, dict[str, str]]:
         "code": code,
         "status list": send(status_uri).text,
         "introspection response": introspection.text,
+        "signed userinfo": signed_userinfo.text,
         "client assertion": SigningKey().sign(assertion_of(world, chain), typ="JWT"),
         "DPoP proof": key.prove("POST", f"{world.issuer}/token", now_ms=world.clock()),
         "another issuer's token": SigningKey().sign({**claims, "iss": "https://other.example"}),
         "another signer's token": SigningKey().sign(claims),
     }
-    for name in ("status list", "introspection response"):
+    for name in ("status list", "introspection response", "signed userinfo"):
         assert artefacts[name].count(".") == 2, artefacts[name][:200]
     verifier = AccessTokenVerifier(
         issuer=world.issuer,

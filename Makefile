@@ -8,13 +8,14 @@ export PYTHONDONTWRITEBYTECODE :=
 PYTEST_WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-long check bench services lock clean
+.PHONY: help venv demo test test-long matrix check bench services lock clean
 
 help:
 	@echo "make demo       the server, a third-party app and an API on this machine, until Ctrl-C"
 	@echo "make test       every test that this machine can run, naming what it cannot"
 	@echo "make services   PostgreSQL, Redis, Chromium, nginx for the tests (root, Debian)"
 	@echo "make test-long  the full counts of races, and the soak"
+	@echo "make matrix     every test, and then which of them shows which sentence of which specification"
 	@echo "make check      ruff, mypy, import contracts, template lint"
 	@echo "make bench      the benchmarks, as ratios measured in one run"
 	@echo "make venv       .venv/bin/tokenhouse"
@@ -50,6 +51,9 @@ test: $(VENV)/.development
 
 test-long: $(VENV)/.development
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -rs
+
+matrix: $(VENV)/.development
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -m "not long" -q --requirements
 
 check: $(VENV)/.development
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Iterator
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.actors.statement_issuer import statement_issuers_setting
 from tests.clock import MovableClock
 from tests.databases import BACKENDS, close_databases, migrated_database_url
 from tests.deployments import Operator, make_deployment, make_environment
+from tests.requirements.catalogue import Matrix, Requirement, requirements_of
 from tests.scratch import keep_files_in_memory
 from tests.server import ServerProcess, free_port
 from tests.services.other_host import CertificateAuthority
@@ -154,3 +156,34 @@ def run_world(
     finally:
         server.stop()
         operator.close()
+
+
+# ----- The requirement matrix: `pytest --requirements` -----
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Who wants the matrix asks for it."""
+    parser.addoption("--requirements", action="store_true", help="print which test shows which sentence of which spec")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each test carries its requirements into its report, also from another process."""
+    for item in items:
+        marked = (Requirement(*mark.args) for mark in item.iter_markers("requirement"))
+        for requirement in (*marked, *requirements_of(item.nodeid)):
+            item.user_properties.append(("requirement", astuple(requirement)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """The matrix, after everything else."""
+    if not config.getoption("--requirements"):
+        return
+    matrix = Matrix()
+    for result in ("passed", "skipped", "failed"):
+        for report in terminalreporter.getreports(result):
+            for name, value in getattr(report, "user_properties", ()):
+                if name == "requirement" and (report.when == "call" or result != "passed"):
+                    matrix.note(Requirement(*value), report.nodeid, result)
+    terminalreporter.section("requirements")
+    for line in matrix.lines():
+        terminalreporter.line(line)

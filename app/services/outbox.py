@@ -235,7 +235,10 @@ class OutboxDispatcher:
 
     def _tell_of_death(self, connection: Connection, row: OutboxRow, *, attempts: int, error: str) -> None:
         body = {"message": row.message_id.hex(), "kind": row.kind, "attempts": attempts, "error": error}
-        self._deployment.recorder.record(connection, Event(type="outbox.dead", actor="server", body=body))
+        # A client of ours is its own recipient.
+        client_id = None if row.client_pk is None else row.recipient
+        event = Event(type="outbox.dead", actor="server", client_id=client_id, body=body)
+        self._deployment.recorder.record(connection, event)
 
     def _deliver(self, row: OutboxRow) -> None:
         error: str | None = "the server failed"

@@ -300,7 +300,9 @@ def test_markup_is_text_on_every_page(world: World) -> None:
     assert reply.body == b""
 
 
-@pytest.mark.parametrize("path", ["/authorize", "/login", "/consent", "/authorize/resume", "/nowhere", "/"])
+@pytest.mark.parametrize(
+    "path", ["/authorize", "/login", "/select-account", "/consent", "/authorize/resume", "/nowhere", "/"]
+)
 @pytest.mark.parametrize("value", ["%3Cscript%3E", "javascript:alert(1)", "{{7*7}}", "%22%3E%3Cimg%20src=x%3E"])
 def test_a_page_never_repeats_what_a_query_holds(world: World, path: str, value: str) -> None:
     """Case 11."""

@@ -38,8 +38,8 @@ class Witness(Browser):
 
     def _send(self, url: str, **request: Any) -> Reply:
         reply = super()._send(url, **request)
-        self.secrets |= {value for value in self.cookies.values() if value}
-        for form in ("login-form", "consent-form"):
+        self.secrets |= set(self.secret_cookies())
+        for form in ("login-form", "account-form", "consent-form"):
             if f'id="{form}"' in reply.text:
                 self.secrets.add(dict(find_form(reply, form).fields)["csrf_token"])
         if "location" in reply.headers:

@@ -57,7 +57,7 @@ class Victim:
         """Everything that the browser and the client hold and nobody else should."""
         held = [self.code, self.pending.code_verifier, self.tokens.access_token, self.tokens.id_token or "", PASSWORD]
         held += [self.tokens.refresh_token or "", self.spent_refresh_token, self.opaque_token]
-        return [*held, self.party.client_secret or "", *self.browser.cookies.values()]
+        return [*held, self.party.client_secret or "", *self.browser.secret_cookies()]
 
 
 @pytest.fixture(scope="module", params=BACKENDS)

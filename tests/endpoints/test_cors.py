@@ -7,7 +7,18 @@ from tests.world import World
 
 DOCUMENTS = ("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server")
 SHARED = ("/token", "/userinfo", "/revoke", "/jwks", "/status-lists", "/status-lists/none", *DOCUMENTS)
-PRIVATE = ("/introspect", "/authorize", "/login", "/consent", "/", "/livez", "/metrics", "/static/x", "/nowhere")
+PRIVATE = (
+    "/introspect",
+    "/authorize",
+    "/login",
+    "/select-account",
+    "/consent",
+    "/",
+    "/livez",
+    "/metrics",
+    "/static/x",
+    "/nowhere",
+)
 
 
 def _cors(reply: Reply) -> dict[str, str]:

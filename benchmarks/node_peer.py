@@ -3,10 +3,11 @@
 import contextlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from app.specs.rfc7515_jose import generate_private_jwk
@@ -40,10 +41,12 @@ def running_node_peer(
     cores: set[int] | None = None,
     adapter: str = "map",
     more_grants: bool = False,
+    key_machines: Sequence[Mapping[str, Any]] = (),
 ) -> Iterator[NodePeer]:
     """The peer, ready for requests, with `scenario`'s client, resource and user.
 
     `more_grants` adds refresh tokens, and the scenario's machine with client_credentials and introspection.
+    `key_machines`: more of them that authenticate themselves by a key, each `{client_id, alg, jwks}`.
     """
     project = node_project(FOLDER)
     settings = {
@@ -59,6 +62,7 @@ def running_node_peer(
     }
     if more_grants:
         settings["machine"] = {"client_id": scenario.machine_id, "client_secret": scenario.machine_secret}
+        settings["key_machines"] = list(key_machines)
     environment = {**node_environment(), "PEER_CONFIG": json.dumps(settings), "NODE_ENV": "production"}
     log = folder / "node_oidc_provider.log"
     command = [str(find_node()), str(project / "server.js")]

@@ -14,9 +14,10 @@ from app.oauth.token_request import TokenRequest
 from app.oauth.token_response import TokenAnswer
 from app.services.authenticate_client import verify_client
 from app.services.bind_sender import bind_sender
-from app.services.client_assertions import AssertionReplayed, use_assertion_alone
+from app.services.client_assertions import AssertionReplayed, check_is_unused, use_assertion_alone
 from app.services.client_registry import Client
 from app.services.deployment import Deployment
+from app.services.grant_client_credentials import GRANT_TYPE as CLIENT_CREDENTIALS
 from app.specs.protocol_error import InvalidRequest, ProtocolError, UnsupportedGrantType
 from app.specs.rfc8414_metadata import endpoint_url
 from app.specs.strict_request import ProtocolRequest
@@ -61,6 +62,9 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]
             self.deployment, authorization=request.authorization, parameters=request.parameters
         )
         request.authenticated = authenticated
+        if authenticated.assertion is not None and request.payload.grant_type != CLIENT_CREDENTIALS:
+            # The replay of a whole request must not spend its code, or end the family of its refresh token.
+            check_is_unused(self.deployment, authenticated.assertion)
         if endpoint == "token":
             request.binding = bind_sender(
                 self.deployment,

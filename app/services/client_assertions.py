@@ -1,8 +1,8 @@
 """Client assertions (RFC 7523): whose key or secret made them, whether they are for us, and that they come once.
 
 An assertion is verified before anything else happens and used up in the transaction that does what it was made for, so
-that a token costs one commit; where nothing comes of the request, it is used up by itself. A replay that is seen at the
-beginning, as nearly every one is, can thus not even spend a code or end a family of refresh tokens.
+that a token costs one commit; where nothing comes of the request, it is used up by itself. Whoever may spend or end
+something on the way there looks for a replay first (`check_is_unused`).
 """
 
 from dataclasses import dataclass
@@ -49,10 +49,10 @@ class VerifiedAssertion:
 def verify_client_assertion(
     deployment: Deployment, client: Client, unverified: UnverifiedAssertion, text: str
 ) -> VerifiedAssertion:
-    """The assertion, if this client made it for us and it was not seen before. `unverified` is read from `text`.
+    """The assertion, if this client made it for us. `unverified` is read from `text`.
 
     Raises `InvalidClient`, and `TemporarilyUnavailable` where its keys cannot be looked for now. Does not compare the
-    client's registered method, and does not use the assertion up: `use_assertion` does, and sees replays for certain.
+    client's registered method, does not look for replays, and does not use the assertion up: `use_assertion` does.
     """
     # What costs nothing comes first: an assertion for somebody else needs no key, and none is fetched for it.
     rules = effective_profile(server=deployment.profile, client=client.security_profile)
@@ -73,7 +73,6 @@ def verify_client_assertion(
         secret = _find_secret(deployment, client, unverified)
     else:
         _verify_signature(deployment, client, text)
-    check_is_unused(deployment, assertion)
     return VerifiedAssertion(assertion=assertion, kid=unverified.header.kid, secret=secret)
 
 

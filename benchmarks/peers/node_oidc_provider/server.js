@@ -6,6 +6,7 @@
 //   adapter  "map" (default) or "library"
 //   machine  optional, {client_id, client_secret}: makes the token endpoint's other grants: refresh tokens, rotated at
 //            every use, for the first client, and client_credentials and introspection for this one
+//   key_machines  optional, a list of {client_id, alg, jwks}: more machines, which authenticate themselves by a key
 // and prints one line when it accepts connections: {"issuer": …, "pid": …}.
 //
 // The pages of login and consent carry the same form names as Tokenhouse's, so that one driver fills in both. What
@@ -67,6 +68,17 @@ const machines = settings.machine
       },
     ]
   : [];
+for (const machine of settings.key_machines ?? []) {
+  machines.push({
+    client_id: machine.client_id,
+    jwks: machine.jwks,
+    redirect_uris: [],
+    grant_types: ['client_credentials'],
+    response_types: [],
+    token_endpoint_auth_method: 'private_key_jwt',
+    token_endpoint_auth_signing_alg: machine.alg,
+  });
+}
 
 const provider = new Provider(issuer, {
   ...(settings.adapter === 'library' ? {} : { adapter: MapAdapter }),

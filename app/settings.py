@@ -178,6 +178,9 @@ class Settings(BaseSettings):
             raise ValueError("refresh_token_idle_lifetime_s is longer than refresh_token_absolute_lifetime_s")
         if len({self.acr_pwd, self.acr_mfa, self.acr_phr}) != 3:
             raise ValueError("acr_pwd, acr_mfa and acr_phr must differ from each other")
+        if self.registration_policy is not None and self.registration_policy.skip_consent:
+            # Whoever registers an application would have everybody's data for one click on a link.
+            raise ValueError("registration_policy must not skip consent: anybody may register an application")
         if self.outbound_ca_bundle is not None and not self.outbound_ca_bundle.is_file():
             raise ValueError(f"outbound_ca_bundle: no file at {self.outbound_ca_bundle}")
         longest_publication_s = 2 * self.jwks_max_age_s

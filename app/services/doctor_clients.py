@@ -8,6 +8,7 @@ from app.services.findings import Finding, error, ok, warning
 from app.settings import Settings
 from app.specs.protocol_error import ProtocolError
 from app.specs.resource_metadata import parse_resource_metadata
+from app.specs.rfc7591_metadata import SECRET_METHODS
 from app.specs.rfc8252_redirects import redirect_kind
 from app.storage.clients import ClientRow, SecretRow, list_client_secrets, list_clients
 from app.storage.database import Connection
@@ -18,7 +19,7 @@ def examine_clients(settings: Settings, connection: Connection, *, now: int) -> 
     """A finding per weakness, or one that says that there is none."""
     clients, secrets = list_clients(connection), list_client_secrets(connection)
     resources = list_resources(connection)
-    findings = [*_examine_resources(resources)]
+    findings = [*_examine_resources(resources), *_examine_registration(settings)]
     known = {identifier for resource in resources for identifier in resource.identifiers}
     for row in clients:
         own = tuple(secret for secret in secrets if secret.client_pk == row.id)
@@ -26,6 +27,15 @@ def examine_clients(settings: Settings, connection: Connection, *, now: int) -> 
     yield from findings
     if not findings:
         yield ok("clients", f"{len(clients)} clients and {len(resources)} resources, none of them weak")
+
+
+def _examine_registration(settings: Settings) -> Iterator[Finding]:
+    policy = settings.registration_policy
+    if settings.registration == "open" and (policy is None or policy.resources is None):
+        yield warning(
+            "TOKENHOUSE_REGISTRATION",
+            "anybody's application may ask people for any API: let TOKENHOUSE_REGISTRATION_POLICY name its resources",
+        )
 
 
 def _examine_resources(resources: Sequence[ResourceRow]) -> Iterator[Finding]:
@@ -48,11 +58,13 @@ def _examine_client(
         return
     if client.security_profile not in PROFILES:
         yield error(check, f"its security profile {client.security_profile!r} is not known")
-    if client.is_confidential and not live:
+    if client.metadata.token_endpoint_auth_method in SECRET_METHODS and not live:
         yield warning(check, "it has no secret that still counts: run `tokenhouse client rotate-secret`")
     if not client.is_confidential and live:
         yield error(check, "it is public, but has a secret: whoever has the application has the secret")
-    yield from _examine_redirects(settings, check, client)
+    if client.origin is None:
+        # Of the others there may be thousands, and an operator can mend none of them.
+        yield from _examine_redirects(settings, check, client)
     policy = client.metadata.policy
     exchanged = {entry.resource for entry in policy.token_exchange_audiences or ()}
     unknown = sorted({*(policy.resources or ()), *(policy.introspects or ()), *exchanged} - known_resources)

@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from app.services.initial_access_tokens import add_initial_access_token
 from app.services.manage_clients import list_clients
 from app.specs.rfc4648_base64url import encode_base64url
 from app.specs.rfc7517_jwk import generate_private_jwk, public_members
+from app.specs.rfc7591_metadata import ClientMetadata
 from tests.actors.http import Reply, send
 from tests.actors.registrant import as_client, register, send_document
 from tests.attacks.thieves_loot import dump_database, dump_text, loot_of
@@ -73,6 +76,32 @@ def test_13_only_json_is_read(registration_world: World, content_type: str | Non
     assert_refused(
         send(f"{registration_world.url}/register", method="POST", headers=headers, body=body), "invalid_request"
     )
+
+
+_JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(st.dictionaries(st.sampled_from([*ClientMetadata.model_fields, "software_statement"]), _JSON_VALUES))
+def test_13_whatever_a_document_holds_is_registered_or_refused(
+    registration_world: World, members: dict[str, Any]
+) -> None:
+    assert register(registration_world.url, **members).status in (201, 400)
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
+def test_13_only_a_post_registers(registration_world: World, method: str) -> None:
+    reply = send_document(f"{registration_world.url}/register", {}, method=method)
+    assert (reply.status, reply.headers["allow"]) == (405, "POST")
 
 
 # ----- 26: where people are sent -----

@@ -30,7 +30,9 @@ SUITE_CLIENT = {
 
 
 @pytest.mark.requirement("RFC 7591", "3.2.1", "201 with everything that was registered")
-@pytest.mark.requirement("OpenID Connect Registration", "3.2", "registration_client_uri and its token come together")
+@pytest.mark.requirement(
+    "OpenID Connect Registration 1.0", "3.2", "registration_client_uri comes with its token"
+)
 def test_a_registration_is_answered_with_all_that_was_registered(registration_world: World) -> None:
     reply = register(registration_world.url, **SUITE_CLIENT)
     document = reply.json()
@@ -46,7 +48,7 @@ def test_a_registration_is_answered_with_all_that_was_registered(registration_wo
     assert "policy" not in document
 
 
-@pytest.mark.requirement("OpenID Connect Registration", "2", "a registered client works at once, without PKCE")
+@pytest.mark.requirement("OpenID Connect Registration 1.0", "2", "a registered client works at once, without PKCE")
 def test_a_registered_client_of_openid_logs_people_in_without_pkce(registration_world: World) -> None:
     party = registration_world.relying_party(as_client(register(registration_world.url, **SUITE_CLIENT).json()))
     code, pending = registration_world.get_code(

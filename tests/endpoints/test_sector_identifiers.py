@@ -41,7 +41,7 @@ def assert_refused(reply: Reply) -> None:
     assert (reply.status, reply.json()["error"]) == (400, "invalid_client_metadata"), reply.text
 
 
-@pytest.mark.requirement("OpenID Connect Registration", "5", "the file must list every redirect URI")
+@pytest.mark.requirement("OpenID Connect Registration 1.0", "5", "the file must list every redirect URI")
 def test_99_a_client_whose_file_lists_its_redirect_uris_is_registered(
     registration_world: World, sector_host: OtherHost
 ) -> None:
@@ -51,7 +51,7 @@ def test_99_a_client_whose_file_lists_its_redirect_uris_is_registered(
     assert sector_host.connections == 1
 
 
-@pytest.mark.requirement("OpenID Connect Registration", "5", "or registration must fail")
+@pytest.mark.requirement("OpenID Connect Registration 1.0", "5", "or registration must fail")
 @pytest.mark.parametrize(
     "behaviour",
     [

@@ -33,6 +33,7 @@ ISSUER = {"TOKENHOUSE_ISSUER": "https://auth.example"}
         ("TOKENHOUSE_REGISTRATION_UNUSED_DAYS", "0"),
         ("TOKENHOUSE_REGISTRATION_POLICY", '{"skip_concent": true}'),
         ("TOKENHOUSE_REGISTRATION_POLICY", '{"access_token_lifetime_s": 86400}'),
+        ("TOKENHOUSE_REGISTRATION_POLICY", '{"skip_consent": true}'),
         ("TOKENHOUSE_REGISTRATION_POLICY", "s3cret"),
         ("TOKENHOUSE_SOFTWARE_STATEMENT_ISSUERS", '[{"issuer": "https://trust.example"}]'),
         (

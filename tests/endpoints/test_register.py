@@ -30,9 +30,7 @@ SUITE_CLIENT = {
 
 
 @pytest.mark.requirement("RFC 7591", "3.2.1", "201 with everything that was registered")
-@pytest.mark.requirement(
-    "OpenID Connect Registration 1.0", "3.2", "registration_client_uri comes with its token"
-)
+@pytest.mark.requirement("OpenID Connect Registration 1.0", "3.2", "registration_client_uri comes with its token")
 def test_a_registration_is_answered_with_all_that_was_registered(registration_world: World) -> None:
     reply = register(registration_world.url, **SUITE_CLIENT)
     document = reply.json()

@@ -60,6 +60,7 @@ def test_the_example_of_section_3_1_is_read_and_unknown_members_are_ignored() ->
     )
     assert metadata.redirect_uris == ("https://client.example.org/callback", "https://client.example.org/callback2")
     assert metadata.client_name == "My Example Client"
+    assert metadata.to_document()["client_name#ja-Jpan-JP"] == "\u30af\u30e9\u30a4\u30a2\u30f3\u30c8\u540d"
     assert "example_extension_parameter" not in metadata.to_document()
 
 
@@ -107,7 +108,7 @@ FULL_CLIENT = {
     "userinfo_encrypted_response_alg": "ECDH-ES",
     "userinfo_encrypted_response_enc": "A256GCM",
     "request_object_signing_alg": "PS256",
-    "request_object_encryption_alg": "RSA-OAEP",
+    "request_object_encryption_alg": "RSA-OAEP-256",
     "request_object_encryption_enc": "A128CBC-HS256",
     "require_signed_request_object": True,
     "request_uris": ["https://rp.example/request#1"],
@@ -397,6 +398,7 @@ def test_a_resource_has_es256_jwts_that_live_as_long_as_the_server_says_by_defau
         "access_token_format": "jwt",
         "signing_alg": "ES256",
         "enforces": [],
+        "subject_type": "public",
     }
 
 
@@ -414,6 +416,7 @@ def test_a_full_resource_is_read_and_written_back_the_same() -> None:
         "signing_alg": "RS256",
         "networks": ["192.0.2.0/24"],
         "enforces": ["status", "networks"],
+        "subject_type": "public",
     }
     assert parse_resource_metadata(document).to_document() == document
 
@@ -487,5 +490,5 @@ def test_a_pairwise_client_has_one_sector() -> None:
     for ambiguous in (several, {**document, "redirect_uris": ["com.example.app:/cb"]}):
         with pytest.raises(InvalidClientMetadata, match="sector_identifier_uri"):
             parse_client_metadata(ambiguous)
-        decided = parse_client_metadata({**ambiguous, "sector_identifier_uri": "https://Sector.example/uris"})
+        decided = parse_client_metadata({**ambiguous, "sector_identifier_uri": "https://sector.example/uris"})
         assert find_sector(decided) == "sector.example"

@@ -88,7 +88,8 @@ def find_refusal(situation: Situation) -> ProtocolError | None:
     if session is None:
         return None
     if situation.person is not None and session.sub != situation.person.sub:
-        return AccessDenied("another person logged in than the one who was asked for")
+        # As for `id_token_hint`: whoever was asked for has not logged in.
+        return LoginRequired("another person logged in than the one who was asked for")
     level = session.events[0].level
     if lacks_essential_acr(situation.acr_names, level, situation.request):
         # OpenID Connect Core 5.5.1.1: to be treated "as a failed authentication attempt".

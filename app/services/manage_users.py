@@ -271,7 +271,10 @@ def _check_claims_about(email: str, claims: Mapping[str, Any]) -> None:
 
 
 def _compose_claims(claims: Mapping[str, Any], *, username: str, email: str, now: int) -> dict[str, Any]:
-    composed = {"preferred_username": username, "email_verified": False, **claims}
+    composed: dict[str, Any] = {"preferred_username": username, "email_verified": False, **claims}
+    if "phone_number" in composed:
+        # Whoever reads the number also reads that nobody has verified it, unless the operator says so.
+        composed.setdefault("phone_number_verified", False)
     return {**composed, "email": email, "updated_at": now // 1000}
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.cli.processes import CommandLine
 from tests.databases import on_both_databases
+from tests.standard_claims import EVERY_CLAIM
 
 PASSWORD = "correct horse battery staple"
 
@@ -75,3 +76,17 @@ def test_a_name_cannot_move_the_terminals_cursor(command_line: CommandLine) -> N
     assert refusal["error"] == "invalid_username"
     outcome = command_line("user", "show", "a\x1b[2Jb")
     assert "\x1b" not in outcome.stdout + outcome.stderr
+
+
+def test_a_file_gives_a_person_every_claim(command_line: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "claims.json"
+    file.write_text(json.dumps(EVERY_CLAIM))
+    person = ("ada", "--email", "ada@example.com", "--password-stdin", "--claims", str(file))
+    command_line.json("user", "add", *person, stdin="correct horse battery staple")
+    shown = command_line("user", "show", "ada").stdout
+    for name in EVERY_CLAIM:
+        assert name in shown
+    command_line.json("user", "set", "ada", "--claims", str(file))
+    refused = command_line("user", "set", "ada", "--claims", "-", stdin='{"birthdate": "10 December"}')
+    assert refused.exit_code == 1
+    assert "birthdate" in refused.stderr

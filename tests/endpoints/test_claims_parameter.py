@@ -167,7 +167,7 @@ def test_39_only_the_person_who_is_asked_for_answers(
     page = browser.get(pending.url)
     assert 'id="login-form"' in page.text
     wrong = world.operator.add_user()
-    assert party.read_answer(browser.log_in(page, wrong.username, wrong.password))["error"] == "access_denied"
+    assert party.read_answer(browser.log_in(page, wrong.username, wrong.password))["error"] == "login_required"
     code, pending = world.get_code(party, other, browser=browser, claims=asking({}, {"sub": {"value": other.sub}}))
     assert party.exchange(code, pending).id_claims["sub"] == other.sub
     # Three people are logged in now: the one who is asked for answers, without a question.

@@ -296,6 +296,25 @@ def ask_iframe(page: Page, stage: Stage, message: str, *, origin: str) -> str:
     return answer
 
 
+def ask_from_beside(page: Page, stage: Stage, message: str, *, parent: str, caller: str) -> str:
+    """What a frame of `caller` is told that stands beside the server's frame in a page of `parent`."""
+    frames = f'<iframe name="op" src="{stage.issuer}/check-session"></iframe><iframe src="{caller}/caller"></iframe>'
+    page.route(f"{parent}/keeps-frames", lambda route: route.fulfill(content_type="text/html", body=frames))
+    page.route(f"{caller}/caller", lambda route: route.fulfill(content_type="text/html", body="<p>A caller</p>"))
+    page.goto(f"{parent}/keeps-frames")
+    frame = page.frame(url=f"{caller}/caller")
+    assert frame is not None
+    answer: str = frame.evaluate(
+        """([message, issuer]) => new Promise((resolve) => {
+          addEventListener("message", (event) => event.origin === issuer && resolve(event.data));
+          parent.frames["op"].postMessage(message, issuer);
+          setTimeout(() => resolve("nothing"), 1000);
+        })""",
+        [message, stage.issuer],
+    )
+    return answer
+
+
 def get_session_state(page: Page, stage: Stage, client_id: str, app_url: str) -> str:
     """By a silent answer to the application; nobody has to be there to hear it."""
     changes = {"client_id": client_id, "redirect_uri": f"{app_url}/callback", "scope": "openid"}
@@ -332,6 +351,19 @@ def test_the_iframe_tells_an_application_that_somebody_logged_in_or_out(
     expect(page.locator("#logged-out")).to_be_visible()
     assert ask_iframe(page, stage, f"{client.client_id} {again}", origin=NEIGHBOUR) == "changed"
     assert [text for text in complaints if "check-session" in text] == []
+
+
+@pytest.mark.requirement("OpenID Connect Session Management 1.0", "3.2", "the caller has the parent frame's origin")
+def test_the_iframe_answers_the_page_that_keeps_it_and_frames_of_its_origin(
+    stage: Stage, person: Account, page: Page
+) -> None:
+    sign_in(page, stage, person)
+    client = stage.operator.add_client(redirect_uris=[f"{NEIGHBOUR}/callback"], policy={"skip_consent": True})
+    message = f"{client.client_id} {get_session_state(page, stage, client.client_id, NEIGHBOUR)}"
+    stranger = NEIGHBOUR.replace("shop", "stranger")
+    assert ask_from_beside(page, stage, message, parent=NEIGHBOUR, caller=NEIGHBOUR) == "unchanged"
+    assert ask_from_beside(page, stage, message, parent=stranger, caller=NEIGHBOUR) == "nothing"
+    assert ask_from_beside(page, stage, message, parent=NEIGHBOUR, caller=stranger) == "nothing"
 
 
 def test_the_iframe_works_in_a_page_of_another_site_where_its_cookie_goes_there(

@@ -30,8 +30,21 @@ async function compare(message, origin) {
   return hash === (await sha256(`${clientId} ${origin} ${browserState} ${salt}`)) ? "unchanged" : "changed";
 }
 
+// Section 3.2: "The OP iframe MUST enforce that the caller has the same origin as its parent frame." The caller is that
+// page itself, or a frame of its origin beside this one. Where a browser does not tell whose page it is, only the page.
+function isFromParent(event) {
+  if (event.origin === "null" || window.parent === window) {
+    return false;
+  }
+  if (event.source === window.parent) {
+    return true;
+  }
+  const parentOrigin = location.ancestorOrigins?.[0] ?? (document.referrer && new URL(document.referrer).origin);
+  return event.source !== null && event.origin === parentOrigin;
+}
+
 window.addEventListener("message", async (event) => {
-  if (event.source === null || event.source === window || event.origin === "null") {
+  if (!isFromParent(event)) {
     return;
   }
   const answer = await compare(event.data, event.origin).catch(() => "error");

@@ -18,6 +18,7 @@ from app.storage.accounts import AccountRow, find_accounts
 from app.storage.database import Connection
 from app.storage.sessions import SessionRow
 from app.storage.transactions import bind_transaction
+from app.storage.users import find_user
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +86,15 @@ def choose_account(
 def bound_session(sessions: tuple[SessionRow, ...], transaction: Transaction) -> SessionRow | None:
     """The session that a transaction was bound to; None where it is bound to none, or to one that has ended."""
     return next((session for session in sessions if session.session_id == transaction.session_id), None)
+
+
+def expected_username(deployment: Deployment, request: AuthorizationRequest) -> str:
+    """The name that a login page may begin with: of whom `id_token_hint` names, else what `login_hint` says."""
+    if request.hinted_user_id is None:
+        return request.login_hint or ""
+    with deployment.database.reading() as connection:
+        user = find_user(connection, request.hinted_user_id)
+    return "" if user is None else user.username
 
 
 def list_accounts(deployment: Deployment, sessions: tuple[SessionRow, ...], *, client_pk: int) -> tuple[Account, ...]:

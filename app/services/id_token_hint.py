@@ -3,6 +3,7 @@
 from typing import Final
 
 from app.services.client_registry import Client
+from app.services.decrypt_token import decrypt_token
 from app.services.deployment import Deployment
 from app.services.rotate_keys import LONGEST_TOKEN_LIFETIME_MS
 from app.services.subjects import find_user_of_subject
@@ -16,6 +17,7 @@ from app.specs.rfc7515_jose import (
     parse_unverified_header,
     verify_jws,
 )
+from app.specs.rfc7516_jwe import MAX_TOKEN_BYTES, InvalidJwe, is_jwe
 from app.specs.strict_json import StrictJsonError, parse_json_object
 from app.storage.purge import OLD_KEYS_CHECKED_FOR_MS
 from app.storage.sessions import find_session_of_sid
@@ -29,13 +31,16 @@ _NO_HINT = "id_token_hint is not an ID token of this server"
 def verify_id_token_hint(deployment: Deployment, unverified_hint: str) -> IdTokenHint:
     """Whom the hint names, and to which client. Raises `InvalidRequest`.
 
-    Does not look at `exp`, nor whether the person, the client or the session are still there.
+    A hint that was encrypted to this server is opened. Does not look at `exp`, nor whether the person, the client or
+    the session are still there.
     """
     try:
+        if is_jwe(unverified_hint):
+            unverified_hint = decrypt_token(deployment, unverified_hint, max_bytes=MAX_TOKEN_BYTES)
         key = _find_key(deployment, parse_unverified_header(unverified_hint).kid)
         payload = verify_jws(unverified_hint, key, algorithms=SIGNING_ALGORITHMS, typ=ID_TOKEN_TYP)
         claims = parse_json_object(payload)
-    except (InvalidJws, StrictJsonError) as error:
+    except (InvalidJwe, InvalidJws, StrictJsonError) as error:
         raise InvalidRequest(_NO_HINT, detail=str(error)) from error
     return check_id_token_hint(claims, issuer=deployment.issuer)
 

@@ -2,10 +2,11 @@
 
 from app.features import ProfileRules
 from app.services.client_registry import Client
+from app.services.decrypt_token import decrypt_token
 from app.services.deployment import Deployment
 from app.specs.protocol_error import InvalidRequest, InvalidRequestObject
 from app.specs.rfc7515_jose import InvalidJws
-from app.specs.rfc7516_jwe import InvalidJwe, decrypt_jwe, is_jwe, parse_unverified_jwe_header
+from app.specs.rfc7516_jwe import InvalidJwe, is_jwe
 from app.specs.rfc9101_request_objects import (
     MAX_BYTES,
     SIGNING_ALGORITHMS,
@@ -78,28 +79,9 @@ def _find_request_object(deployment: Deployment, parameters: Parameters, client:
 
 
 def _decrypt(deployment: Deployment, raw_request_object: str) -> str:
-    """The signed object within. Anybody can encrypt to us: it is the signature that says whose it is."""
+    """The signed object within: it is its signature that says whose it is."""
     try:
-        header = parse_unverified_jwe_header(raw_request_object, max_bytes=MAX_BYTES)
-        keys = deployment.keys.find_decryption_keys(kid=header.kid, alg=header.alg)
-        if not keys:
-            # Another node may have published a new one a moment ago.
-            deployment.notice_changes(at_once=True)
-            keys = deployment.keys.find_decryption_keys(kid=header.kid, alg=header.alg)
-        failure = InvalidJwe("no key of ours")
-        for key in keys:
-            try:
-                within = decrypt_jwe(raw_request_object, key, max_bytes=MAX_BYTES).decode("ascii")
-            except InvalidJwe as error:
-                failure = error
-                continue
-            except UnicodeDecodeError:
-                raise InvalidJwe("what is within is not ASCII") from None
-            # RFC 9101 4: signed, then encrypted; once.
-            if is_jwe(within):
-                raise InvalidJwe("what is within is encrypted again")
-            return within
-        raise failure
+        return decrypt_token(deployment, raw_request_object, max_bytes=MAX_BYTES)
     except InvalidJwe as error:
         raise InvalidRequestObject("the encrypted request object is not acceptable", detail=error.detail) from error
 

@@ -201,6 +201,8 @@ def openid_fragment(deployment: Deployment) -> Mapping[str, Any]:
         "claim_types_supported": ["normal"],
         "claims_supported": [*PROTOCOL_CLAIMS, *claims],
         "claims_parameter_supported": True,
+        "display_values_supported": ["page", "popup"],
+        "ui_locales_supported": ["en"],
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
     }
 

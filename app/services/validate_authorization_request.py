@@ -11,17 +11,17 @@ from typing import Any
 
 from app.features import Profile, ProfileRules, effective_profile
 from app.services.authorization_request import AuthorizationRequest, RequestedResource, ResponseTarget
-from app.services.client_registry import BrokenClient, Client, Resources
+from app.services.client_registry import Client, Resources
 from app.services.details_types import DetailsTypes
 from app.services.limit_networks import decide_networks, parse_requested_networks, read_networks
 from app.services.narrow_details import belongs_to, find_location
 from app.services.release_claims import limit_to_registered
 from app.services.requested_resources import check_registered_scope, choose_resources
-from app.specs.oauth_response_modes import check_response_mode, find_response_mode
+from app.services.response_target import MAX_STATE_CHARACTERS, FindClient, check_client, find_target
+from app.specs.oauth_response_modes import check_response_mode
 from app.specs.oidc_claims_request import parse_claims_locales, parse_claims_request
 from app.specs.oidc_core import OPENID_SCOPES, SCOPE_CLAIMS, parse_max_age, parse_prompt
 from app.specs.protocol_error import (
-    Difference,
     InvalidAuthorizationDetails,
     InvalidRequest,
     InvalidScope,
@@ -32,7 +32,7 @@ from app.specs.protocol_error import (
 )
 from app.specs.rfc6749_oauth import parse_scope
 from app.specs.rfc7636_pkce import check_code_challenge
-from app.specs.rfc8252_redirects import matches_redirect_uri, redirect_kind
+from app.specs.rfc8252_redirects import redirect_kind
 from app.specs.rfc9396_authorization_details import (
     CLAIM,
     AuthorizationDetail,
@@ -44,15 +44,12 @@ from app.specs.rfc9449_dpop import is_jkt
 from app.specs.strict_request import Parameters
 from app.specs.tokenhouse_networks import format_networks
 
-# Anything longer is no CSRF token; the whole of it comes back in a Location header.
-MAX_STATE_CHARACTERS = 8192
 MAX_NONCE_CHARACTERS = 2048
 SUPPORTED_IDENTITY_SCOPES = frozenset({"openid", *SCOPE_CLAIMS})
 MINIMUM_LIFETIME_S = 10
 # They travel in the access token, and resource servers take headers of 16 KiB, not of any length.
 MAX_DETAILS_BYTES = 8192
 
-FindClient = Callable[[str], Client | None]
 OpenRequestObject = Callable[[Parameters, Client, ProfileRules], Parameters]
 """From the parameters that were sent to those that count."""
 FindHintedUser = Callable[[Client, str], int]
@@ -140,72 +137,19 @@ def validate_authorization_request(
     )
 
 
-# ----- Before anything may be sent to the redirect URI -----
-
-
-def check_client(parameters: Parameters, find_client: FindClient) -> Client:
-    """The client that asks; one that is unknown, disabled or unreadable is not told apart."""
-    client_id = parameters.get("client_id")
-    if client_id is None:
-        raise InvalidRequest("client_id is missing")
-    try:
-        client = find_client(client_id)
-    except BrokenClient as error:
-        raise InvalidRequest("the client is not known here", detail=str(error)) from error
-    if client is None or client.is_disabled:
-        detail = f"client_id {client_id!r:.300} is {'disabled' if client else 'unknown'}"
-        raise InvalidRequest("the client is not known here", detail=detail)
-    return client
-
-
-def check_redirect_uri(parameters: Parameters, client: Client) -> str:
-    """The redirect URI, one that the client registered. RFC 9700 4.1.3: exact string matching.
-
-    It may be left out only where exactly one is registered (OAuth 2.1, 4.1.1) and no ID token is asked for (OpenID
-    Connect Core 3.1.2.1 requires it).
-    """
-    requested = parameters.get("redirect_uri")
-    registered = client.metadata.redirect_uris
-    if requested is None:
-        is_openid = "openid" in (parameters.get("scope") or "").split(" ")
-        if len(registered) != 1 or is_openid:
-            raise InvalidRequest("redirect_uri is missing")
-        return registered[0]
-    if not any(matches_redirect_uri(requested, candidate) for candidate in registered):
-        difference = Difference(what="redirect_uri", expected="\n".join(registered), received=requested)
-        raise InvalidRequest("redirect_uri is not registered for this client", differences=[difference])
-    return requested
-
-
 def refuse_request_object(error: ProtocolError, sent: Parameters, client: Client) -> Exception:
     """The refusal of a request object, for the redirect URI beside it if that is the client's own, else for a page.
 
-    A redirect URI within the object is not asked: nobody has vouched for it.
+    A redirect URI within the object is not asked: nobody has vouched for it. One beside it that is not registered is
+    refused as it is everywhere.
     """
     try:
         return RedirectedError(error, find_target(sent, client))
-    except ProtocolError:
-        return error
+    except ProtocolError as unusable:
+        return unusable if "redirect_uri" in sent else error
 
 
-def find_target(parameters: Parameters, client: Client) -> ResponseTarget:
-    """Where the client is answered, and in which mode: also to be told that the mode it asks for is none."""
-    redirect_uri = check_redirect_uri(parameters, client)
-    state = parameters.get("state")
-    return ResponseTarget(
-        client_id=client.client_id,
-        redirect_uri=redirect_uri,
-        response_mode=find_response_mode(
-            parameters.get("response_mode"),
-            response_type=parameters.get("response_type"),
-            is_web_redirect=redirect_kind(redirect_uri) != "custom",
-        ),
-        # The state is echoed whole or not at all.
-        state=state if state is not None and len(state) <= MAX_STATE_CHARACTERS else None,
-    )
-
-
-# ----- After that -----
+# ----- Once it is known where the client is answered -----
 
 
 def check_response_type(question: Question) -> Mapping[str, Any]:
@@ -360,7 +304,10 @@ def check_id_token_hint(question: Question) -> Mapping[str, Any]:
 
 
 def read_hints(question: Question) -> Mapping[str, Any]:
-    """What helps the person or is voluntary: never a reason to refuse."""
+    """What helps the person or is voluntary: never a reason to refuse.
+
+    So are `display` and `ui_locales`, which change nothing: a page fits a popup and a phone, and speaks English.
+    """
     login_hint = question.parameters.get("login_hint")
     acr_values = (question.parameters.get("acr_values") or "").split(" ")
     return {

@@ -56,6 +56,9 @@ def parse_prompt(value: str | None) -> frozenset[str]:
     if not value:
         return frozenset()
     prompts = frozenset(value.split(" "))
+    # Initiating User Registration via OpenID Connect 1.0, 4: what is not in prompt_values_supported is refused.
+    if "create" in prompts:
+        raise InvalidRequest("prompt create is not supported: nobody signs up here by themselves")
     if not prompts <= PROMPTS:
         raise InvalidRequest("prompt holds an unknown value")
     # "If this parameter contains none with any other value, an error is returned."

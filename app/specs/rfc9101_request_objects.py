@@ -10,7 +10,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from .protocol_error import InvalidRequestObject, InvalidRequestUri
+from .protocol_error import Difference, InvalidRequestObject, InvalidRequestUri
 from .rfc4648_base64url import Base64urlError, decode_base64url
 from .rfc7515_jose import InvalidJws, UnverifiedHeader, parse_unverified_header
 from .strict_json import StrictJsonError, parse_json_object
@@ -42,7 +42,8 @@ def check_request_uri(request_uri: str, registered: Collection[str]) -> str:
     OpenID Connect Core 6.2: a fragment tells versions apart, so it is compared, and never sent.
     """
     if request_uri not in registered:
-        raise InvalidRequestUri("request_uri is not registered for this client", detail=f"sent {request_uri!r:.500}")
+        difference = Difference(what="request_uri", expected="\n".join(registered), received=request_uri)
+        raise InvalidRequestUri("request_uri is not registered for this client", differences=[difference])
     return request_uri.partition("#")[0]
 
 
@@ -107,9 +108,11 @@ def check_request_object_claims(
         raise InvalidRequestObject("the request object's sub must not be the client_id")
     for name in ("iss", "client_id"):
         if (is_strict or name in claims) and claims.get(name) != client_id:
-            raise InvalidRequestObject(f"the request object's {name} is not the client_id")
+            difference = Difference(what=name, expected=client_id, received=str(claims.get(name)))
+            raise InvalidRequestObject(f"the request object's {name} is not the client_id", differences=[difference])
     if (is_strict or "aud" in claims) and not _is_for(claims.get("aud"), issuer, alone=is_strict):
-        raise InvalidRequestObject("the request object's aud is not this server", detail=f"{claims.get('aud')!r:.300}")
+        difference = Difference(what="aud", expected=issuer, received=str(claims.get("aud")))
+        raise InvalidRequestObject("the request object's aud is not this server", differences=[difference])
     _check_times(claims, now_s=now_s, is_strict=is_strict)
 
 

@@ -3,7 +3,7 @@
 from flask import Flask, Response, request
 
 from app.services.advance_authorization import get_client
-from app.services.choose_account import bound_session
+from app.services.choose_account import bound_session, expected_username
 from app.services.hash_password import PasswordPoolBusy
 from app.services.log_in import LoginAttempt, LoginFailed, current_sessions, log_in
 from app.services.throttle_logins import FairShare, TooManyAttempts
@@ -30,7 +30,8 @@ def add_login(app: Flask, site: Site) -> None:
             return _show(site, transaction, username="")
         sessions = current_sessions(site.deployment, site.cookies.read_browser(request))
         chosen = bound_session(sessions, transaction)
-        return _show(site, transaction, username=chosen.username if chosen else transaction.request.login_hint or "")
+        username = chosen.username if chosen else expected_username(site.deployment, transaction.request)
+        return _show(site, transaction, username=username)
 
     @app.post("/login")
     def login_post() -> Response:

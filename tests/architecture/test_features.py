@@ -71,6 +71,8 @@ MEMBERS = {
         "claims_supported",
         "claims_parameter_supported",
         "prompt_values_supported",
+        "display_values_supported",
+        "ui_locales_supported",
     },
     "client_registration": {"registration_endpoint"},
     "client_id_metadata_documents": {"client_id_metadata_document_supported"},

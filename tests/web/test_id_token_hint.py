@@ -5,7 +5,10 @@ import json
 
 import pytest
 
+from app.specs.rfc7516_jwe import encrypt_jwe
+from app.specs.rfc7517_jwk import import_encryption_jwk
 from tests.actors.browser import Browser
+from tests.actors.http import send
 from tests.actors.relying_party import RelyingParty
 from tests.attacks.good_conduct import nothing_changes
 from tests.deployments import Account
@@ -106,8 +109,27 @@ def test_the_person_who_was_logged_out_logs_in_again(world: World, party: Relyin
     assert party.exchange(party.read_callback(reply, pending), pending).id_claims["sub"] == ada.sub
 
 
+def test_the_login_page_expects_the_one_who_is_meant(world: World, party: RelyingParty, ada: Account) -> None:
+    hint = sign_in(world, world.browser(), party, ada)
+    page = world.browser().get(party.begin(id_token_hint=hint).url)
+    assert f'value="{ada.username}"' in page.text
+
+
+@pytest.mark.requirement(CORE, "3.1.2.1", "a hint that was encrypted to the server is opened")
+def test_a_hint_that_was_encrypted_to_the_server_is_opened(world: World, party: RelyingParty, ada: Account) -> None:
+    browser = world.browser()
+    hint = sign_in(world, browser, party, ada)
+    jwks = send(f"{world.url}/jwks").json()["keys"]
+    key = import_encryption_jwk(next(jwk for jwk in jwks if jwk["alg"] == "ECDH-ES"))
+    encrypted = encrypt_jwe(hint.encode(), key, alg="ECDH-ES", enc="A256GCM", cty="JWT")
+    assert silent(browser, party, encrypted) == ada.sub
+    assert silent(browser, party, encrypted[:-2] + "AA") == "invalid_request"
+
+
 @pytest.mark.requirement(CORE, "3.1.2.1", "the OP MUST validate that it was the issuer of the ID Token")
-@pytest.mark.parametrize("hint", ["another client's", "unsigned", "tampered", "an access token", "junk", "a" * 9000])
+@pytest.mark.parametrize(
+    "hint", ["another client's", "unsigned", "tampered", "an access token", "junk", "a" * 9000, "a.b.c.d.e"]
+)
 def test_what_is_no_id_token_of_this_client_is_refused(
     world: World, party: RelyingParty, ada: Account, hint: str
 ) -> None:

@@ -19,6 +19,7 @@ from app.services.find_token import FoundToken, find_token
 from app.services.grant_snapshot import GrantSnapshot
 from app.services.identifiers import new_grant_id
 from app.services.issue_tokens import IssuedTokens, issue_tokens
+from app.services.machine_token import MachineToken
 from app.specs.oidc_claims_request import NO_CLAIMS
 from app.specs.protocol_error import (
     Difference,
@@ -64,7 +65,7 @@ class TokenExchange:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
     """A living access token of ours, and what it hangs on. `grant` None: a machine's, which hangs on none.
-    `machine_place`: the list and the index by which a machine's JWT is known.
+    `machine_token`: where a machine's JWT is found.
 
     `client_pk` is that of the token's own client.
     """
@@ -74,7 +75,7 @@ class Subject:
     audience: str
     client_pk: int
     grant: SubjectGrant | None
-    machine_place: tuple[int, int] | None
+    machine_token: MachineToken | None
     snapshot: GrantSnapshot
 
 
@@ -148,7 +149,7 @@ def find_living_subject(deployment: Deployment, subject_token: str) -> Subject:
             grant = find_subject_grant(connection, found.grant_id)
         if grant is None:
             raise _refusal("its grant has been purged")
-    (audience,), machine = claims.audience, found.machine_token
+    (audience,) = claims.audience
     snapshot = GrantSnapshot(scope={audience: tuple(sorted(claims.scope))})
     return Subject(
         claims=claims,
@@ -156,7 +157,7 @@ def find_living_subject(deployment: Deployment, subject_token: str) -> Subject:
         audience=audience,
         client_pk=grant.client_pk if grant is not None else find_machine_pk(deployment, claims.client_id),
         grant=grant,
-        machine_place=None if machine is None else (machine.status_list_pk, machine.status_index),
+        machine_token=found.machine_token,
         snapshot=snapshot if grant is None else GrantSnapshot.from_document(grant.snapshot),
     )
 
@@ -387,5 +388,5 @@ def make_child(client: Client, subject: Subject, basis: Basis, *, now: int) -> E
         act=build_act([client.client_id, *subject.claims.actors]),
         audience=audience,
         scope=scope,
-        machine_place=subject.machine_place,
+        machine_token=subject.machine_token,
     )

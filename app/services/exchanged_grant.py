@@ -8,20 +8,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from app.services.machine_token import MachineToken, is_still_live
 from app.services.record_event import Event, EventRecorder
 from app.specs.protocol_error import InvalidRequest
 from app.storage.clients import lock_live_client
 from app.storage.database import Connection
 from app.storage.grants import GrantRow, insert_grant, lock_live_grant
 from app.storage.lineage import lock_live_token
-from app.storage.status_lists import is_bit_set
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangedGrant:
     """A child grant, and whose it is. `act`: the claim that every token of the grant carries.
 
-    `machine_place`: the list and the index of a machine's JWT, which is a place and no row.
+    `machine_token`: what was exchanged, where it is a machine's JWT: a place and no row.
     """
 
     row: GrantRow
@@ -31,7 +31,7 @@ class ExchangedGrant:
     act: Mapping[str, Any]
     audience: str
     scope: tuple[str, ...]
-    machine_place: tuple[int, int] | None = None
+    machine_token: MachineToken | None = None
 
 
 def write_exchanged_grant(connection: Connection, recorder: EventRecorder, grant: ExchangedGrant, *, now: int) -> None:
@@ -68,8 +68,8 @@ def _lock_subject(connection: Connection, grant: ExchangedGrant, *, now: int) ->
     parent = row.parent_grant_id
     if parent is not None and not lock_live_grant(connection, parent, session_id=row.session_id, now=now):
         return False
-    if grant.machine_place is not None:
-        # Whoever sets the bit holds the client first, so it is either set by now or waits for the child.
-        return not is_bit_set(connection, *grant.machine_place)
+    if grant.machine_token is not None:
+        # Whoever ends it holds the client first, so it has either ended by now or its end waits for the child.
+        return is_still_live(connection, grant.machine_token)
     assert row.parent_jti is not None  # noqa: S101 - every exchange is of a token
     return lock_live_token(connection, row.parent_jti, now=now)

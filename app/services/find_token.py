@@ -35,13 +35,13 @@ class FoundToken:
     machine_token: MachineToken | None = None
 
 
-def find_token(deployment: Deployment, token: str) -> FoundToken | None:
-    """The token, alive or not; None for whatever we did not issue, and for a JWT that has expired."""
+def find_token(deployment: Deployment, token: str, *, leeway_s: float = 0) -> FoundToken | None:
+    """The token, alive or not; None for whatever we did not issue, and for a JWT that expired `leeway_s` ago."""
     if is_well_formed("at", token):
         return _find_opaque(deployment, token)
     if is_well_formed("rt", token):
         return _find_refresh(deployment, token)
-    return _find_jwt(deployment, token)
+    return _find_jwt(deployment, token, leeway_s)
 
 
 def _find_opaque(deployment: Deployment, token: str) -> FoundToken | None:
@@ -84,9 +84,11 @@ def _find_refresh(deployment: Deployment, token: str) -> FoundToken | None:
     )
 
 
-def _find_jwt(deployment: Deployment, token: str) -> FoundToken | None:
+def _find_jwt(deployment: Deployment, token: str, leeway_s: float) -> FoundToken | None:
     try:
-        verified = verify_own_access_token(deployment, token, audience=None, enforced=CONSTRAINING_CLAIMS)
+        verified = verify_own_access_token(
+            deployment, token, audience=None, enforced=CONSTRAINING_CLAIMS, leeway_s=leeway_s
+        )
     except InvalidToken:
         return None
     jti = decode_jti(verified.jti)

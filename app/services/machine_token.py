@@ -12,16 +12,19 @@ from app.specs.protocol_error import InvalidToken
 from app.specs.rfc9068_access_token import AccessTokenClaims
 from app.specs.token_status_list import parse_status_claim
 from app.storage.database import Connection
-from app.storage.status_lists import find_machine_place, is_in_living_block
+from app.storage.status_lists import find_machine_place, is_bit_set, is_in_living_block
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineToken:
-    """Where the token's bit is, whose it is, and whether the token and its client are alive."""
+    """Where the token's bit is, whose it is, and whether the token and its client are alive. `counter`: the place of
+    the bit in the order in which places are leased.
+    """
 
     client_pk: int
     status_list_pk: int
     status_index: int
+    counter: int
     is_live: bool
 
 
@@ -48,5 +51,16 @@ def find_machine_token(
         client_pk=place.client_pk,
         status_list_pk=place.status_list.id,
         status_index=reference.index,
+        counter=counter,
         is_live=is_in_block and place.client_is_live and not place.is_revoked,
     )
+
+
+def is_still_live(connection: Connection, token: MachineToken) -> bool:
+    """Whether it is alive now that its client, which is, is held: whatever ends the token holds the client first.
+
+    A client that was disabled and enabled again has lost its blocks, and no bit of them says so.
+    """
+    if is_bit_set(connection, token.status_list_pk, token.status_index):
+        return False
+    return is_in_living_block(connection, token.status_list_pk, counter=token.counter, client_pk=token.client_pk)

@@ -11,7 +11,12 @@ from app.specs.strict_json import StrictJsonError, parse_json_object
 
 
 def verify_own_access_token(
-    deployment: Deployment, access_token: str, *, audience: str | None, enforced: Collection[str] = ()
+    deployment: Deployment,
+    access_token: str,
+    *,
+    audience: str | None,
+    enforced: Collection[str] = (),
+    leeway_s: float = 0,
 ) -> AccessTokenClaims:
     """The checked claims of an access token for `audience`, or, with None, for whichever one resource it names.
 
@@ -30,7 +35,7 @@ def verify_own_access_token(
         issuer=deployment.issuer,
         audience=audience if audience is not None else str(named),
         now_s=deployment.clock() / 1000,
-        leeway_s=0,
+        leeway_s=leeway_s,
         enforced=enforced,
     )
 

@@ -5,7 +5,7 @@ from app.services.deployment import Deployment
 from app.services.find_token import FoundToken, find_token
 from app.services.record_event import Event
 from app.storage.database import Connection
-from app.storage.revocation import revoke_access_token, revoke_grant, revoke_machine_token
+from app.storage.revocation import STILL_TAKEN_MS, revoke_access_token, revoke_grant, revoke_machine_token
 
 
 def revoke_token(deployment: Deployment, client: Client, token: str) -> None:
@@ -14,7 +14,8 @@ def revoke_token(deployment: Deployment, client: Client, token: str) -> None:
     Returns when that is on disk. Section 2.2: "invalid tokens do not cause an error response", and another client's is
     no different: nothing happens.
     """
-    found = find_token(deployment, token)
+    # Somewhere it is taken for a while yet.
+    found = find_token(deployment, token, leeway_s=STILL_TAKEN_MS / 1000)
     if found is None or found.client_id != client.client_id:
         return
     if found.machine_token is not None and not found.is_live:

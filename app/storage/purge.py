@@ -4,6 +4,7 @@ from sqlalchemy import Column, Connection, Table, delete, exists, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from app.storage.client_documents import delete_unused_documents
+from app.storage.revocation import STILL_TAKEN_MS
 from app.storage.tables import (
     access_tokens,
     audit_events,
@@ -73,7 +74,7 @@ def purge_expired(
     browser_is_free = ~exists(select(sessions.c.id).where(sessions.c.browser_id == browsers.c.id))
     dead_sessions = select(sessions.c.id).where(sessions.c.expires_at <= day_ago, session_is_free)
     steps: tuple[tuple[Table, Column[object], ColumnElement[bool]], ...] = (
-        (access_tokens, access_tokens.c.jti, access_tokens.c.expires_at <= now),
+        (access_tokens, access_tokens.c.jti, access_tokens.c.expires_at <= now - STILL_TAKEN_MS),
         (opaque_tokens, opaque_tokens.c.digest, opaque_tokens.c.expires_at <= now),
         (authorization_codes, authorization_codes.c.digest, authorization_codes.c.expires_at <= day_ago),
         (

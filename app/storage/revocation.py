@@ -3,6 +3,7 @@
 One shape for every reason (a person, a client, a session, a replay): the root rows first, which waits for whatever is
 being issued on them; then, in later statements, the grants that were exchanged from theirs, and the tokens of all.
 Under READ COMMITTED each statement sees what committed before it, so what won the race for the root is found and ended.
+Locks are taken in one order too, or two revocations would wait for each other: grants, the number of a change, tokens.
 """
 
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ from app.storage.tables import (
 
 MAX_EXCHANGE_DEPTH: Final = 4
 """How many grants may hang on each other; it bounds the statements of a revocation."""
+STILL_TAKEN_MS: Final = 20_000
+"""How long after its `exp` a JWT may still be taken somewhere: a verifier's leeway, and as much again for its clock."""
 
 
 def revoke_grant(connection: Connection, grant_id: str, *, now: int) -> bool:
@@ -61,9 +64,14 @@ def revoke_sessions(connection: Connection, session_ids: Sequence[int], *, now: 
 
 def revoke_access_token(connection: Connection, jti: bytes, *, now: int) -> bool:
     """End one access token of a person, JWT or opaque, and what was exchanged for it; whether it was alive."""
+    of_jwt = select(access_tokens.c.grant_id).where(access_tokens.c.jti == jti)
+    of_opaque = select(opaque_tokens.c.grant_id).where(opaque_tokens.c.jti == jti)
+    # Whoever exchanges the token holds its grant: what they write is there before its children are looked for.
+    holder = select(grants.c.grant_id).where(grants.c.grant_id.in_(of_jwt.union_all(of_opaque)))
+    connection.execute(holder.with_for_update(key_share=True))
+    _revoke(connection, grants.c.parent_jti == jti, now=now)
     ended = _end_access_tokens(connection, access_tokens.c.jti == jti, now=now)
     ended += _end_opaque_tokens(connection, opaque_tokens.c.jti == jti, now=now)
-    _revoke(connection, grants.c.parent_jti == jti, now=now)
     return ended > 0
 
 
@@ -75,9 +83,8 @@ def revoke_machine_token(
     An exchange holds the machine's client in the token's place, because there is nothing else: so does this.
     """
     connection.execute(select(clients.c.id).where(clients.c.id == client_pk).with_for_update(key_share=True))
-    ended = _insert_bits(connection, select(literal(status_list_pk), literal(status_index)), now=now)
     _revoke(connection, grants.c.parent_jti == jti, now=now)
-    return ended > 0
+    return _insert_bits(connection, select(literal(status_list_pk), literal(status_index)), now=now) > 0
 
 
 def _revoke(connection: Connection, roots: ColumnElement[bool], *, now: int) -> int:
@@ -102,7 +109,8 @@ def _tree(roots: ColumnElement[bool]) -> Select[str]:
 
 
 def _end_access_tokens(connection: Connection, tokens: ColumnElement[bool], *, now: int) -> int:
-    living = tokens & access_tokens.c.revoked_at.is_(None) & (access_tokens.c.expires_at > now)
+    is_taken = access_tokens.c.expires_at > now - STILL_TAKEN_MS
+    living = tokens & access_tokens.c.revoked_at.is_(None) & is_taken
     bits = select(access_tokens.c.status_list_pk, access_tokens.c.status_index).where(
         living, access_tokens.c.status_list_pk.is_not(None)
     )

@@ -107,6 +107,17 @@ def test_119_single_claims_are_shown_in_plain_words_and_can_be_refused(
     assert party.userinfo(tokens.access_token).json() == {"sub": account.sub, "name": "Ada Lovelace"}
 
 
+def test_121_a_claim_that_is_slipped_into_the_form_is_ignored(
+    world: World, party: RelyingParty, browser: Browser, account: Account
+) -> None:
+    pending = party.begin(claims=asking({"name": None}))
+    page = browser.log_in(browser.get(pending.url), account.username, account.password)
+    reply = browser.consent(page, scope=["claim:name", "claim:email", "claim:shoe_size", "email"])
+    tokens = party.exchange(party.read_callback(reply, pending), pending)
+    assert tokens.scope == "openid"
+    assert party.userinfo(tokens.access_token).json().keys() == {"sub", "name"}
+
+
 def test_119_more_claims_ask_again_and_fewer_do_not(
     world: World, party: RelyingParty, browser: Browser, account: Account
 ) -> None:

@@ -34,6 +34,7 @@ class Endpoints:
     jwks: str
     metadata: str
     introspection: str | None = None
+    userinfo: str | None = None
 
     @property
     def origin(self) -> str:
@@ -56,13 +57,16 @@ def discover(issuer: str) -> Endpoints:
         jwks=document["jwks_uri"],
         metadata=metadata_url,
         introspection=document.get("introspection_endpoint"),
+        userinfo=document.get("userinfo_endpoint"),
     )
 
 
 class SignedInBrowsers:
     """One logged-in browser with remembered consent per connection, and the client that it talks to."""
 
-    def __init__(self, endpoints: Endpoints, scenario: Scenario, *, count: int, openid: bool) -> None:
+    def __init__(
+        self, endpoints: Endpoints, scenario: Scenario, *, count: int, openid: bool, for_userinfo: bool = False
+    ) -> None:
         self.endpoints = endpoints
         self.scenario = scenario
         self._verifier = secrets.token_urlsafe(48)
@@ -76,6 +80,10 @@ class SignedInBrowsers:
             "code_challenge": challenge,
             "code_challenge_method": "S256",
         }
+        if for_userinfo:
+            # Without an API the token is for the userinfo endpoint, at both servers.
+            parameters["scope"] = "openid profile email"
+            del parameters["resource"]
         if openid:
             parameters["nonce"] = secrets.token_urlsafe(16)
         self._authorization_url = f"{endpoints.authorization}?{urlencode(parameters)}&state="
@@ -85,7 +93,7 @@ class SignedInBrowsers:
             "grant_type": "authorization_code",
             "redirect_uri": scenario.redirect_uri,
             "code_verifier": self._verifier,
-            "resource": scenario.resource,
+            **({} if for_userinfo else {"resource": scenario.resource}),
         }
         self._token_body = urlencode(fixed) + "&code="
         self._jars = [self._log_in() for _ in range(count)]

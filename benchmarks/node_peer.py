@@ -42,11 +42,13 @@ def running_node_peer(
     adapter: str = "map",
     more_grants: bool = False,
     key_machines: Sequence[Mapping[str, Any]] = (),
+    client_metadata: Mapping[str, Any] | None = None,
 ) -> Iterator[NodePeer]:
     """The peer, ready for requests, with `scenario`'s client, resource and user.
 
     `more_grants` adds refresh tokens, and the scenario's machine with client_credentials and introspection.
-    `key_machines`: more of them that authenticate themselves by a key, each `{client_id, alg, jwks}`.
+    `client_metadata`: more of the client's, signed userinfo say. `key_machines`: more machines that authenticate
+    themselves by a key, each `{client_id, alg, jwks}`.
     """
     project = node_project(FOLDER)
     settings = {
@@ -60,6 +62,8 @@ def running_node_peer(
         "jwks": signing_keys(),
         "adapter": adapter,
     }
+    if client_metadata:
+        settings["client_metadata"] = dict(client_metadata)
     if more_grants:
         settings["machine"] = {"client_id": scenario.machine_id, "client_secret": scenario.machine_secret}
         settings["key_machines"] = list(key_machines)

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,10 +55,12 @@ class Deployment:
             **{f"TOKENHOUSE_{name.upper()}": value for name, value in settings.items()},
         }
 
-    def set_up(self, scenario: Scenario, *, more_grants: bool = False) -> None:
+    def set_up(
+        self, scenario: Scenario, *, more_grants: bool = False, client_metadata: Mapping[str, Any] | None = None
+    ) -> None:
         """Initialises the deployment and adds the scenario's user, resource and client.
 
-        `more_grants` gives the client refresh tokens, and adds the machine.
+        `more_grants` gives the client refresh tokens, and adds the machine. `client_metadata`: more of the client's.
         """
         self.command("init")
         self.command(
@@ -66,7 +68,8 @@ class Deployment:
             stdin=scenario.password + "\n",
         )
         self.command("resource", "add", "--from", "-", stdin=json.dumps(_resource(scenario)))
-        self.command("client", "add", "--from", "-", stdin=json.dumps(_client(scenario, refresh_tokens=more_grants)))
+        client = {**_client(scenario, refresh_tokens=more_grants), **(client_metadata or {})}
+        self.command("client", "add", "--from", "-", stdin=json.dumps(client))
         if more_grants:
             opaque = {**_resource(scenario), "resource": scenario.opaque_resource, "access_token_format": "opaque"}
             self.command("resource", "add", "--from", "-", stdin=json.dumps(opaque))

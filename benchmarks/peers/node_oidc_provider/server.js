@@ -7,6 +7,7 @@
 //   machine  optional, {client_id, client_secret}: makes the token endpoint's other grants: refresh tokens, rotated at
 //            every use, for the first client, and client_credentials and introspection for this one
 //   key_machines  optional, a list of {client_id, alg, jwks}: more machines, which authenticate themselves by a key
+//   client_metadata  optional: more metadata of the first client, userinfo_signed_response_alg say
 // and prints one line when it accepts connections: {"issuer": …, "pid": …}.
 //
 // The pages of login and consent carry the same form names as Tokenhouse's, so that one driver fills in both. What
@@ -91,6 +92,7 @@ const provider = new Provider(issuer, {
       grant_types: settings.machine ? ['authorization_code', 'refresh_token'] : ['authorization_code'],
       response_types: ['code'],
       token_endpoint_auth_method: 'client_secret_basic',
+      ...(settings.client_metadata ?? {}),
     },
     ...machines,
   ],
@@ -106,6 +108,7 @@ const provider = new Provider(issuer, {
   pkce: { required: () => true },
   features: {
     devInteractions: { enabled: false },
+    jwtUserinfo: { enabled: true },
     clientCredentials: { enabled: machines.length > 0 },
     introspection: { enabled: machines.length > 0 },
     resourceIndicators: {

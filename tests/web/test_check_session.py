@@ -54,6 +54,7 @@ def test_an_answer_says_what_the_iframe_will_compare(world: World, account: Acco
         assert holds(session_state, world=world, browser=browser, party=party)
 
 
+@pytest.mark.requirement(SESSION, "3.2", "the OP user agent state changes at a login")
 def test_a_login_changes_it_and_the_next_answer_is_good_again(
     world: World, account: Account, party: RelyingParty
 ) -> None:
@@ -76,6 +77,7 @@ def test_a_choice_of_an_account_changes_it(world: World, account: Account, party
     assert not holds(before, world=world, browser=browser, party=party)
 
 
+@pytest.mark.requirement(SESSION, "3.2", "the OP user agent state changes at a logout")
 @pytest.mark.parametrize("asked", ["with a hint", "on the page"])
 def test_a_logout_changes_it_and_leaves_the_accounts_that_were_not_meant(world: World, asked: str) -> None:
     person = log_in(world)

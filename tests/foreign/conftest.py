@@ -85,7 +85,7 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     with migrated_database_url(request.param, folder) as database_url:
         # Clients that make proofs have to come back with a nonce; the others notice nothing of it.
         environment = make_environment(
-            issuer=issuer, database_url=database_url, directory=folder, dpop_nonce="required"
+            issuer=issuer, database_url=database_url, directory=folder, dpop_nonce="required", registration="token"
         )
         operator = Operator(make_deployment(environment))
         try:

@@ -46,6 +46,8 @@ class ForeignConfig:
     dpop: bool = False
     ca_file: str | None = None
     loopback_names: tuple[str, ...] = ()
+    registration: Mapping[str, Any] | None = None
+    """Where the client registers itself first: its `metadata`, and an `initial_access_token`."""
 
 
 def run_node_flow(script: str, config: ForeignConfig, drive: Drive) -> dict[str, Any]:
@@ -100,6 +102,7 @@ def _document(config: ForeignConfig) -> dict[str, Any]:
         "id_token_signed_response_alg": config.id_token_signed_response_alg,
         "discovery": config.discovery,
         "dpop": config.dpop,
+        "registration": config.registration,
     }
     return {name: value for name, value in members.items() if value is not None}
 

@@ -1,12 +1,14 @@
 """OpenID and OAuth clients that others wrote complete the flow, unmodified, over TLS."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from app.services.initial_access_tokens import add_initial_access_token
 from tests.actors.relying_party import read_jwt
-from tests.foreign.conftest import House, require_node
+from tests.foreign.conftest import REDIRECT_URI, House, require_node
 from tests.foreign.node_clients import Drive, ForeignConfig, run_node_flow
 from tests.foreign.python_clients import (
     run_authlib_flow,
@@ -148,3 +150,27 @@ def test_oauth4webapi_is_promised_an_issuer_in_the_response_and_finds_it(house: 
     result = oauth4webapi(house.config(scope="openid"), house.person(house.add_account()))
 
     assert result["iss_parameter_promised"] is True
+
+
+@pytest.mark.requirement("RFC 7591", "3.1", "a client of others registers itself and logs a person in")
+def test_openid_client_registers_itself_and_logs_a_person_in(house: House) -> None:
+    account = house.add_account()
+    token = add_initial_access_token(
+        house.operator.deployment, label="openid-client", max_uses=1, expires_in_s=600, policy={}
+    )
+    metadata = {
+        "redirect_uris": [REDIRECT_URI],
+        "client_name": "Photo printing",
+        "token_endpoint_auth_method": "client_secret_post",
+        "grant_types": ["authorization_code", "refresh_token"],
+    }
+    config = replace(
+        house.config(scope="openid profile"),
+        registration={"metadata": metadata, "initial_access_token": token.token},
+    )
+
+    result = openid_client(config, house.person(account))
+
+    assert result["id_token_claims"]["sub"] == account.sub
+    assert result["id_token_claims"]["aud"] == result["client"]["client_id"] != config.client_id
+    assert metadata.items() <= result["client"].items()

@@ -11,17 +11,21 @@ const METHODS = {
 };
 
 await run(async () => {
-  const authenticate = METHODS[config.token_endpoint_auth_method ?? 'client_secret_basic'];
-  const settings = await client.discovery(
-    new URL(config.issuer),
-    config.client_id,
-    { id_token_signed_response_alg: config.id_token_signed_response_alg ?? 'RS256' },
-    authenticate(config.client_secret),
-    {
-      algorithm: config.discovery ?? 'oidc',
-      execute: insecure ? [client.allowInsecureRequests] : [],
-    },
-  );
+  const options = { algorithm: config.discovery ?? 'oidc', execute: insecure ? [client.allowInsecureRequests] : [] };
+  const issuer = new URL(config.issuer);
+  let settings;
+  if (config.registration) {
+    const { initial_access_token: initialAccessToken, metadata } = config.registration;
+    settings = await client.dynamicClientRegistration(issuer, metadata, undefined, { ...options, initialAccessToken });
+  } else {
+    settings = await client.discovery(
+      issuer,
+      config.client_id,
+      { id_token_signed_response_alg: config.id_token_signed_response_alg ?? 'RS256' },
+      METHODS[config.token_endpoint_auth_method ?? 'client_secret_basic'](config.client_secret),
+      options,
+    );
+  }
   // Without this the library trusts TLS for ID tokens that come straight from the token endpoint.
   client.enableNonRepudiationChecks(settings);
 
@@ -62,6 +66,7 @@ await run(async () => {
   const userinfo =
     openid && !config.resource ? await client.fetchUserInfo(settings, tokens.access_token, claims.sub, bound) : undefined;
   print({
+    client: settings.clientMetadata(),
     access_token: tokens.access_token,
     token_type: tokens.token_type,
     expires_in: tokens.expires_in,

@@ -11,11 +11,13 @@ from app.services.client_documents import STALE_FOR_MS
 from app.services.list_audit import list_audit
 from app.services.manage_clients import RegisteredClient, disable_client, enable_client, remove_client, show_client
 from app.storage.client_documents import delete_unused_documents, find_document
+from tests.actors.asserting import Asserting
 from tests.actors.browser import Browser
 from tests.actors.document_host import Answer, DocumentHost
 from tests.actors.dpop_key import DpopKey
 from tests.actors.http import Reply, send
 from tests.actors.relying_party import RelyingParty
+from tests.actors.signing_key import SigningKey, jwk_set
 from tests.attacks.good_conduct import nothing_changes
 from tests.deployments import Account
 from tests.patience import wait_until
@@ -43,8 +45,9 @@ def a_path() -> str:
     return f"/clients/{secrets.token_hex(6)}.json"
 
 
-def party_of(world: World, client_id: str, *, redirect_uri: str = CALLBACK, method: str = "none") -> RelyingParty:
-    client = RegisteredClient(
+def registered(client_id: str, *, redirect_uri: str = CALLBACK, method: str = "none") -> RegisteredClient:
+    """What the actors know of a client."""
+    return RegisteredClient(
         client_id=client_id,
         issued_at=0,
         metadata={"redirect_uris": [redirect_uri], "token_endpoint_auth_method": method},
@@ -52,6 +55,10 @@ def party_of(world: World, client_id: str, *, redirect_uri: str = CALLBACK, meth
         security_profile="oauth21",
         disabled=False,
     )
+
+
+def party_of(world: World, client_id: str, *, redirect_uri: str = CALLBACK, method: str = "none") -> RelyingParty:
+    client = registered(client_id, redirect_uri=redirect_uri, method=method)
     return RelyingParty(world.issuer, client, server_url=world.url)
 
 
@@ -89,6 +96,31 @@ def test_a_document_is_a_client_over_its_whole_life(reaching_world: World, host:
     assert (shown.security_profile, shown.policy) == ("oauth21", {})
     events = {event.type for event in list_audit(reaching_world.operator.deployment, client_id=client_id)}
     assert "client.document_met" in events
+
+
+@pytest.mark.requirement(DRAFT, "8.2", "a document with keys proves itself with them (private_key_jwt)")
+def test_a_document_with_keys_proves_itself_by_them_whatever_becomes_of_its_host(
+    reaching_world: World, host: DocumentHost
+) -> None:
+    key, path = SigningKey(), a_path()
+    client_id = host.publish(path, token_endpoint_auth_method="private_key_jwt", jwks=jwk_set(key))
+    party = party_of(reaching_world, client_id, method="private_key_jwt")
+    code, pending = reaching_world.get_code(party, reaching_world.operator.add_user(), scope="openid offline_access")
+    asserting = Asserting(reaching_world, registered(client_id, method="private_key_jwt"), key)
+    exchange = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": CALLBACK,
+        "code_verifier": pending.code_verifier,
+    }
+    assert party.ask_for_tokens({**exchange, "client_id": client_id}).json()["error"] == "invalid_client"
+    refresh_token = asserting.post("/token", **exchange).json()["refresh_token"]
+    host.answers[path] = Answer(status=404)
+    reaching_world.clock.move(seconds=2 * DAY_S)
+    assert asserting.post("/token", grant_type="refresh_token", refresh_token=refresh_token).status == 200
+    stranger = Asserting(reaching_world, registered(client_id, method="private_key_jwt"), SigningKey())
+    refused = stranger.post("/token", grant_type="refresh_token", refresh_token=refresh_token)
+    assert (refused.status, refused.json()["error"]) == (401, "invalid_client")
 
 
 def test_what_the_document_does_not_say_is_not_the_clients(reaching_world: World, host: DocumentHost) -> None:

@@ -23,7 +23,6 @@ from app.services.transactions import Transaction
 from app.services.userinfo import userinfo_resource
 from app.services.validate_authorization_request import RedirectedError
 from app.specs.protocol_error import AccessDenied, InvalidRequest, LoginRequired, ProtocolError
-from app.specs.rfc8252_redirects import matches_redirect_uri
 from app.specs.tokenhouse_networks import Networks
 from app.storage.consents import ConsentRow, find_consents
 from app.storage.database import Connection
@@ -234,7 +233,7 @@ def get_client(deployment: Deployment, request: AuthorizationRequest) -> Client:
         client = deployment.registry.find_client(request.client_id)
     except BrokenClient as error:
         raise InvalidRequest("the client is not known here", detail=str(error)) from error
-    if client is None or client.is_disabled or not _owns_redirect_uri(client, request):
+    if client is None or client.is_disabled or not client.owns_redirect_uri(request.redirect_uri):
         raise InvalidRequest("the client is not known here", detail="it was disabled or changed meanwhile")
     return client
 
@@ -333,10 +332,6 @@ def _end_of_memory(situation: Situation, allowed: tuple[tuple[str, str], ...]) -
     resting_on = {*allowed, *(covering_pair(pair, userinfo=situation.userinfo) for pair in allowed)}
     ends = (row.expires_at for row in situation.consents if (row.resource, row.scope) in resting_on)
     return min((end for end in ends if end is not None), default=None)
-
-
-def _owns_redirect_uri(client: Client, request: AuthorizationRequest) -> bool:
-    return any(matches_redirect_uri(request.redirect_uri, registered) for registered in client.metadata.redirect_uris)
 
 
 def _redirected(request: AuthorizationRequest, error: ProtocolError) -> RedirectedError:

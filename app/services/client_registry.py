@@ -16,6 +16,7 @@ from app.services.clock import Clock
 from app.services.details_types import DetailsTypes, read_details_types
 from app.specs.resource_metadata import ResourceMetadata, parse_resource_metadata
 from app.specs.rfc7591_metadata import ClientMetadata, parse_client_metadata
+from app.specs.rfc8252_redirects import matches_redirect_uri
 from app.storage.clients import ClientRow, SecretRow, find_client, find_client_secrets
 from app.storage.database import Database
 from app.storage.details_types import list_details_types
@@ -58,6 +59,16 @@ class Client:
     def name(self) -> str:
         """What people are shown; the client_id where no name was registered."""
         return self.metadata.client_name or self.client_id
+
+    def owns_redirect_uri(self, redirect_uri: str) -> bool:
+        """Whether the URI is one of the client's. RFC 9700 4.1.3: exact string matching.
+
+        One document serves every machine that an application runs on, so it cannot know the port that the one has free.
+        """
+        return any(
+            matches_redirect_uri(redirect_uri, registered, any_port_of_localhost=self.is_document)
+            for registered in self.metadata.redirect_uris
+        )
 
     def may_ask_for(self, resource: str) -> bool:
         """Whether the operator lets this client ask for the resource."""

@@ -29,7 +29,6 @@ from app.services.record_event import Event
 from app.services.rotate_refresh_token import BeginFamily, begin_family
 from app.specs.protocol_error import Difference, InvalidDpopProof, InvalidGrant
 from app.specs.rfc7636_pkce import check_code_verifier
-from app.specs.rfc8252_redirects import matches_redirect_uri
 from app.specs.rfc9396_authorization_details import Details
 from app.storage.database import Connection
 from app.storage.grants import CodeRow, find_code
@@ -117,7 +116,7 @@ def check_redirect_uri(exchange: CodeExchange, row: CodeRow) -> None:
     if expected is None and exchange.redirect_uri in (None, *registered):
         return
     if expected is not None and exchange.redirect_uri == expected:
-        if any(matches_redirect_uri(expected, candidate) for candidate in registered):
+        if exchange.client.owns_redirect_uri(expected):
             return
         raise InvalidGrant("the code is not valid", detail="its redirect_uri was deregistered meanwhile")
     difference = Difference(

@@ -9,7 +9,7 @@ from app.services.authorization_request import ResponseTarget
 from app.services.client_registry import BrokenClient, Client
 from app.specs.oauth_response_modes import find_response_mode
 from app.specs.protocol_error import Difference, InvalidRequest
-from app.specs.rfc8252_redirects import matches_redirect_uri, redirect_kind
+from app.specs.rfc8252_redirects import redirect_kind
 from app.specs.strict_request import Parameters
 
 # Anything longer is no CSRF token; the whole of it comes back in a Location header.
@@ -46,7 +46,7 @@ def check_redirect_uri(parameters: Parameters, client: Client) -> str:
         if len(registered) != 1 or is_openid:
             raise InvalidRequest("redirect_uri is missing")
         return registered[0]
-    if not any(matches_redirect_uri(requested, candidate) for candidate in registered):
+    if not client.owns_redirect_uri(requested):
         difference = Difference(what="redirect_uri", expected="\n".join(registered), received=requested)
         raise InvalidRequest("redirect_uri is not registered for this client", differences=[difference])
     return requested

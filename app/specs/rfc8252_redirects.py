@@ -16,6 +16,8 @@ RedirectKind = Literal["https", "loopback", "custom"]
 
 # Section 7.3 allows any port for these two literals only; section 8.3 advises against the name `localhost`.
 _LOOPBACK_LITERAL = re.compile(r"(http://(?:127\.0\.0\.1|\[::1\]))(?::([1-9][0-9]{0,4}))?((?:[/?].*)?)")
+_LOCALHOST_WITHOUT_PORT: Final = ("http://localhost/", "http://localhost?")
+_LOCALHOST_WITH_PORT = re.compile(r"http://localhost:([1-9][0-9]{0,4})([/?].*)")
 _LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "[::1]", "localhost"})
 # Section 7.1: a domain name under the app's control, in reverse order; so there is at least one dot.
 _PRIVATE_USE_SCHEME = re.compile(r"[a-z][a-z0-9\-]*(?:\.[a-z0-9\-]+)+")
@@ -94,14 +96,18 @@ def _check_query(query: str | None) -> None:
 # ----- Comparison -----
 
 
-def matches_redirect_uri(requested: str, registered: str) -> bool:
+def matches_redirect_uri(requested: str, registered: str, *, any_port_of_localhost: bool = False) -> bool:
     """Whether a requested redirect URI is the registered one. Never raises.
 
     RFC 9700 2.1: servers "MUST utilize exact string matching except for port numbers in localhost redirection URIs
-    of native apps". The exception holds for http on 127.0.0.1 and [::1], not for the name localhost.
+    of native apps". The exception holds for http on 127.0.0.1 and [::1]; for the name localhost only where the caller
+    says so and no port is registered, because a name can be made to mean another machine (RFC 8252 8.3).
     """
     if requested == registered:
         return True
+    if any_port_of_localhost and registered.startswith(_LOCALHOST_WITHOUT_PORT):
+        match = _LOCALHOST_WITH_PORT.fullmatch(requested)
+        return match is not None and int(match[1]) <= 65535 and f"http://localhost{match[2]}" == registered
     registered_parts = _split_loopback(registered)
     return registered_parts is not None and registered_parts == _split_loopback(requested)
 

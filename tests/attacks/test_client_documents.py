@@ -138,6 +138,19 @@ def test_what_the_document_does_not_say_is_not_the_clients(reaching_world: World
     assert (machine.status, machine.json()["error"]) == (400, "unauthorized_client")
 
 
+def test_24_a_document_may_name_localhost_without_a_port_and_a_registered_client_not(
+    reaching_world: World, host: DocumentHost
+) -> None:
+    """One document serves every machine that its application runs on, and cannot know which port is free on one."""
+    anywhere = "http://localhost/callback"
+    here = "http://localhost:3118/callback"
+    party = party_of(reaching_world, host.publish(a_path(), redirect_uris=[anywhere]), redirect_uri=here)
+    assert reaching_world.get_tokens(party, reaching_world.operator.add_user()).access_token
+    assert_page_refuses(open_page(reaching_world, party.client_id, redirect_uri="http://localhost:3118/other"))
+    known = reaching_world.operator.add_client(redirect_uris=[anywhere])
+    assert_page_refuses(open_page(reaching_world, known.client_id, redirect_uri=here))
+
+
 # ----- 101: what is no client -----
 
 

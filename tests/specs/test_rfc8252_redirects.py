@@ -417,3 +417,25 @@ def test_people_see_where_a_redirect_leads(uri: str, kind: str, shown: str) -> N
 def test_what_could_not_be_registered_has_no_kind(uri: str) -> None:
     with pytest.raises(ValueError, match=r"http leads nowhere|absolute|characters"):
         redirect_kind(uri)
+
+
+@pytest.mark.parametrize(
+    ("requested", "registered", "matches"),
+    [
+        ("http://localhost:3118/cb", "http://localhost/cb", True),
+        ("http://localhost:3118/cb?x=1", "http://localhost/cb?x=1", True),
+        ("http://localhost:3118/other", "http://localhost/cb", False),
+        ("http://localhost:3118/cb", "http://localhost:8080/cb", False),
+        ("http://localhost:70000/cb", "http://localhost/cb", False),
+        ("http://localhost:3118@evil.example/cb", "http://localhost/cb", False),
+        ("http://localhost.evil.example:3118/cb", "http://localhost/cb", False),
+        ("https://localhost:3118/cb", "http://localhost/cb", False),
+        ("http://127.0.0.1:3118/cb", "http://localhost/cb", False),
+    ],
+)
+@pytest.mark.requirement("RFC 8252", "8.3", "the name localhost has any port only where that was decided")
+def test_localhost_without_a_port_has_any_port_where_the_caller_says_so(
+    requested: str, registered: str, matches: bool
+) -> None:
+    assert matches_redirect_uri(requested, registered, any_port_of_localhost=True) is matches
+    assert not matches_redirect_uri(requested, registered)

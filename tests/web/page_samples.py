@@ -56,6 +56,13 @@ CUSTOM = ClientCard(
     redirect_kind="custom",
     client_uri="https://pocket-album.example/",
 )
+DOCUMENT = ClientCard(
+    client_id="https://agent.example:8443/client.json",
+    client_name="Agent",
+    redirect_host="callback.example",
+    redirect_kind="https",
+    document_host="agent.example:8443",
+)
 NASTY_NAME = (
     "\u202eevil\u202c<script>alert(1)</script> {{7*7}} & \"Quote\" 'Quote' \u0645\u0631\u062d\u0628\u0627 🖼️ "
     "Extraordinarily-long-name-without-any-place-to-break-it-" + "x" * 200
@@ -254,6 +261,8 @@ SAMPLES: dict[str, tuple[Callable[..., str], object]] = {
         replace(CONSENT, client=LOOPBACK, identity_scopes=(), can_be_remembered=False),
     ),
     "consent-custom": (pages.render_consent, replace(CONSENT, client=CUSTOM, duration="once", can_be_remembered=False)),
+    "consent-document": (pages.render_consent, replace(CONSENT, client=DOCUMENT, can_be_remembered=False)),
+    "login-document": (pages.render_login, replace(LOGIN, client=DOCUMENT)),
     "consent-nothing": (pages.render_consent, replace(CONSENT, resources=(), identity_scopes=())),
     "consent-networks": (
         pages.render_consent,

@@ -13,6 +13,7 @@ from app.web.static_files import favicon_url, find_static_file, stylesheet_url
 from tests.web.page_samples import (
     CONSENT,
     CUSTOM,
+    DOCUMENT,
     ERROR,
     HOME,
     LOGIN,
@@ -346,6 +347,20 @@ def test_only_clients_that_can_be_remembered_are_told_to_be() -> None:
         text = Elements(pages.render_consent(replace(CONSENT, client=client, can_be_remembered=False))).text
         assert promise not in text
         assert "You are still asked each time" in text
+
+
+def test_a_client_that_is_a_document_is_told_by_its_host_and_nothing_else_of_it_is_vouched_for() -> None:
+    for name in ("consent-document", "login-document"):
+        text = Elements(render(name)).text
+        assert "Nobody registered this application here" in text
+        assert "agent.example:8443" in text
+    assert "comes from one place and sends you to another" in Elements(render("consent-document")).text
+    assert "You are still asked each time" in Elements(render("consent-document")).text
+    same = replace(DOCUMENT, redirect_host="agent.example:8443")
+    remembered = Elements(pages.render_consent(replace(CONSENT, client=same))).text
+    assert "sends you to another" not in remembered
+    assert "for 90 days at most" in remembered
+    assert "Nobody registered" not in Elements(render("consent")).text
 
 
 def test_a_program_on_the_device_that_has_a_secret_comes_without_the_warning() -> None:

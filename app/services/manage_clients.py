@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from app.features import PROFILES, Profile
+from app.features import PROFILES, Profile, ProfileRules, effective_profile
 from app.services.deployment import Deployment
 from app.services.mint_secret import mint_secret
 from app.services.record_event import Event
@@ -103,6 +103,7 @@ def add_client(deployment: Deployment, document: Mapping[str, Any]) -> Registere
 
 def store_client(deployment: Deployment, connection: Connection, new: NewClient, *, now: int) -> ClientRow:
     """Write a client and its secret, and announce it. Raises `InvalidClientMetadata`. The caller records the event."""
+    check_profile_allows(new.metadata, effective_profile(server=deployment.profile, client=new.security_profile))
     # First, because it locks: a resource of the same name that is being added at this moment waits or is seen.
     changes.bump(connection, "clients")
     if find_resource(connection, new.client_id) is not None:
@@ -118,6 +119,14 @@ def store_client(deployment: Deployment, connection: Connection, new: NewClient,
     row = clients.find_client_by_pk(connection, client_pk)
     assert row is not None  # noqa: S101 - read back in the transaction that wrote it
     return row
+
+
+def check_profile_allows(metadata: ClientMetadata, rules: ProfileRules) -> None:
+    """Raises `InvalidClientMetadata` for a promise that the client's security profile would never let it keep."""
+    if metadata.request_object_signing_alg == "none" and not rules.unsigned_request_objects:
+        raise InvalidClientMetadata(
+            f"request_object_signing_alg: none is not for clients of the security profile {rules.name}"
+        )
 
 
 def list_clients(deployment: Deployment) -> tuple[RegisteredClient, ...]:

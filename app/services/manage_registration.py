@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from app.features import PROFILES, Profile
 from app.services.deployment import Deployment
-from app.services.manage_clients import end_client, insert_secret, split_document
+from app.services.manage_clients import check_profile_allows, end_client, insert_secret, split_document
 from app.services.mint_secret import mint_secret
 from app.services.record_event import Event
 from app.services.register_client import (
@@ -217,12 +217,14 @@ def store_change(
     # A client may become stricter by a change, never laxer.
     kept: Profile = row.security_profile  # type: ignore[assignment]
     chosen = choose_profile(metadata, server=deployment.profile)
+    profile = max(kept, chosen, key=lambda name: PROFILES[name].strictness)
+    check_profile_allows(metadata, PROFILES[profile])
     clients.update_client(
         connection,
         row.id,
         metadata=stored,
         policy_version=row.policy_version + is_asked_again,
-        security_profile=max(kept, chosen, key=lambda name: PROFILES[name].strictness),
+        security_profile=profile,
     )
     return changed
 

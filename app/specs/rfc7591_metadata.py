@@ -242,6 +242,8 @@ class ClientMetadata(BaseModel):
             raise ValueError("token_endpoint_auth_method private_key_jwt needs jwks or jwks_uri")
         if (self.id_token_encrypted_response_alg or self.userinfo_encrypted_response_alg) and not has_keys:
             raise ValueError("an encrypted response needs jwks or jwks_uri")
+        if self.require_signed_request_object and not has_keys:
+            raise ValueError("require_signed_request_object needs jwks or jwks_uri")
         return self
 
     @model_validator(mode="after")

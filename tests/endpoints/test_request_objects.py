@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from app.specs.protocol_error import InvalidClientMetadata
 from tests.actors.http import send
 from tests.actors.request_object import Requester, unsigned
 from tests.conftest import run_world
@@ -160,6 +161,24 @@ def test_an_unsigned_object_is_refused_where_the_client_or_its_profile_says_more
     beside = {"redirect_uri": requester.party.redirect_uri, "scope": "openid", "response_type": "code"}
     reply = requester.send(unsigned(json.dumps(claims).encode()), beside=beside)
     assert requester.party.read_answer(reply)["error"] == "invalid_request_object"
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"request_object_signing_alg": "none"},
+        {"request_object_signing_alg": "none", "policy": {"security_profile": "oauth21"}},
+        {"request_object_encryption_alg": "RSA1_5"},
+        {"request_object_encryption_alg": "RSA-OAEP"},
+        {"require_signed_request_object": True},
+        {"request_uris": ["http://rp.example/ro"]},
+        {"request_uris": ["https://user@rp.example/ro"]},
+    ],
+    ids=str,
+)
+def test_a_client_registers_only_what_it_could_do(openid_world: World, metadata: dict[str, Any]) -> None:
+    with pytest.raises(InvalidClientMetadata):
+        openid_world.operator.add_client(**metadata)
 
 
 def test_parameters_beside_the_object_complete_it(openid_world: World) -> None:

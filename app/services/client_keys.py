@@ -172,7 +172,7 @@ class ClientKeys:
             known = self._inline.get(client_id)
         if known is not None and (known.jwks is jwks or known.jwks == jwks):
             return known.keys
-        keys = _parse_key_set(jwks)
+        keys = parse_key_set(jwks)
         with self._lock:
             self._inline[client_id] = _Inline(jwks=jwks, keys=keys)
         return keys
@@ -251,7 +251,7 @@ def fetch_key_set(fetcher: DocumentFetcher, jwks_uri: str) -> tuple[KeySet, int]
     if document.status != 200:
         raise NotAKeySet(f"answered {document.status}")
     try:
-        keys = _parse_key_set(parse_json_object(document.body, max_bytes=MAX_KEY_SET_BYTES))
+        keys = parse_key_set(parse_json_object(document.body, max_bytes=MAX_KEY_SET_BYTES))
     except (StrictJsonError, InvalidKey) as error:
         raise NotAKeySet(f"is no JWK Set: {error}") from error
     fresh_for_s = find_freshness_s(
@@ -272,7 +272,8 @@ def choose_verification_keys(keys: KeySet | None, *, kid: str | None, alg: str) 
     return tuple(fitting[:MAX_CANDIDATES])
 
 
-def _parse_key_set(jwks: Mapping[str, Any]) -> KeySet:
+def parse_key_set(jwks: Mapping[str, Any]) -> KeySet:
+    """The keys of a JWK Set that can be used here. Raises `InvalidKey` where it is none."""
     encryption = import_encryption_jwk_set(jwks)
     verification = import_jwk_set(jwks)
     signs_too = [key.native for key in verification]

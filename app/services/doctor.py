@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from app.services.deployment import DeploymentError, check_identity
+from app.services.doctor_client_keys import examine_key_addresses
 from app.services.doctor_clients import examine_clients
 from app.services.doctor_keys import examine_seals
 from app.services.findings import Finding, error, ok, warning
@@ -25,7 +26,12 @@ _CLOCK_WARNING_MS = 1_000
 
 def examine(settings: Settings, *, now: int) -> tuple[Finding, ...]:
     """Every finding, in the order in which an operator would mend them."""
-    return (*_examine_issuer(settings), *_examine_keys_dir(settings), *_examine_database(settings, now=now))
+    return (
+        *_examine_issuer(settings),
+        *_examine_keys_dir(settings),
+        *_examine_database(settings, now=now),
+        *examine_key_addresses(settings),
+    )
 
 
 # ----- Settings -----

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from app.features import PROFILES
 from app.services.client_registry import BrokenClient, Client, read_client
 from app.services.findings import Finding, error, ok, warning
+from app.services.sealed_secrets import READABLE_METHODS
 from app.settings import Settings
 from app.specs.protocol_error import ProtocolError
 from app.specs.resource_metadata import parse_resource_metadata
@@ -58,10 +59,13 @@ def _examine_client(
         return
     if client.security_profile not in PROFILES:
         yield error(check, f"its security profile {client.security_profile!r} is not known")
-    if client.metadata.token_endpoint_auth_method in SECRET_METHODS and not live:
+    method = client.metadata.token_endpoint_auth_method
+    if method in SECRET_METHODS and not live:
         yield warning(check, "it has no secret that still counts: run `tokenhouse client rotate-secret`")
     if not client.is_confidential and live:
         yield error(check, "it is public, but has a secret: whoever has the application has the secret")
+    if method in READABLE_METHODS and not settings.seals_client_secrets:
+        yield warning(check, f"its {method} is ruled out by TOKENHOUSE_SEALED_CLIENT_SECRETS=off")
     if client.origin is None:
         # Of the others there may be thousands, and an operator can mend none of them.
         yield from _examine_redirects(settings, check, client)

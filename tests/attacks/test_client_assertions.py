@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import ssl
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,6 +16,7 @@ from app.specs.rfc7515_jose import encode_base64url
 from app.specs.rfc7523_client_assertion import ASSERTION_TYPE
 from tests.actors.asserting import Asserting, make_asserting, sign_with_secret
 from tests.actors.http import Reply, send
+from tests.actors.key_host import KeyHost
 from tests.actors.signing_key import SigningKey, jwk_set
 from tests.attacks.good_conduct import assert_json_error, nothing_changes
 from tests.attacks.thieves_loot import dump_database, dump_text, loot_of
@@ -437,12 +439,18 @@ def test_59_a_key_that_the_assertion_brings_is_not_used(world: World, machine: A
     refuse(world, machine, machine.assert_it(header={member: brought[member]}))
 
 
-def test_59_of_two_keys_with_one_kid_either_signs(world: World) -> None:
+def test_59_two_keys_with_one_kid_are_not_registered_and_at_an_address_either_signs(
+    world: World, receiver_tls: ssl.SSLContext
+) -> None:
     one, other = SigningKey(kid="same"), SigningKey(kid="same")
-    machine = make_asserting(world, key=one, jwks=jwk_set(one, other))
-    assert machine.get_token()
-    machine.key = other
-    assert machine.get_token()
+    with pytest.raises(InvalidClientMetadata, match="kid"):
+        make_asserting(world, key=one, jwks=jwk_set(one, other))
+    with KeyHost(receiver_tls) as host:
+        host.publish(one, other)
+        machine = make_asserting(world, key=one, jwks_uri=host.url())
+        assert machine.get_token()
+        machine.key = other
+        assert machine.get_token()
 
 
 # ----- Case 60: other forms -----

@@ -125,9 +125,10 @@ def test_a_key_that_was_registered_without_a_kid_may_be_meant_by_any(keys: Clien
     assert not verifies(keys, client, NAMELESS, kid=FIRST.kid)
 
 
-def test_two_keys_of_one_kid_are_both_tried(keys: ClientKeys) -> None:
+def test_two_keys_of_one_kid_are_both_tried(keys: ClientKeys, host: OtherHost) -> None:
     one, other = SigningKey(kid="same"), SigningKey(kid="same")
-    client = make_client(jwks=jwk_set(one, other))
+    host.behaviour = publish(one, other)
+    client = make_client(jwks_uri=host.url("/jwks"))
     assert verifies(keys, client, one)
     assert verifies(keys, client, other)
 

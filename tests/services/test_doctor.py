@@ -1,5 +1,6 @@
 """What the doctor finds wrong, one thing at a time."""
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,10 +15,11 @@ from app.services.doctor_connection import examine_tls
 from app.services.findings import Finding
 from app.settings import Settings, load_settings
 from app.storage.database import Database
+from tests.actors.signing_key import SigningKey, jwk_set
 from tests.databases import BACKENDS, migrated_database_url
 from tests.deployments import Operator, make_deployment, make_environment
 from tests.services.fetching import JSON
-from tests.services.other_host import CertificateAuthority, OtherHost
+from tests.services.other_host import LOOPBACK, CertificateAuthority, OtherHost, answer
 
 DAY_MS = 86_400_000
 
@@ -127,6 +129,36 @@ def test_a_damaged_client_is_named_and_the_others_are_still_examined(settings: S
         f"client {policy_lost.client_id}": "error",
         f"client {without_secret.client_id}": "warning",
     }
+
+
+def test_a_client_with_a_key_needs_no_secret_and_one_whose_secret_is_not_read_back_is_told_of(
+    settings: Settings,
+) -> None:
+    sealing = settings.model_copy(update={"sealed_client_secrets": "on"})
+    operator = Operator(sealing)
+    operator.add_client(client_id="key", token_endpoint_auth_method="private_key_jwt", jwks=jwk_set(SigningKey()))
+    operator.add_client(client_id="mac", token_endpoint_auth_method="client_secret_jwt")
+    operator.close()
+    assert wrong(sealing) == {}
+    assert wrong(settings) == {"client mac": "warning"}
+
+
+def test_keys_at_an_address_are_asked_for(settings: Settings, authority: CertificateAuthority) -> None:
+    settings = settings.model_copy(
+        update={"outbound_allowed_networks": (LOOPBACK,), "outbound_ca_bundle": authority.bundle}
+    )
+    body = json.dumps(jwk_set(SigningKey())).encode()
+    with OtherHost(answer(body=body), tls=authority.serve("127.0.0.1")) as host:
+        operator = Operator(settings)
+        operator.add_client(
+            client_id="keys", token_endpoint_auth_method="private_key_jwt", jwks_uri=host.url("/jwks", host="127.0.0.1")
+        )
+        operator.close()
+        assert wrong(settings) == {}
+        host.behaviour = answer(body=b'{"keys": []}')
+        assert "none of its keys can be used" in findings(settings)["client keys"].sentence
+        host.behaviour = answer(status="404 Gone")
+        assert "answered 404" in findings(settings)["client keys"].sentence
 
 
 def test_a_public_client_with_a_secret_is_wrong(settings: Settings) -> None:

@@ -183,7 +183,7 @@ def list_registration_endpoints(deployment: Deployment, limits: RequestLimits) -
         Endpoint(
             path="/register/",
             methods=frozenset({"GET", "PUT", "DELETE"}),
-            handler=registered_client_endpoint(deployment),
+            handler=registered_client_endpoint(deployment, limits),
             reads_json=True,
             has_cors=True,
         ),

@@ -49,7 +49,7 @@ def register_endpoint(deployment: Deployment, limits: RequestLimits) -> Handler:
     return answer
 
 
-def registered_client_endpoint(deployment: Deployment) -> Handler:
+def registered_client_endpoint(deployment: Deployment, limits: RequestLimits) -> Handler:
     """The handler of `/register/<client_id>`."""
 
     def answer(request: ProtocolRequest) -> Answer:
@@ -69,6 +69,7 @@ def registered_client_endpoint(deployment: Deployment) -> Handler:
             remove_registration(deployment, management)
             return Answer(204, [NO_STORE, ("Pragma", "no-cache")], b"")
         if request.method == "PUT":
+            check_rate(limits, request.remote_address)
             return json_answer(200, update_registration(deployment, management, read_document(request)).to_document())
         return json_answer(200, read_registration(deployment, management).to_document())
 
@@ -76,7 +77,9 @@ def registered_client_endpoint(deployment: Deployment) -> Handler:
 
 
 def check_rate(limits: RequestLimits, address: str) -> None:
-    """RFC 7591 5: open registration "MUST be rate-limited or otherwise limited". Raises `TooManyRequests`."""
+    """Strangers write here, and a change makes every node forget what it remembers of clients. Raises
+    `TooManyRequests`.
+    """
     retry_after_s = limits.registration_retry_after_s(address)
     if retry_after_s is not None:
         raise TooManyRequests("too many registrations", headers={"Retry-After": str(retry_after_s)})

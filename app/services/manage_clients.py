@@ -104,8 +104,9 @@ def add_client(deployment: Deployment, document: Mapping[str, Any]) -> Registere
 def store_client(deployment: Deployment, connection: Connection, new: NewClient, *, now: int) -> ClientRow:
     """Write a client and its secret, and announce it. Raises `InvalidClientMetadata`. The caller records the event."""
     check_profile_allows(new.metadata, effective_profile(server=deployment.profile, client=new.security_profile))
-    # First, because it locks: a resource of the same name that is being added at this moment waits or is seen.
-    changes.bump(connection, "clients")
+    # First, because it locks: a resource of the same name that is being added at this moment waits or is seen. Nobody
+    # remembers that a client is not there, so strangers who register need not make every node forget all that it knows.
+    changes.bump(connection, "clients" if new.origin is None else "registrations")
     if find_resource(connection, new.client_id) is not None:
         raise InvalidClientMetadata("client_id: is the identifier of a resource")
     stored = split_document(new.metadata)

@@ -75,6 +75,9 @@ class Registration:
 def register_client(deployment: Deployment, request: RegistrationRequest) -> Registration:
     """A new client. Raises `InvalidToken`, `InvalidClientMetadata`, `InvalidRedirectUri` or `TooManyRequests`."""
     voucher = find_voucher(deployment, request.initial_access_token)
+    with deployment.database.reading() as connection:
+        # Before anything is fetched or written for who would be refused anyway.
+        check_capacity(deployment, connection, room_for=1)
     policy = choose_policy(deployment, voucher)
     statement = request.document.get("software_statement")
     attested = {} if statement is None else verify_software_statement(deployment, statement)
@@ -184,7 +187,12 @@ def check_quotas(deployment: Deployment, connection: Connection, *, address: str
     if count.attempts > settings.registration_max_clients_per_address_per_day:
         retry_after_s = max(1, (count.window_ends_at - now + 999) // 1000)
         raise TooManyRequests("too many clients were registered", headers={"Retry-After": str(retry_after_s)})
-    if count_registered_clients(connection) > settings.registration_max_clients:
+    check_capacity(deployment, connection, room_for=0)
+
+
+def check_capacity(deployment: Deployment, connection: Connection, *, room_for: int) -> None:
+    """Raises `TooManyRequests` where there would be more clients that registered themselves than there may be."""
+    if count_registered_clients(connection) + room_for > deployment.settings.registration_max_clients:
         raise TooManyRequests("there are too many registered clients", headers={"Retry-After": "3600"})
 
 

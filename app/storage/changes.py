@@ -6,7 +6,7 @@ from sqlalchemy import Connection, select, text
 
 from app.storage.tables import changes
 
-ChangeName = Literal["clients", "resources", "keys", "users", "status_lists"]
+ChangeName = Literal["clients", "resources", "keys", "users", "status_lists", "registrations"]
 
 _READ = select(changes.c.name, changes.c.version)
 # Both databases know this form; SQLAlchemy has it only once per dialect.

@@ -1,7 +1,7 @@
 """Request objects at addresses that clients registered, fetched when a person arrives with such an address.
 
-Nothing is remembered: what a client puts there is for one request. Few wait at a time, and fewer for one client: hosts
-that hang must not occupy the threads of a server.
+What comes is not remembered: what a client puts there is for one request. Few wait at a time, and fewer for one client;
+a host that could not be reached is left alone for a moment. Hosts that hang must not occupy the threads of a server.
 """
 
 import threading
@@ -10,13 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from app.services.fetch_document import DocumentFetcher, FetchError
+from cachetools import TTLCache
+
+from app.services.fetch_document import DocumentFetcher, FetchedDocument, FetchError, FetchFailed
 from app.specs.protocol_error import InvalidRequestUri, TemporarilyUnavailable
 from app.specs.rfc9101_request_objects import MAX_BYTES, MEDIA_TYPE
 
 DEADLINE_S: Final = 3.0
 MAX_WAITING: Final = 4
 MAX_WAITING_FOR_ONE_CLIENT: Final = 2
+LEFT_ALONE_FOR_S: Final = 5.0
+MAX_REMEMBERED: Final = 1000
 
 _ACCEPT: Final = f"{MEDIA_TYPE}, application/jwt, application/jose"
 
@@ -27,6 +31,7 @@ class RequestObjectFetcher:
     def __init__(self, fetcher: DocumentFetcher) -> None:
         self._fetcher = fetcher
         self._waiting: Counter[str] = Counter()
+        self._unreachable: TTLCache[tuple[str, str], str] = TTLCache(MAX_REMEMBERED, ttl=LEFT_ALONE_FOR_S)
         self._lock = threading.Lock()
 
     def fetch(self, url: str, *, client_id: str) -> str:
@@ -37,7 +42,7 @@ class RequestObjectFetcher:
         """
         with self._place(client_id):
             try:
-                document = self._fetcher.fetch(url, max_bytes=MAX_BYTES, accept=_ACCEPT, deadline_s=DEADLINE_S)
+                document = self._fetch(url, client_id)
             except FetchError as error:
                 raise InvalidRequestUri("the request object cannot be fetched", detail=error.reason) from error
         if document.status != 200:
@@ -46,6 +51,18 @@ class RequestObjectFetcher:
             return document.body.decode("ascii").strip()
         except UnicodeDecodeError as error:
             raise InvalidRequestUri("there is no request object at request_uri", detail="is not ASCII") from error
+
+    def _fetch(self, url: str, client_id: str) -> FetchedDocument:
+        with self._lock:
+            reason = self._unreachable.get((client_id, url))
+        if reason is not None:
+            raise FetchFailed(f"could not be fetched a moment ago: {reason}")
+        try:
+            return self._fetcher.fetch(url, max_bytes=MAX_BYTES, accept=_ACCEPT, deadline_s=DEADLINE_S)
+        except FetchFailed as error:
+            with self._lock:
+                self._unreachable[client_id, url] = error.reason
+            raise
 
     @contextmanager
     def _place(self, client_id: str) -> Iterator[None]:

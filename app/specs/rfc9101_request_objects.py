@@ -130,9 +130,11 @@ def _check_times(claims: Mapping[str, Any], *, now_s: int, is_strict: bool) -> N
     if is_strict and (expires_at is None or not_before is None):
         raise InvalidRequestObject("the request object has no exp or no nbf")
     if expires_at is not None and now_s >= expires_at:
-        raise InvalidRequestObject("the request object has expired", detail=f"exp {expires_at}, now {now_s}")
+        late = Difference(what="exp", expected=f"after {now_s}", received=str(expires_at))
+        raise InvalidRequestObject("the request object has expired", differences=[late])
     if not_before is not None and not_before > now_s + MAX_AHEAD_S:
-        raise InvalidRequestObject("the request object is not valid yet", detail=f"nbf {not_before}, now {now_s}")
+        early = Difference(what="nbf", expected=f"at most {now_s + MAX_AHEAD_S}", received=str(not_before))
+        raise InvalidRequestObject("the request object is not valid yet", differences=[early])
     if is_strict and not_before is not None and expires_at is not None:
         if expires_at - not_before > MAX_LIFETIME_S:
             raise InvalidRequestObject(f"the request object lives longer than {MAX_LIFETIME_S} s")

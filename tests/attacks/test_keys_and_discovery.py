@@ -14,13 +14,10 @@ from app.services.list_audit import list_audit
 from app.services.manage_keys import list_keys, revoke_signing_key, rotate_keys, rotate_keys_now
 from app.services.refusal import Refusal
 from app.specs.protocol_error import InvalidClientMetadata, InvalidToken
-from app.specs.rfc7516_jwe import encrypt_jwe
-from app.specs.rfc7517_jwk import import_encryption_jwk, thumbprint
-from app.storage.signing_keys import list_signing_keys
+from app.specs.rfc7517_jwk import thumbprint
 from app.verifier import AccessTokenVerifier
 from tests.actors.http import send
 from tests.actors.relying_party import RelyingParty, Tokens
-from tests.actors.request_object import Requester
 from tests.attacks.good_conduct import assert_json_error
 from tests.conftest import run_world
 from tests.deployments import Account
@@ -393,40 +390,3 @@ def verify_id_token(world: World, party: RelyingParty, tokens: Tokens, alg: str)
         options={"require": ["iss", "sub", "aud", "exp", "iat"]},
     )
     return claims
-
-
-@pytest.mark.requirement("OpenID Connect Core 1.0", "10.2.1", "a replaced encryption key still decrypts for a while")
-def test_a_retired_encryption_key_opens_what_comes_late_and_a_revoked_one_does_not(world: World) -> None:
-    requester = Requester(world)
-
-    def arrives_encrypted_to(jwk: dict[str, Any]) -> bool:
-        _, claims = requester.begin()
-        key = import_encryption_jwk(jwk)
-        raw = encrypt_jwe(requester.key.sign(claims).encode(), key, alg=jwk["alg"], enc="A256GCM")
-        reply = requester.send(raw, beside={"redirect_uri": requester.party.redirect_uri})
-        return "/login?" in reply.location
-
-    old = [jwk for jwk in read_jwks(world) if jwk["use"] == "enc"]
-    rotate_keys_now(world.operator.deployment)
-    kids = {key.kid for key in list_keys(world.operator.deployment)}
-    wait_until(lambda: _is_seen(world, kids))
-    assert not kids & {jwk["kid"] for jwk in old}
-    assert [arrives_encrypted_to(jwk) for jwk in old] == [True, True]
-    new = next(jwk for jwk in read_jwks(world) if jwk["alg"] == "ECDH-ES")
-    assert arrives_encrypted_to(new)
-    revoke_signing_key(world.operator.deployment, new["kid"])
-    wait_until(lambda: new["kid"] not in published_kids(world))
-    assert not arrives_encrypted_to(new)
-    assert [jwk["alg"] for jwk in read_jwks(world) if jwk["use"] == "enc"].count("ECDH-ES") == 1
-
-
-def test_old_keys_that_decrypt_leave_in_time(world: World) -> None:
-    deployment = world.operator.deployment
-    old = {jwk["kid"] for jwk in read_jwks(world) if jwk["use"] == "enc"}
-    rotate_keys_now(deployment)
-    assert old <= {key.kid for key in deployment.keys.decryption}
-    world.clock.move(seconds=86_400 + 601)
-    deployment.rotate_keys_if_due()
-    with deployment.database.reading() as connection:
-        rows = {row.kid: row for row in list_signing_keys(connection)}
-    assert {(rows[kid].state, rows[kid].sealed_private_jwk) for kid in old} == {("removed", None)}

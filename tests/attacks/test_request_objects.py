@@ -54,13 +54,15 @@ def good_answer(requester: Requester, raw: str, **beside: str) -> dict[str, str]
 def test_a_signed_object_is_obeyed_and_nothing_beside_it(world: World, alg: str) -> None:
     """Case 47 for objects: the redirect URI is in the object only, and what stands beside it is passed over."""
     requester = Requester(world, alg=alg)
-    pending, claims = requester.begin(scope="openid email")
+    wanted = {"id_token": {"email": {"essential": True}}}
+    pending, claims = requester.begin(scope="openid email", claims=wanted, max_age=600)
     raw = requester.key.sign(claims, header={"typ": "oauth-authz-req+jwt"})
     evil = {"redirect_uri": "https://evil.example/cb", "state": "theirs", "scope": "openid phone", "max_age": "abc"}
     answer = good_answer(requester, raw, **evil)
     assert answer["state"] == pending.state
     tokens = requester.party.exchange(answer["code"], pending)
     assert tokens.id_claims["nonce"] == pending.nonce
+    assert "email" in tokens.id_claims
     assert set(tokens.scope.split()) == {"openid", "email"}
 
 

@@ -113,6 +113,22 @@ def test_what_is_no_object_at_the_address_is_refused(
     assert by_reference(requester, request_uri, **beside)["error"] == error
 
 
+def test_a_host_that_hangs_is_left_alone_for_a_moment_and_holds_up_nobody_else(
+    openid_world: World, host: OtherHost
+) -> None:
+    hanging = host.url("/hangs", host="127.0.0.1")
+    requester, other = lax(openid_world, request_uris=[hanging]), lax(openid_world, request_uris=[hanging])
+    beside = {"redirect_uri": requester.party.redirect_uri, "response_type": "code", "scope": "openid"}
+    host.behaviour = lambda _connection, over: over.wait(20)
+    before = host.connections
+    errors = [by_reference(requester, hanging, **beside)["error"] for _ in range(3)]
+    assert errors == ["invalid_request_uri"] * 3
+    assert host.connections == before + 1
+    pending, claims = other.begin()
+    serve(host, other.key.sign(claims))
+    assert by_reference(other, hanging, response_type="code", scope="openid")["state"] == pending.state
+
+
 def test_97_an_address_within_is_not_reached_unless_the_operator_allows_it(world: World, host: OtherHost) -> None:
     """Case 97 for request_uri: the shared server has no allowed networks."""
     request_uri = host.url(PATH, host="127.0.0.1")

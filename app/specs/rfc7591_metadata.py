@@ -37,7 +37,7 @@ from .metadata_values import (
 )
 from .oidc_core import MAX_MAX_AGE_S
 from .protocol_error import InvalidClientMetadata, InvalidRedirectUri
-from .rfc7517_jwk import InvalidKey, check_own_jwk_set
+from .rfc7517_jwk import InvalidKey, check_own_jwk_set, import_encryption_jwk_set
 from .rfc8252_redirects import check_redirect_uri_registration, redirect_kind
 from .token_exchange_policy import ExchangeAudience
 
@@ -244,6 +244,18 @@ class ClientMetadata(BaseModel):
             raise ValueError("an encrypted response needs jwks or jwks_uri")
         if self.require_signed_request_object and not has_keys:
             raise ValueError("require_signed_request_object needs jwks or jwks_uri")
+        return self
+
+    @model_validator(mode="after")
+    def _check_encryption_keys_fit(self) -> Self:
+        # Keys at an address may still come; those that are here are all that there will be.
+        if self.jwks is None:
+            return self
+        keys = import_encryption_jwk_set(self.jwks)
+        for name in ("id_token_encrypted_response_alg", "userinfo_encrypted_response_alg"):
+            alg = getattr(self, name)
+            if alg is not None and not any(alg in key.algorithms for key in keys):
+                raise ValueError(f"jwks has no key that fits {name} {alg}")
         return self
 
     @model_validator(mode="after")

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from app.specs.protocol_error import ProtocolError
 from app.specs.rfc7515_jose import parse_unverified_header, verify_jws
 from app.specs.rfc7516_jwe import decrypt_jwe, parse_unverified_jwe_header
 from app.specs.rfc7517_jwk import PrivateKey, PublicKey, generate_private_jwk, import_private_jwk, public_members
@@ -115,14 +116,18 @@ def test_an_id_token_is_signed_and_then_encrypted(
 def test_without_a_key_that_fits_nothing_is_told_in_the_open(
     world: World, account: Account, private_jwks: dict[str, dict[str, str]]
 ) -> None:
-    of_another_type = {"jwks": published(private_jwks["RSA-OAEP-256"])}
-    party = world.relying_party(**of_another_type, id_token_encrypted_response_alg="ECDH-ES")
+    for member in ("id_token_encrypted_response_alg", "userinfo_encrypted_response_alg"):
+        with pytest.raises(ProtocolError, match=member):
+            world.operator.add_client(jwks=published(private_jwks["RSA-OAEP-256"]), **{member: "ECDH-ES"})
+    # Nothing is fetched from here, so that there is no key either.
+    elsewhere = {"jwks_uri": "https://127.0.0.1:1/jwks.json"}
+    party = world.relying_party(**elsewhere, id_token_encrypted_response_alg="ECDH-ES")
     code, pending = world.get_code(party, account)
     for _ in range(2):
         reply = party.try_exchange(code, pending)
         # Not `invalid_grant` the second time either: the code was not spent on it.
         assert (reply.status, reply.json()["error"]) == (400, "invalid_request")
-    party = world.relying_party(**of_another_type, userinfo_encrypted_response_alg="ECDH-ES")
+    party = world.relying_party(**elsewhere, userinfo_encrypted_response_alg="ECDH-ES")
     reply = party.userinfo(world.get_tokens(party, account).access_token)
     assert (reply.status, reply.json()["error"]) == (400, "invalid_request")
 
@@ -144,5 +149,5 @@ def test_135_neither_userinfo_nor_an_id_token_opens_userinfo(world: World, accou
 def test_135_no_client_gets_tokens_that_its_secret_signed(world: World) -> None:
     for member in ("id_token_signed_response_alg", "userinfo_signed_response_alg"):
         for alg in ("HS256", "none"):
-            with pytest.raises(Exception, match=member):
+            with pytest.raises(ProtocolError, match=member):
                 world.operator.add_client(**{member: alg})

@@ -84,6 +84,11 @@ def scope(name: str, description: str, *, required: bool = False, checked: bool 
     return ConsentScope(value=name, name=name, description=description, required=required, checked=checked)
 
 
+LONG_CLAIM = "https://claims.example/" + "x" * 77
+SINGLE_CLAIMS = (
+    scope("birthdate", "See your date of birth"),
+    scope(LONG_CLAIM, f"See what is recorded about you as {LONG_CLAIM}"),
+)
 PHOTOS = ConsentResource(
     resource="https://photos.example/api",
     resource_name="Photo Library",
@@ -251,7 +256,7 @@ SAMPLES: dict[str, tuple[Callable[..., str], object]] = {
         replace(
             CONSENT,
             resources=(PHOTOS, ORDERS),
-            identity_scopes=(*IDENTITY, scope("phone", "See your telephone number")),
+            identity_scopes=(*IDENTITY, scope("phone", "See your telephone number"), *SINGLE_CLAIMS),
             changed=True,
         ),
     ),

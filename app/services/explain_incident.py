@@ -172,6 +172,12 @@ _BY_MEMBER: Final[Mapping[str, str]] = {
     "htu": "The proof names another address than the one that the server is reached by: a proxy or a wrong issuer.",
     "dpop_jkt": "The client came with another key than the one that it began with.",
 }
+_OF_AN_ASSERTION: Final[Mapping[str, str]] = {
+    "aud": "The audience of an assertion is the issuer, as one string; a client whose security_profile is openid, "
+    "at a server of that profile, may name the token endpoint instead.",
+    "exp": "Assertions live for five minutes at most, and clocks differ: compare those of both machines.",
+    "iss": "iss and sub of a client assertion are both the client_id.",
+}
 _BY_ERROR: Final[Mapping[str, str]] = {
     "invalid_client": "Compare the client's method and credentials with `tokenhouse client show`; a lost secret is "
     "replaced by `tokenhouse client rotate-secret`.",
@@ -184,7 +190,8 @@ _BY_ERROR: Final[Mapping[str, str]] = {
 
 
 def _advise(error: str, differences: Sequence[ExplainedDifference]) -> tuple[str, ...]:
-    found = [_BY_MEMBER[each.what] for each in differences if each.what in _BY_MEMBER]
+    by_member = {**_BY_MEMBER, **_OF_AN_ASSERTION} if error == "invalid_client" else _BY_MEMBER
+    found = [by_member[each.what] for each in differences if each.what in by_member]
     if not found and error in _BY_ERROR:
         found = [_BY_ERROR[error]]
     return tuple(dict.fromkeys(found))

@@ -9,8 +9,10 @@ import pytest
 
 from app.services.list_audit import list_audit
 from app.services.manage_clients import disable_client, enable_client, remove_client, rotate_client_secret
+from tests.actors.asserting import make_asserting
 from tests.actors.http import Reply, send
 from tests.actors.relying_party import Pending, RelyingParty, basic
+from tests.actors.signing_key import SigningKey
 from tests.attacks.good_conduct import assert_json_error, nothing_changes
 from tests.conftest import run_world
 from tests.deployments import Account
@@ -318,3 +320,19 @@ def test_62_guessed_secrets_are_throttled_per_client_and_peer_and_lock_nobody_el
     assert try_from("203.0.113.7", party, party.client_secret or "").status == 429
     assert try_from("203.0.113.7", neighbour, neighbour.client_secret or "").json()["error"] == "invalid_grant"
     assert try_from("198.51.100.9", party, party.client_secret or "").status == 200
+
+
+def test_62_forged_assertions_are_throttled_like_guessed_secrets(limited_world: World) -> None:
+    machine, neighbour = make_asserting(limited_world), make_asserting(limited_world)
+
+    def forge(address: str) -> Reply:
+        return machine.try_get_token(
+            headers={"X-Forwarded-For": address}, client_assertion=SigningKey().sign(machine.claims())
+        )
+
+    statuses = [forge("203.0.113.7").status for _ in range(50)]
+    assert (statuses[0], statuses[-1]) == (401, 429)
+    assert 10 <= statuses.count(401) <= 40
+    assert machine.try_get_token(headers={"X-Forwarded-For": "203.0.113.7"}).status == 429
+    assert neighbour.try_get_token(headers={"X-Forwarded-For": "203.0.113.7"}).status == 200
+    assert machine.try_get_token(headers={"X-Forwarded-For": "198.51.100.9"}).status == 200

@@ -71,6 +71,20 @@ def test_rotation_prints_a_new_secret_and_until_when_the_old_one_counts(command_
 
 
 @on_both_databases
+def test_secrets_that_are_read_back_are_for_servers_that_are_told_to_keep_them(command_line: CommandLine) -> None:
+    by_mac = {"token_endpoint_auth_method": "client_secret_jwt", "client_id": "mac"}
+    refusal = refuse_client(command_line, **by_mac)
+    assert refusal["error"] == "invalid_client_metadata"
+    assert "TOKENHOUSE_SEALED_CLIENT_SECRETS" in refusal["error_description"]
+    keeping = CommandLine({**command_line.environment, "TOKENHOUSE_SEALED_CLIENT_SECRETS": "on"})
+    added = add_client(keeping, **by_mac)
+    rotated = keeping.json("client", "rotate-secret", "mac")
+    assert rotated["client_secret"].startswith("th_cs_")
+    assert rotated["client_secret"] != added["client_secret"]
+    # What was allowed once does not go on by itself when it is allowed no longer.
+    assert "OFF" in command_line.refusal("client", "rotate-secret", "mac")["error_description"].upper()
+
+
 def test_disable_enable_and_remove(command_line: CommandLine) -> None:
     client_id = add_client(command_line)["client_id"]
     assert command_line.json("client", "disable", client_id)["disabled"] is True

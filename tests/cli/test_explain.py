@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from app.services.explain_incident import point_out
+from tests.actors.asserting import make_asserting
 from tests.actors.http import Reply
 from tests.cli.processes import CommandLine
 from tests.faults.patience import eventually
@@ -105,6 +106,17 @@ def test_a_wrong_secret_gets_advice_and_an_address_only_when_it_is_asked_for(wor
     assert "rotate-secret" in found["advice"][0]
     assert "address" not in found
     assert explain(reply, "--personal")["address"] == "127.0.0.1"
+
+
+def test_the_audience_of_an_assertion_is_shown_beside_the_issuer(world: World, explain: Explainer) -> None:
+    machine = make_asserting(world)
+    reply = machine.try_get_token(client_assertion=machine.assert_it(aud=f"{world.issuer}/token"))
+    assert reply.json()["error_description"].startswith("client authentication failed [")
+    found = explain(reply)
+    (difference,) = found["differences"]
+    assert (difference["what"], difference["expected"]) == ("aud", [world.issuer])
+    assert difference["received"] == f"{world.issuer}/token"
+    assert "the issuer, as one string" in found["advice"][0]
 
 
 def test_a_code_that_is_none_or_not_known_is_refused_in_a_sentence(world: World) -> None:

@@ -198,3 +198,12 @@ def test_each_change_leaves_an_event(registration_world: World) -> None:
     managed.delete()
     events = list_audit(registration_world.operator.deployment, client_id=managed.client_id)
     assert sorted(event.type for event in events) == ["client.registered", "client.removed", "client.updated"]
+
+
+def test_a_method_whose_secret_is_read_back_is_refused_where_none_is_kept(registration_world: World) -> None:
+    refused = register(registration_world.url, token_endpoint_auth_method="client_secret_jwt")
+    managed = Managed(registration_world)
+    changed = managed.put(token_endpoint_auth_method="client_secret_jwt")
+    for reply in (refused, changed):
+        assert (reply.status, reply.json()["error"]) == (400, "invalid_client_metadata")
+    assert managed.get().json()["token_endpoint_auth_method"] == "client_secret_basic"

@@ -87,6 +87,7 @@ class Settings(BaseSettings):
     # ----- Who may be a client -----
     # On, because what such a client can do is bounded by a person's yes each time, to a host that was verified.
     client_id_metadata_documents: Literal["on", "off"] = "on"
+    client_id_metadata_documents_policy: ClientPolicy | None = None
 
     # ----- Lifetimes -----
     access_token_lifetime_s: int = Field(default=300, ge=10, le=3600)
@@ -138,7 +139,9 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("registration_policy", "software_statement_issuers", mode="before")
+    @field_validator(
+        "registration_policy", "client_id_metadata_documents_policy", "software_statement_issuers", mode="before"
+    )
     @classmethod
     def _parse_json(cls, value: object) -> object:
         # Tables in the file; in a variable their JSON.
@@ -181,6 +184,11 @@ class Settings(BaseSettings):
         if self.registration_policy is not None and self.registration_policy.skip_consent:
             # Whoever registers an application would have everybody's data for one click on a link.
             raise ValueError("registration_policy must not skip consent: anybody may register an application")
+        documents = self.client_id_metadata_documents_policy
+        if documents is not None and (
+            documents.skip_consent or documents.introspects or documents.token_exchange_audiences
+        ):
+            raise ValueError("client_id_metadata_documents_policy must only narrow: anybody may publish a document")
         if self.outbound_ca_bundle is not None and not self.outbound_ca_bundle.is_file():
             raise ValueError(f"outbound_ca_bundle: no file at {self.outbound_ca_bundle}")
         longest_publication_s = 2 * self.jwks_max_age_s

@@ -24,7 +24,9 @@ from app.services.client_registry import METADATA_DOCUMENT, Client, read_client
 from app.services.deployment import Deployment
 from app.services.fetch_document import FetchedDocument, FetchError, FetchFailed
 from app.services.limit_requests import RequestLimits
+from app.services.manage_clients import canonical_policy
 from app.services.record_event import Event
+from app.services.sector_identifier import check_sector_identifier
 from app.specs.client_id_metadata_document import (
     MAX_DOCUMENT_BYTES,
     check_client_id_url,
@@ -37,7 +39,6 @@ from app.specs.protocol_error import (
     InvalidClientMetadata,
     InvalidRedirectUri,
     InvalidRequest,
-    ProtocolError,
     TemporarilyUnavailable,
     TooManyRequests,
 )
@@ -51,6 +52,7 @@ from app.storage.client_documents import (
     insert_document,
     renew_document,
     set_metadata,
+    set_policy,
 )
 from app.storage.clients import find_client_by_pk, insert_client, lock_client
 from app.storage.conflicts import AlreadyTaken
@@ -88,8 +90,16 @@ class _Fetched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Failure:
-    error: ProtocolError | Unreachable
+    description: str
+    detail: str
+    is_passing: bool
     at: int
+
+    def as_error(self) -> InvalidRequest | Unreachable:
+        """Made anew each time: an exception that is kept keeps the frames of everybody who raised it."""
+        return (
+            Unreachable(self.description) if self.is_passing else InvalidRequest(self.description, detail=self.detail)
+        )
 
 
 class ClientDocuments:
@@ -99,6 +109,8 @@ class ClientDocuments:
         self._deployment = deployment
         self._limits = limits
         self._is_on = deployment.settings.client_id_metadata_documents == "on"
+        policy = deployment.settings.client_id_metadata_documents_policy
+        self._policy = {} if policy is None else policy.model_dump(mode="json", exclude_defaults=True)
         self._failures: LRUCache[str, _Failure] = LRUCache(maxsize=1000)
         self._being_fetched: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
@@ -159,7 +171,7 @@ class ClientDocuments:
                 if newer is not None and not self._is_due(newer):
                     return self._deployment.registry.find_client(client_id)
                 self._check_limits(client_id, is_new=stored is None, address=address)
-                return self._fetch(client_id)
+                return self._fetch(client_id, known_digest=newer.digest if newer is not None else None)
         finally:
             self._places.release()
 
@@ -167,7 +179,7 @@ class ClientDocuments:
         with self._lock:
             failure = self._failures.get(client_id)
         if failure is not None and 0 <= self._deployment.clock() - failure.at < FAILURE_REMEMBERED_FOR_MS:
-            raise failure.error
+            raise failure.as_error()
 
     def _check_limits(self, client_id: str, *, is_new: bool, address: str) -> None:
         wait_s = self._limits.count_new_document(address) if is_new else None
@@ -193,14 +205,11 @@ class ClientDocuments:
 
     # ----- Asking, and keeping what came -----
 
-    def _fetch(self, client_id: str) -> Client | None:
+    def _fetch(self, client_id: str, *, known_digest: bytes | None) -> Client | None:
         try:
-            fetched = _read(client_id, self._ask(client_id))
-        except (ProtocolError, Unreachable) as error:
-            reason = error.detail or error.description if isinstance(error, ProtocolError) else str(error)
-            _log.warning("no client document", client_id=client_id[:_MAX_LOGGED_CHARACTERS], reason=reason)
-            with self._lock:
-                self._failures[client_id] = _Failure(error=error, at=self._deployment.clock())
+            fetched = self._read(client_id, self._ask(client_id), known_digest)
+        except (InvalidRequest, Unreachable) as error:
+            self._remember_failure(client_id, error)
             raise
         with self._lock:
             self._failures.pop(client_id, None)
@@ -209,6 +218,15 @@ class ClientDocuments:
         except AlreadyTaken:
             # Another process was faster by a moment.
             return self._deployment.registry.find_client(client_id)
+
+    def _remember_failure(self, client_id: str, error: InvalidRequest | Unreachable) -> None:
+        is_passing = isinstance(error, Unreachable)
+        description = _NOT_HAD if isinstance(error, Unreachable) else error.description
+        detail = str(error) if isinstance(error, Unreachable) else error.detail
+        _log.warning("no client document", client_id=client_id[:_MAX_LOGGED_CHARACTERS], reason=detail or description)
+        failure = _Failure(description=description, detail=detail, is_passing=is_passing, at=self._deployment.clock())
+        with self._lock:
+            self._failures[client_id] = failure
 
     def _ask(self, client_id: str) -> FetchedDocument:
         try:
@@ -224,23 +242,49 @@ class ClientDocuments:
             raise Unreachable(f"answered {answer.status}")
         return answer
 
+    def _read(self, client_id: str, answer: FetchedDocument, known_digest: bytes | None) -> _Fetched:
+        # Section 5: "The authorization server MUST treat any response other than 200 OK as an error".
+        if answer.status != 200:
+            raise InvalidRequest(_NOT_HAD, detail=f"answered {answer.status}")
+        if not is_json_type(answer.content_type):
+            raise InvalidRequest("the client's metadata document is not JSON", detail=f"{answer.content_type!r:.200}")
+        digest = hashlib.sha256(answer.body).digest()
+        try:
+            metadata = parse_client_document(answer.body, client_id=client_id, policy=self._policy)
+            if digest != known_digest:
+                check_sector_identifier(self._deployment.fetcher, metadata)
+        except (InvalidClientMetadata, InvalidRedirectUri) as error:
+            raise InvalidRequest(
+                f"the client's metadata document is not valid: {error.description}", detail=error.detail
+            ) from error
+        fresh_for_s = find_freshness_s(
+            answer.cache_control, default_s=USUAL_FRESH_S, least_s=SHORTEST_FRESH_S, most_s=LONGEST_FRESH_S
+        )
+        return _Fetched(metadata=metadata, digest=digest, fresh_for_s=fresh_for_s)
+
     def _store(self, client_id: str, fetched: _Fetched) -> Client | None:
         now = self._deployment.clock()
         times = {"fetched_at": now, "fresh_until": now + fetched.fresh_for_s * 1000}
 
         def work(connection: Connection) -> Client | None:
+            policy = canonical_policy(connection, self._policy)
+            known = find_document(connection, client_id)
+            is_news = known is not None and (known.digest != fetched.digest or known.client.policy != policy)
+            if is_news:
+                # Before the client's own row: all who change clients lock in this order.
+                changes.bump(connection, "clients")
             row = lock_client(connection, client_id)
             if row is None:
                 return self._insert(connection, client_id, fetched, times)
             if row.origin != METADATA_DOCUMENT or row.disabled_at is not None or row.removed_at is not None:
                 # An operator was faster by a moment.
                 return None if row.removed_at is not None else read_client(row)
-            known = find_document(connection, client_id)
             renew_document(connection, row.id, digest=fetched.digest, **times)
-            if known is not None and known.digest == fetched.digest:
+            if not is_news:
                 return read_client(row)
+            if row.policy != policy:
+                set_policy(connection, row.id, policy)
             set_metadata(connection, row.id, _to_stored(fetched.metadata))
-            changes.bump(connection, "clients")
             self._record(connection, "client.document_changed", client_id)
             return read_client(find_client_by_pk(connection, row.id) or row)
 
@@ -263,7 +307,7 @@ class ClientDocuments:
             connection,
             client_id=client_id,
             metadata=_to_stored(fetched.metadata),
-            policy={},
+            policy=canonical_policy(connection, self._policy),
             security_profile=_strictest(self._deployment.profile),
             created_at=times["fetched_at"],
             origin=METADATA_DOCUMENT,
@@ -278,24 +322,6 @@ class ClientDocuments:
         self._deployment.recorder.record(
             connection, Event(type=event_type, actor="client", client_id=client_id, body=body)
         )
-
-
-def _read(client_id: str, answer: FetchedDocument) -> _Fetched:
-    # Section 5: "The authorization server MUST treat any response other than 200 OK as an error".
-    if answer.status != 200:
-        raise InvalidRequest(_NOT_HAD, detail=f"answered {answer.status}")
-    if not is_json_type(answer.content_type):
-        raise InvalidRequest("the client's metadata document is not JSON", detail=f"{answer.content_type!r:.200}")
-    try:
-        metadata = parse_client_document(answer.body, client_id=client_id)
-    except (InvalidClientMetadata, InvalidRedirectUri) as error:
-        raise InvalidRequest(
-            f"the client's metadata document is not valid: {error.description}", detail=error.detail
-        ) from error
-    fresh_for_s = find_freshness_s(
-        answer.cache_control, default_s=USUAL_FRESH_S, least_s=SHORTEST_FRESH_S, most_s=LONGEST_FRESH_S
-    )
-    return _Fetched(metadata=metadata, digest=hashlib.sha256(answer.body).digest(), fresh_for_s=fresh_for_s)
 
 
 def _strictest(server: Profile) -> Profile:

@@ -83,11 +83,12 @@ def is_json_type(content_type: str | None) -> bool:
     return _JSON_TYPE.fullmatch((content_type or "").partition(";")[0].strip()) is not None
 
 
-def parse_client_document(raw: bytes, *, client_id: str) -> ClientMetadata:
+def parse_client_document(raw: bytes, *, client_id: str, policy: Mapping[str, Any] | None = None) -> ClientMetadata:
     """The client that the document at `client_id` describes. Raises InvalidClientMetadata or InvalidRedirectUri.
 
     What a document says of other servers' grants is passed over: one document serves them all. What would make a secret
-    that two parties know, or a client without a person, is refused.
+    that two parties know, or a client without a person, is refused. `policy` is what the operator decided about all
+    clients of this kind. Does **not** look at what `sector_identifier_uri` leads to.
     """
     try:
         document = parse_json_object(raw, max_bytes=MAX_DOCUMENT_BYTES)
@@ -98,7 +99,7 @@ def parse_client_document(raw: bytes, *, client_id: str) -> ClientMetadata:
     if document.get("client_id") != client_id:
         raise InvalidClientMetadata("client_id: is not the address of the document")
     _check_no_secret(document)
-    members = {name: value for name, value in document.items() if name != "policy"}
+    members = {**document, "policy": dict(policy or {})}
     # RFC 7591 would make it client_secret_basic, which no document can be.
     if members.get("token_endpoint_auth_method") is None:
         members["token_endpoint_auth_method"] = "none"  # noqa: S105 - a method's name

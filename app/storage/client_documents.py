@@ -66,6 +66,13 @@ def set_metadata(connection: Connection, client_pk: int, metadata_: Mapping[str,
     connection.execute(update(clients).where(clients.c.id == client_pk).values(metadata=text))
 
 
+def set_policy(connection: Connection, client_pk: int, policy: Mapping[str, Any]) -> None:
+    """What the operator decided about such clients since; what people said to the client before is asked again."""
+    text = json.dumps(policy, sort_keys=True, separators=(",", ":"))
+    newer = {"policy": text, "policy_version": clients.c.policy_version + 1}
+    connection.execute(update(clients).where(clients.c.id == client_pk).values(newer))
+
+
 def count_documents(connection: Connection) -> int:
     """How many clients are documents; those that were removed are not counted."""
     query = select(func.count()).where(clients.c.origin == ORIGIN, clients.c.removed_at.is_(None))

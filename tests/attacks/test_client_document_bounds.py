@@ -47,6 +47,13 @@ def limited(tmp_path_factory: pytest.TempPathFactory, authority: CertificateAuth
 
 
 @pytest.fixture(scope="module")
+def narrow(tmp_path_factory: pytest.TempPathFactory, authority: CertificateAuthority) -> Iterator[World]:
+    """A server whose operator lets documents have one API only."""
+    policy = '{"resources": ["https://notes.example/"], "access_token_lifetime_s": 120}'
+    yield from a_world(tmp_path_factory.mktemp("narrow"), authority, client_id_metadata_documents_policy=policy)
+
+
+@pytest.fixture(scope="module")
 def off(tmp_path_factory: pytest.TempPathFactory, authority: CertificateAuthority) -> Iterator[World]:
     yield from a_world(tmp_path_factory.mktemp("off"), authority, client_id_metadata_documents="off")
 
@@ -98,3 +105,12 @@ def test_what_is_switched_off_is_not_there(off: World, host: DocumentHost) -> No
     assert page.status == 400
     assert "the client is not known here" in page.text.lower()
     assert not host.asked
+
+
+def test_96_the_operator_narrows_what_all_documents_may_have(narrow: World, host: DocumentHost) -> None:
+    notes, other = narrow.operator.add_resource(resource="https://notes.example/"), narrow.operator.add_resource()
+    client_id = host.publish(a_path(), policy={"resources": [other], "access_token_lifetime_s": 3600})
+    party, account = party_of(narrow, client_id), narrow.operator.add_user()
+    assert narrow.get_tokens(party, account, scope="photos.read", resource=notes).expires_in == 120
+    answer = party.read_answer(narrow.browser().get(party.begin(scope="photos.read", resource=other).url))
+    assert answer["error"] in ("invalid_target", "unauthorized_client")

@@ -35,6 +35,8 @@ ISSUER = {"TOKENHOUSE_ISSUER": "https://auth.example"}
         ("TOKENHOUSE_REGISTRATION_POLICY", '{"access_token_lifetime_s": 86400}'),
         ("TOKENHOUSE_REGISTRATION_POLICY", '{"skip_consent": true}'),
         ("TOKENHOUSE_REGISTRATION_POLICY", "s3cret"),
+        ("TOKENHOUSE_CLIENT_ID_METADATA_DOCUMENTS_POLICY", '{"skip_consent": true}'),
+        ("TOKENHOUSE_CLIENT_ID_METADATA_DOCUMENTS_POLICY", '{"introspects": ["https://api.example/"]}'),
         ("TOKENHOUSE_SOFTWARE_STATEMENT_ISSUERS", '[{"issuer": "https://trust.example"}]'),
         (
             "TOKENHOUSE_SOFTWARE_STATEMENT_ISSUERS",

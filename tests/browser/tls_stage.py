@@ -67,9 +67,13 @@ class Stage:
     app_url: str = f"https://{APP_HOST}"
     api_url: str = f"https://{API_HOST}/"
 
-    def launch(self, chromium: Browser) -> Browser:
-        """Another Chromium of the same make, which knows the names. It keeps cookies from frames of other sites."""
-        return chromium.browser_type.launch(executable_path="/usr/bin/chromium", args=self._chromium_arguments())
+    def launch(self, chromium: Browser, *, elsewhere: Mapping[str, int] | None = None) -> Browser:
+        """Another Chromium of the same make, which knows the names. It keeps cookies from frames of other sites.
+
+        `elsewhere`: the ports of further names.
+        """
+        arguments = self._chromium_arguments(elsewhere or {})
+        return chromium.browser_type.launch(executable_path="/usr/bin/chromium", args=arguments)
 
     def launch_with_foreign_cookies(self, chromium: Browser, directory: Path) -> BrowserContext:
         """The same, set so that frames of other sites have their cookies; its profile lies in `directory`."""
@@ -77,11 +81,11 @@ class Stage:
         preferences.parent.mkdir()
         preferences.write_text('{"profile": {"cookie_controls_mode": 0}}')
         return chromium.browser_type.launch_persistent_context(
-            directory, executable_path="/usr/bin/chromium", args=self._chromium_arguments()
+            directory, executable_path="/usr/bin/chromium", args=self._chromium_arguments({})
         )
 
-    def _chromium_arguments(self) -> list[str]:
-        ports = {**self.ports, NEIGHBOUR_HOST: self.ports[LOGIN_HOST]}
+    def _chromium_arguments(self, elsewhere: Mapping[str, int]) -> list[str]:
+        ports = {**self.ports, NEIGHBOUR_HOST: self.ports[LOGIN_HOST], **elsewhere}
         rules = ",".join(f"MAP {host}:443 127.0.0.1:{port}" for host, port in ports.items())
         return [
             "--no-sandbox",

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,18 +22,18 @@ NODE_IS_MISSING = "the clients written for Node cannot be installed here: npm's 
 REDIRECT_URI = "https://prints.example/callback"
 
 
-def require_node() -> None:
+def require_node(folder: Path = FOLDER) -> None:
     """Skips the test, or fails it with CI=true, where Node or the locked npm packages cannot be had."""
-    trouble = _find_trouble_with_node()
+    trouble = _find_trouble_with_node(folder)
     if trouble is not None:
         assert os.environ.get("CI") != "true", f"{NODE_IS_MISSING}: {trouble}"
         pytest.skip(f"{NODE_IS_MISSING}: {trouble}")
 
 
 @cache
-def _find_trouble_with_node() -> str | None:
+def _find_trouble_with_node(folder: Path) -> str | None:
     try:
-        node_project(FOLDER)
+        node_project(folder)
     except (NodeUnavailable, OSError, subprocess.SubprocessError) as error:
         return str(error)
     return None

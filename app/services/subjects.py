@@ -44,8 +44,14 @@ def find_user_of_subject(deployment: Deployment, client: Client, sub: str) -> Us
 
 
 def client_sector(client: Client) -> str | None:
-    """The sector of a pairwise client; None for a public one."""
-    return None if client.metadata.subject_type == "public" else find_sector(client.metadata)
+    """The sector of a pairwise client; None for a public one.
+
+    A client that is a document is a sector of its own: nobody has read the file of the sector that it names, and it
+    could name somebody else's, or redirect URIs of somebody else's host.
+    """
+    if client.metadata.subject_type == "public":
+        return None
+    return client.client_id if client.is_document else find_sector(client.metadata)
 
 
 def resource_sector(resource: Resource) -> str | None:

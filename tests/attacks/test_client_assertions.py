@@ -61,7 +61,7 @@ def test_a_key_gets_a_token(world: World, alg: str, kid: str | None) -> None:
     assert event.body["client_authentication"] == (by if kid is None else {**by, "kid": machine.key.kid})
 
 
-@pytest.mark.requirement("OpenID Connect Core", "9", "client_secret_jwt: an HMAC made with the client_secret")
+@pytest.mark.requirement("OpenID Connect Core 1.0", "9", "client_secret_jwt: an HMAC made with the client_secret")
 def test_a_secret_that_makes_macs_gets_a_token(world: World) -> None:
     machine = make_asserting(world, token_endpoint_auth_method="client_secret_jwt")
     assert machine.get_token(client_id=machine.client_id).claims["sub"] == machine.client_id
@@ -248,7 +248,7 @@ def test_56_only_the_issuer_as_one_string_is_the_audience(world: World, machine:
     refuse(world, machine, machine.assert_it(aud=list_audiences(world.issuer)[aud]))
 
 
-@pytest.mark.requirement("OpenID Connect Core", "9", "aud: the token endpoint's URL")
+@pytest.mark.requirement("OpenID Connect Core 1.0", "9", "aud: the token endpoint's URL")
 @pytest.mark.parametrize("aud", list_audiences(""))
 def test_56_a_client_as_lax_as_openid_connect_may_name_the_token_endpoint_or_a_list_of_one(
     world: World, aud: str

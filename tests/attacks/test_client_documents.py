@@ -98,6 +98,20 @@ def test_a_document_is_a_client_over_its_whole_life(reaching_world: World, host:
     assert "client.document_met" in events
 
 
+def test_101_a_document_learns_no_subject_of_the_sector_that_it_names(
+    reaching_world: World, host: DocumentHost
+) -> None:
+    account = reaching_world.operator.add_user()
+    victim = reaching_world.relying_party(redirect_uris=[CALLBACK], subject_type="pairwise")
+    subjects = {reaching_world.get_tokens(victim, account).id_claims["sub"], account.sub}
+    for named in ({}, {"sector_identifier_uri": "https://agent.example/sector.json"}):
+        client_id = host.publish(a_path(), subject_type="pairwise", **named)
+        tokens = reaching_world.get_tokens(party_of(reaching_world, client_id), account)
+        assert tokens.claims["sub"] == tokens.id_claims["sub"]
+        assert tokens.id_claims["sub"] not in subjects
+        subjects.add(tokens.id_claims["sub"])
+
+
 @pytest.mark.requirement(DRAFT, "8.2", "a document with keys proves itself with them (private_key_jwt)")
 def test_a_document_with_keys_proves_itself_by_them_whatever_becomes_of_its_host(
     reaching_world: World, host: DocumentHost

@@ -45,7 +45,7 @@ def statuses(machine: Asserting, *, times: int = MANY) -> list[int]:
         return sorted(threads.map(lambda _: machine.try_get_token().status, range(times)))
 
 
-@pytest.mark.requirement("OpenID Connect Core", "10.1.1", "an unfamiliar kid: the keys are retrieved again")
+@pytest.mark.requirement("OpenID Connect Core 1.0", "10.1.1", "an unfamiliar kid: the keys are retrieved again")
 def test_a_client_changes_its_keys_at_its_address(world: World, host: KeyHost, key: SigningKey) -> None:
     host.publish(key)
     machine = at_host(world, host, key)

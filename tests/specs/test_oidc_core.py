@@ -31,7 +31,7 @@ def test_prompts_are_read_as_a_set(value: str | None, prompts: set[str]) -> None
     assert parse_prompt(value) == prompts
 
 
-@pytest.mark.requirement("OpenID Connect Core", "3.1.2.1", "none with any other value is an error")
+@pytest.mark.requirement("OpenID Connect Core 1.0", "3.1.2.1", "none with any other value is an error")
 @pytest.mark.parametrize("value", ["none login", "consent none", "none select_account"])
 def test_none_stands_alone(value: str) -> None:
     with pytest.raises(InvalidRequest, match="must stand alone"):
@@ -76,7 +76,7 @@ def test_max_age_never_fails_in_another_way(value: str) -> None:
 # ----- ID token -----
 
 
-@pytest.mark.requirement("OpenID Connect Core", "2", "iss, sub, aud, exp and iat are required")
+@pytest.mark.requirement("OpenID Connect Core 1.0", "2", "iss, sub, aud, exp and iat are required")
 def test_an_id_token_without_options_has_the_five_required_claims() -> None:
     claims = build_id_token_claims(
         issuer="https://op.example", subject="u1", client_id="c1", issued_at_s=1_000, lifetime_s=600
@@ -85,7 +85,7 @@ def test_an_id_token_without_options_has_the_five_required_claims() -> None:
     assert claims == {**required, "azp": "c1"}
 
 
-@pytest.mark.requirement("OpenID Connect Core", "2", "the nonce value is passed through unmodified")
+@pytest.mark.requirement("OpenID Connect Core 1.0", "2", "the nonce value is passed through unmodified")
 def test_every_optional_claim_is_written_when_given() -> None:
     nonce = "n-0S6_WzA2Mj" + "~" * 64
     claims = build_id_token_claims(
@@ -107,7 +107,7 @@ def test_every_optional_claim_is_written_when_given() -> None:
     assert (claims["acr"], claims["sid"], claims["at_hash"]) == ("pwd", "s1", "h")
 
 
-@pytest.mark.requirement("OpenID Connect Core", "A.3", "the at_hash of the example access token")
+@pytest.mark.requirement("OpenID Connect Core 1.0", "A.3", "the at_hash of the example access token")
 @pytest.mark.parametrize("alg", ["RS256", "ES256", "PS256"])
 def test_at_hash_is_that_of_the_example(alg: str) -> None:
     assert at_hash("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y", alg) == "77QmUPtjPfzWtF2AnpK9RQ"
@@ -141,7 +141,7 @@ JANE = {
 }
 
 
-@pytest.mark.requirement("OpenID Connect Core", "5.4", "the claims that each scope asks for")
+@pytest.mark.requirement("OpenID Connect Core 1.0", "5.4", "the claims that each scope asks for")
 def test_the_scopes_ask_for_the_claims_of_section_5_4() -> None:
     assert len(SCOPE_CLAIMS["profile"]) == 14
     assert SCOPE_CLAIMS["email"] == ("email", "email_verified")
@@ -158,7 +158,7 @@ def test_a_granted_scope_selects_its_claims_and_no_others() -> None:
     }
 
 
-@pytest.mark.requirement("OpenID Connect Core", "5.3.2", "a claim without a value is omitted, not null or empty")
+@pytest.mark.requirement("OpenID Connect Core 1.0", "5.3.2", "a claim without a value is omitted, not null or empty")
 def test_empty_claims_are_left_out_and_language_tagged_ones_kept() -> None:
     assert select_claims(JANE, ["profile"]) == {"name": "Jane Doe", "name#ja-Kana-JP": "ジェーン", "updated_at": 0}
 

@@ -57,7 +57,7 @@ def test_an_assertion_expires_soon_and_not_before_it_came(exp: float) -> None:
         check(exp=exp)
 
 
-@pytest.mark.requirement("OpenID Connect Core", "10.1", "the key is the octets of the UTF-8 client_secret")
+@pytest.mark.requirement("OpenID Connect Core 1.0", "10.1", "the key is the octets of the UTF-8 client_secret")
 def test_the_secret_that_made_the_mac_is_known_by_it() -> None:
     secret = "S" * 43
     assertion = parse_unverified_assertion(sign_with_secret(secret, json.dumps(CLAIMS).encode()))

@@ -24,8 +24,9 @@ from tests.world import World
 keep_files_in_memory()
 
 
-def pytest_unconfigure() -> None:
-    """The end of a run, or of a process that takes part in it."""
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    """The end of a run, or of a process that takes part in it; whatever fixtures opened is closed by now."""
     close_databases()
 
 

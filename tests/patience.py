@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-def wait_until(holds: Callable[[], bool], *, within_s: float = 15) -> float:
+def wait_until(holds: Callable[[], bool], *, within_s: float = 30) -> float:
     """Seconds until `holds()` was true; fails when it is not within the bound."""
     began = time.monotonic()
     pause = threading.Event()

@@ -14,6 +14,7 @@ from tests.attacks.good_conduct import assert_json_error, assert_page, nothing_c
 from tests.attacks.raw_http import post_form, send_raw
 from tests.conftest import run_world
 from tests.databases import migrated_database_url
+from tests.patience import wait_until
 from tests.world import World
 
 pytestmark = pytest.mark.usefixtures("standing")
@@ -39,12 +40,14 @@ def log_lines(world: World, *, about: str) -> list[dict[str, object]]:
 
 def logged_peer(world: World, marker: str) -> object:
     """The peer that the access log names for the one request to `/marker`."""
-    deadline = time.monotonic() + 15
-    while time.monotonic() < deadline:
-        for line in log_lines(world, about=marker):
-            if line.get("path") == f"/{marker}":
-                return line["peer"]
-    raise AssertionError(f"no log line for /{marker}")
+    found: list[object] = []
+
+    def look() -> bool:
+        found.extend(line["peer"] for line in log_lines(world, about=marker) if line.get("path") == f"/{marker}")
+        return bool(found)
+
+    wait_until(look)
+    return found[0]
 
 
 # ----- 7 and 8: who is asking -----

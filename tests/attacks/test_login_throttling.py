@@ -231,10 +231,11 @@ def test_106_known_and_unknown_and_disabled_users_cost_the_same(guarded: World) 
             began = time.perf_counter()
             assert guesser.guess(names[number % 5]).status == 200
             durations[kind].append(time.perf_counter() - began)
-    medians = {kind: statistics.median(values) for kind, values in durations.items()}
-    assert 0.6 < medians["unknown"] / medians["known"] < 1.6, medians
+    # The shortest of many: what others do on this machine only ever makes them longer.
+    shortest = {kind: min(values) for kind, values in durations.items()}
+    assert 0.6 < shortest["unknown"] / shortest["known"] < 1.6, shortest
     page = [_time_of(lambda: guesser.browser.send_once(f"{guarded.issuer}/")) for _ in range(9)]
-    assert min(medians.values()) > 2 * statistics.median(page), "a hash is the greater part of a login's time"
+    assert min(shortest.values()) > 2 * min(page), "a hash is the greater part of a login's time"
 
 
 def _time_of(work: object) -> float:

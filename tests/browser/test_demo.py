@@ -33,7 +33,7 @@ def demo(directory: Path) -> Iterator[Demo]:
         yield running
     finally:
         running.stop()
-        check_gone(processes, within_s=5)
+        check_gone(processes, within_s=30)
 
 
 @pytest.fixture
@@ -253,7 +253,7 @@ def test_it_leaves_no_process_behind(tmp_path: Path, number: signal.Signals) -> 
     assert len(processes) >= 5  # itself, the server with its worker, the application, the API
     status = demo.stop(number)
     assert status == (-signal.SIGKILL if number == signal.SIGKILL else 0)
-    check_gone(processes, within_s=10)
+    check_gone(processes, within_s=30)
 
 
 def test_when_one_program_ends_all_end_and_it_says_which(tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ def test_when_one_program_ends_all_end_and_it_says_which(tmp_path: Path) -> None
     _, told = demo.process.communicate(timeout=40)
     assert demo.process.returncode == 1
     assert "the photo library has ended" in told
-    check_gone(processes, within_s=5)
+    check_gone(processes, within_s=30)
 
 
 def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path: Path) -> None:

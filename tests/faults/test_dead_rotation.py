@@ -45,7 +45,7 @@ def key_events(world: FaultWorld, event_type: str) -> int:
 def wait_until_published(world: FaultWorld) -> set[str]:
     """What the server publishes, once it has noticed what was done to the keys in the database last."""
     stored = {key.kid for key in list_keys(world.operator.deployment)}
-    eventually(lambda: published_kids(world) == stored, within_s=10, what="the key set shows the database's keys")
+    eventually(lambda: published_kids(world) == stored, within_s=30, what="the key set shows the database's keys")
     return stored
 
 

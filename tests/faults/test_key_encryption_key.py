@@ -146,7 +146,7 @@ def test_a_running_server_keeps_its_keys_and_turns_its_readiness_red(
         rotate_keys_now(faulty.operator.deployment)
         token = eventually(
             lambda: signed_with_the_active_key(faulty, party, account),
-            within_s=15,
+            within_s=30,
             what="the server signs with a key that was made without the file",
         )
         assert party.userinfo(token).status == 200

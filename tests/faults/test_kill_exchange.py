@@ -23,7 +23,7 @@ def test_a_code_whose_exchange_was_killed_before_the_commit_works_after_the_rest
     code, pending = faulty.get_code(party, account)
     faulty.faults.kill_at(failpoint)
     assert faulty.witness.exchange(party, code, pending) is None
-    eventually(lambda: is_dead(faulty), within_s=10, what="the server was killed")
+    eventually(lambda: is_dead(faulty), within_s=30, what="the server was killed")
     faulty.restart()
 
     reply = faulty.witness.exchange(party, code, pending)
@@ -41,7 +41,7 @@ def test_a_code_whose_exchange_was_killed_after_the_commit_is_refused_and_its_gr
     (grant,) = list_grants(faulty.operator.deployment, user=account.sub)
     faulty.faults.kill_at("issue.after_commit")
     assert faulty.witness.exchange(party, code, pending) is None
-    eventually(lambda: is_dead(faulty), within_s=10, what="the server was killed")
+    eventually(lambda: is_dead(faulty), within_s=30, what="the server was killed")
     faulty.restart()
 
     # The grant and its one token are there, and nobody has the token: an operator could end them by hand.

@@ -72,7 +72,7 @@ def kill_at_every(stride: int, rotation: str, faulty: FaultWorld) -> None:
     # The last one died after its commit, before it could tell anybody; running servers see the change all the same.
     assert at_statement > 4
     published = {kid for kid, _ in states_of_keys(faulty)}
-    eventually(lambda: published_kids(faulty) == published, within_s=15, what="the server has noticed")
+    eventually(lambda: published_kids(faulty) == published, within_s=30, what="the server has noticed")
     assert faulty.serves(party, account)
     check_invariants(faulty)
     # The lock died with its holder: the next rotation goes through, and is seen.

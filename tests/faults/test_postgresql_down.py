@@ -239,7 +239,7 @@ def queue_behind_maintenance(
         code, pending = codes.pop()
         assert exchange_in_time(world, party, code, pending).status == 200
         vacuum = pool.submit(maintenance.execute, "VACUUM FULL authorization_codes")
-        eventually(lambda: waiting_for_a_lock(cluster, role="postgres") == 1, within_s=5, what="VACUUM FULL waits")
+        eventually(lambda: waiting_for_a_lock(cluster, role="postgres") == 1, within_s=30, what="VACUUM FULL waits")
         for _ in range(rounds):
             tries = [pool.submit(exchange_in_time, world, party, code, pending) for code, pending in codes]
             eventually(lambda: waiting_for_a_lock(cluster) > 0, within_s=2.5, what="exchanges wait behind it")
@@ -263,7 +263,7 @@ def test_a_database_without_a_free_connection_costs_503(
     code, pending = world.get_code(party, account)
     others: list[psycopg.Connection[object]] = []
     try:
-        eventually(functools.partial(take_a_place, cluster, database, others), within_s=10, what="every place is taken")
+        eventually(functools.partial(take_a_place, cluster, database, others), within_s=30, what="every place is taken")
         # What the server has open it could keep; ended, it finds no place, unless its housekeeping was quicker.
         with cluster.connect() as superuser:
             eventually(
@@ -321,7 +321,7 @@ def squeeze_out(
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'tokenhouse' AND pid <> ALL(%s)",
         [mine],
     ).fetchone()
-    eventually(functools.partial(take_a_place, cluster, database, others), within_s=10, what="every place is taken")
+    eventually(functools.partial(take_a_place, cluster, database, others), within_s=30, what="every place is taken")
     return ended is not None and ended[0] == 0
 
 

@@ -43,7 +43,7 @@ def test_a_refresh_that_was_killed_is_simply_sent_again(faulty: FaultWorld, fail
     _, token = begin_family(faulty, party, account)
     faulty.faults.kill_at(failpoint)
     assert faulty.witness.refresh(party, token) is None
-    eventually(lambda: is_dead(faulty), within_s=10, what="the server was killed")
+    eventually(lambda: is_dead(faulty), within_s=30, what="the server was killed")
     faulty.restart()
 
     answer = good(faulty.witness.refresh(party, token))

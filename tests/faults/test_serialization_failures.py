@@ -94,7 +94,7 @@ def told_once(world: FaultWorld, *event_types: str) -> Iterator[None]:
             lines = [line for line in read_log(world) if line["event"] == event_type]
             return Counter(line["grant_id"] for line in lines if line["grant_id"] in recorded)
 
-        eventually(lambda told=told, recorded=recorded: set(told()) == set(recorded), within_s=15, what="every line")  # type: ignore[misc]
+        eventually(lambda told=told, recorded=recorded: set(told()) == set(recorded), within_s=30, what="every line")  # type: ignore[misc]
         assert told() == recorded
 
 

@@ -8,6 +8,7 @@ until the message's time is over; then it is dead, and the operator sees it (`to
 
 import random
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -35,7 +36,8 @@ LONGEST_PAUSE_MS: Final = 3_600_000
 CLAIMED_FOR_MS: Final = 60_000
 _CLAIMED_PER_SENDER: Final = 4
 _LOOK_EVERY_S: Final = 0.5
-_GATHER_S: Final = 0.03
+_LOOK_WHILE_BUSY_S: Final = 0.1
+_GATHER_S: Final = 0.05
 _BURY_EVERY: Final = 20
 _MOST_BURIED: Final = 200
 _MOST_ERROR_CHARACTERS: Final = 300
@@ -127,6 +129,29 @@ class _Outcome:
     error: str | None
 
 
+class Pace:
+    """How many may leave now: a few at once, and then so many a second. A logout of thousands must not be what the
+    server is busy with. Durations come from the monotonic clock.
+    """
+
+    def __init__(self, per_s: int) -> None:
+        self._per_s = per_s
+        self._most = float(max(per_s, 1))
+        self._allowance = self._most
+        self._counted_at = time.monotonic()
+
+    def limit(self, wanted: int) -> int:
+        """At most `wanted`, never less than none."""
+        now = time.monotonic()
+        self._allowance = min(self._most, self._allowance + (now - self._counted_at) * self._per_s)
+        self._counted_at = now
+        return max(0, min(wanted, int(self._allowance)))
+
+    def take(self) -> None:
+        """One leaves."""
+        self._allowance -= 1
+
+
 class OutboxDispatcher:
     """One thread that looks and writes, and some that deliver: no request and no transaction waits for any of them.
 
@@ -139,6 +164,7 @@ class OutboxDispatcher:
         self._places = deployment.settings.outbox_senders
         self._outcomes: deque[_Outcome] = deque()
         self._in_hand = 0
+        self._pace = Pace(deployment.settings.outbox_deliveries_per_s)
         self._stopped = threading.Event()
         self._pool = ThreadPoolExecutor(self._places, thread_name_prefix="outbox sender")
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
@@ -172,16 +198,17 @@ class OutboxDispatcher:
             self._settle(most=0)
 
     def _work(self) -> None:
-        self._deployment.outbox_changed.wait(_LOOK_EVERY_S)
+        self._deployment.outbox_changed.wait(_LOOK_EVERY_S if self._in_hand == 0 else _LOOK_WHILE_BUSY_S)
         self._deployment.outbox_changed.clear()
         if self._in_hand:
             # Outcomes come one by one; a transaction for each would be as many commits.
             self._stopped.wait(_GATHER_S)
-        room = self._places * _CLAIMED_PER_SENDER - self._in_hand
-        if not self._outcomes and (room < self._places or not self._has_due()):
+        room = self._pace.limit(self._places * _CLAIMED_PER_SENDER - self._in_hand)
+        if not self._outcomes and (room == 0 or not self._has_due()):
             return
-        for row in self._settle(most=max(room, 0)):
+        for row in self._settle(most=room):
             self._in_hand += 1
+            self._pace.take()
             with suppress(RuntimeError):  # the pool was shut down a moment ago
                 self._pool.submit(self._deliver, row)
 

@@ -66,16 +66,18 @@ def claim_messages(
     if connection.dialect.name == "postgresql":
         # min() does not know bytes there.
         oldest = (
-            select(outbox.c.message_id)
+            select(outbox.c.message_id, outbox.c.attempts)
             .distinct(outbox.c.recipient)
             .where(is_due)
             .order_by(outbox.c.recipient, outbox.c.message_id)
             .subquery()
         )
     else:
+        # Beside a lone min(), SQLite takes the other columns from the row that has it.
         first = func.min(outbox.c.message_id).label("message_id")
-        oldest = select(first).where(is_due).group_by(outbox.c.recipient).subquery()
-    due = select(oldest.c.message_id).order_by(oldest.c.message_id).limit(most)
+        oldest = select(first, outbox.c.attempts).where(is_due).group_by(outbox.c.recipient).subquery()
+    # Whoever has failed before comes after all whom nobody has tried: a dead tenth must not be asked twice first.
+    due = select(oldest.c.message_id).order_by(oldest.c.attempts, oldest.c.message_id).limit(most)
     chosen = list(connection.execute(due).scalars())
     if not chosen:
         return ()

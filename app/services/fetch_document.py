@@ -270,6 +270,8 @@ def _connect(addresses: Sequence[Address], port: int, deadline: _Deadline) -> so
         sock = socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6, socket.SOCK_STREAM)
         try:
             sock.settimeout(share_s)
+            # Head and body go out as two writes: without this the second would wait for the other side's late receipt.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.connect((str(address), port))
         except OSError:
             sock.close()

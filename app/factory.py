@@ -86,7 +86,11 @@ def create_app(
     prepare_templates(app, base_path=settings.issuer_path, server_name=settings.server_name)
     add_pages(app, deployment, limits)
     documents = list_documents(deployment)
-    endpoints = [*list_endpoints(deployment, documents), *list_registration_endpoints(deployment, limits)]
+    endpoints = [
+        endpoint
+        for endpoint in list_endpoints(deployment, limits, documents)
+        if endpoint.feature is None or endpoint.feature in settings.feature_names
+    ]
     programs = Endpoints(app.wsgi_app, deployment, limits, endpoints)
     routes = [*(endpoint.path for endpoint in endpoints), *(str(rule) for rule in app.url_map.iter_rules())]
     edge = Edge(programs, settings, known_routes=routes, documents=documents, access_log=deployment.log)
@@ -119,8 +123,11 @@ def add_pages(app: Flask, deployment: Deployment, limits: RequestLimits) -> None
     add_login(app, site)
     add_select_account(app, site)
     add_consent(app, site)
-    add_check_session(app, site)
-    add_logout(app, site)
+    enabled = deployment.settings.feature_names
+    if "session_management" in enabled:
+        add_check_session(app, site)
+    if "rp_initiated_logout" in enabled:
+        add_logout(app, site)
 
 
 def list_documents(deployment: Deployment) -> dict[str, CurrentDocument]:
@@ -132,13 +139,16 @@ def list_documents(deployment: Deployment) -> dict[str, CurrentDocument]:
         "/.well-known/openid-configuration",
         "/.well-known/oauth-authorization-server",
     }
+    if "openid" not in deployment.settings.feature_names:
+        paths = {path for path in paths if "openid-configuration" not in path}
     published = {"/jwks": current_jwks(deployment), "/status-lists": current_aggregation(deployment)}
     return {**published, **dict.fromkeys(sorted(paths), metadata)}
 
 
-def list_endpoints(deployment: Deployment, documents: Mapping[str, CurrentDocument]) -> list[Endpoint]:
+def list_endpoints(
+    deployment: Deployment, limits: RequestLimits, documents: Mapping[str, CurrentDocument]
+) -> list[Endpoint]:
     """The door of programs, as a table."""
-    userinfo = userinfo_endpoint(deployment)
     return [
         Endpoint(
             path="/token",
@@ -147,10 +157,46 @@ def list_endpoints(deployment: Deployment, documents: Mapping[str, CurrentDocume
             reads_form=True,
             has_cors=True,
         ),
-        Endpoint(path="/revoke", methods=POST, handler=revoke_endpoint(deployment), reads_form=True, has_cors=True),
+        Endpoint(
+            path="/revoke",
+            methods=POST,
+            handler=revoke_endpoint(deployment),
+            reads_form=True,
+            has_cors=True,
+            feature="token_revocation",
+        ),
         # No page of a browser introspects: only clients that keep a secret may.
-        Endpoint(path="/introspect", methods=POST, handler=introspect_endpoint(deployment), reads_form=True),
-        Endpoint(path="/userinfo", methods=GET | POST, handler=userinfo, reads_form=True, has_cors=True),
+        Endpoint(
+            path="/introspect",
+            methods=POST,
+            handler=introspect_endpoint(deployment),
+            reads_form=True,
+            feature="token_introspection",
+        ),
+        Endpoint(
+            path="/userinfo",
+            methods=GET | POST,
+            handler=userinfo_endpoint(deployment),
+            reads_form=True,
+            has_cors=True,
+            feature="openid",
+        ),
+        Endpoint(
+            path="/register",
+            methods=POST,
+            handler=register_endpoint(deployment, limits),
+            reads_json=True,
+            has_cors=True,
+            feature="client_registration",
+        ),
+        Endpoint(
+            path="/register/",
+            methods=frozenset({"GET", "PUT", "DELETE"}),
+            handler=registered_client_endpoint(deployment, limits),
+            reads_json=True,
+            has_cors=True,
+            feature="client_registration",
+        ),
         *(
             Endpoint(path=path, methods=GET, handler=document_endpoint(current), has_cors=True, is_limited=False)
             for path, current in documents.items()
@@ -165,26 +211,4 @@ def list_endpoints(deployment: Deployment, documents: Mapping[str, CurrentDocume
         Endpoint(path="/livez", methods=GET, handler=livez, is_limited=False),
         Endpoint(path="/readyz", methods=GET, handler=readyz_endpoint(deployment), is_limited=False),
         Endpoint(path="/metrics", methods=GET, handler=metrics_endpoint(deployment), is_limited=False),
-    ]
-
-
-def list_registration_endpoints(deployment: Deployment, limits: RequestLimits) -> list[Endpoint]:
-    """Where clients register themselves; nothing unless that is switched on."""
-    if deployment.settings.registration == "off":
-        return []
-    return [
-        Endpoint(
-            path="/register",
-            methods=POST,
-            handler=register_endpoint(deployment, limits),
-            reads_json=True,
-            has_cors=True,
-        ),
-        Endpoint(
-            path="/register/",
-            methods=frozenset({"GET", "PUT", "DELETE"}),
-            handler=registered_client_endpoint(deployment, limits),
-            reads_json=True,
-            has_cors=True,
-        ),
     ]

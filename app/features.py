@@ -1,9 +1,11 @@
 """What Tokenhouse can do, as data: each feature, the specifications it implements and what it needs.
 
-A feature that is off is absent: no route, no grant, no metadata. Nothing here decides anything; the factory and the
-metadata read this tuple, `tokenhouse specs` prints it, and a test holds it against both and against the README.
+A feature that is off is absent: no route, no grant, no metadata, and what a client registered for it is passed over.
+Nothing here decides anything; the factory and the metadata read this tuple, `tokenhouse specs` prints it, and a test
+holds it against both and against the README.
 """
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,12 +24,22 @@ class Specification:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feature:
-    """One thing the server does, with the documents that define it and the features it stands on."""
+    """One thing the server does, with the documents that define it and the features it stands on.
+
+    `is_base`: what everything else stands on, and what cannot be switched off. `switch`: the setting of its own that
+    switches it. The rest is what goes when it is off, beside routes and metadata: parameters of the authorization
+    request, grant types, and members of the client's metadata.
+    """
 
     name: str
     specs: tuple[Specification, ...]
     requires: tuple[str, ...] = ()
     stage: Stage = "stable"
+    is_base: bool = False
+    switch: str | None = None
+    parameters: tuple[str, ...] = ()
+    grant_types: tuple[str, ...] = ()
+    client_members: tuple[str, ...] = ()
 
 
 def _rfc(number: int, title: str) -> Specification:
@@ -44,6 +56,7 @@ FEATURES: tuple[Feature, ...] = (
             _rfc(9207, "Authorization Server Issuer Identification"),
             _rfc(9700, "Best Current Practice for OAuth 2.0 Security"),
         ),
+        is_base=True,
     ),
     Feature(
         name="response_modes",
@@ -68,11 +81,18 @@ FEATURES: tuple[Feature, ...] = (
             _rfc(7516, "JSON Web Encryption"),
         ),
         requires=("authorization_code",),
+        client_members=(
+            "request_object_signing_alg",
+            "request_object_encryption_alg",
+            "request_object_encryption_enc",
+            "request_uris",
+        ),
     ),
-    Feature(name="refresh_tokens", specs=(), requires=("authorization_code",)),
+    Feature(name="refresh_tokens", specs=(), requires=("authorization_code",), grant_types=("refresh_token",)),
     Feature(
         name="client_credentials",
         specs=(_rfc(6749, "The OAuth 2.0 Authorization Framework"),),
+        grant_types=("client_credentials",),
     ),
     Feature(
         name="client_assertions",
@@ -80,11 +100,13 @@ FEATURES: tuple[Feature, ...] = (
             _rfc(7523, "JSON Web Token (JWT) Profile for OAuth 2.0 Client Authentication"),
             _rfc(7517, "JSON Web Key"),
         ),
+        client_members=("token_endpoint_auth_signing_alg",),
     ),
     Feature(
         name="resource_indicators",
         specs=(_rfc(8707, "Resource Indicators for OAuth 2.0"),),
         requires=("authorization_code",),
+        is_base=True,
     ),
     Feature(
         name="authorization_details",
@@ -97,6 +119,8 @@ FEATURES: tuple[Feature, ...] = (
             ),
         ),
         requires=("resource_indicators",),
+        parameters=("authorization_details",),
+        client_members=("authorization_details_types",),
     ),
     Feature(
         name="jwt_access_tokens",
@@ -106,6 +130,7 @@ FEATURES: tuple[Feature, ...] = (
             _rfc(7638, "JSON Web Key Thumbprint"),
             _rfc(8725, "JSON Web Token Best Current Practices"),
         ),
+        is_base=True,
     ),
     Feature(
         name="token_status_lists",
@@ -117,16 +142,19 @@ FEATURES: tuple[Feature, ...] = (
             ),
         ),
         requires=("jwt_access_tokens",),
+        is_base=True,
     ),
     Feature(
         name="bearer_token_usage",
         specs=(_rfc(6750, "Bearer Token Usage"),),
         requires=("jwt_access_tokens",),
+        is_base=True,
     ),
     Feature(
         name="dpop",
         specs=(_rfc(9449, "Demonstrating Proof of Possession (DPoP)"),),
         requires=("jwt_access_tokens",),
+        parameters=("dpop_jkt",),
     ),
     Feature(
         name="token_revocation",
@@ -140,11 +168,13 @@ FEATURES: tuple[Feature, ...] = (
             _rfc(9701, "JWT Response for OAuth Token Introspection"),
         ),
         requires=("jwt_access_tokens",),
+        client_members=("introspection_signed_response_alg",),
     ),
     Feature(
         name="token_exchange",
         specs=(_rfc(8693, "OAuth 2.0 Token Exchange"),),
         requires=("authorization_code", "resource_indicators", "jwt_access_tokens"),
+        grant_types=("urn:ietf:params:oauth:grant-type:token-exchange",),
     ),
     Feature(
         name="openid",
@@ -161,6 +191,7 @@ FEATURES: tuple[Feature, ...] = (
             ),
         ),
         requires=("authorization_code", "jwt_access_tokens", "bearer_token_usage"),
+        parameters=("claims", "claims_locales", "id_token_hint", "nonce"),
     ),
     Feature(
         name="client_registration",
@@ -174,6 +205,7 @@ FEATURES: tuple[Feature, ...] = (
             ),
         ),
         requires=("authorization_code",),
+        switch="registration",
     ),
     Feature(
         name="client_id_metadata_documents",
@@ -185,6 +217,7 @@ FEATURES: tuple[Feature, ...] = (
             ),
         ),
         requires=("authorization_code",),
+        switch="client_id_metadata_documents",
     ),
     Feature(
         name="session_management",
@@ -207,6 +240,7 @@ FEATURES: tuple[Feature, ...] = (
             ),
         ),
         requires=("openid",),
+        client_members=("post_logout_redirect_uris",),
     ),
     Feature(
         name="backchannel_logout",
@@ -218,6 +252,7 @@ FEATURES: tuple[Feature, ...] = (
             ),
         ),
         requires=("openid",),
+        client_members=("backchannel_logout_uri", "backchannel_logout_session_required"),
     ),
     Feature(
         name="frontchannel_logout",
@@ -228,13 +263,31 @@ FEATURES: tuple[Feature, ...] = (
                 url="https://openid.net/specs/openid-connect-frontchannel-1_0.html",
             ),
         ),
-        requires=("openid",),
+        requires=("rp_initiated_logout",),
+        client_members=("frontchannel_logout_uri", "frontchannel_logout_session_required"),
     ),
     Feature(
         name="server_metadata",
         specs=(_rfc(8414, "OAuth 2.0 Authorization Server Metadata"),),
+        is_base=True,
     ),
 )
+
+
+def find_switch_problems(off: Collection[str]) -> Iterator[str]:
+    """What is wrong with a list of features to switch off, a sentence per name; nothing where it can be obeyed."""
+    by_name = {feature.name: feature for feature in FEATURES}
+    for name in off:
+        feature = by_name.get(name)
+        if feature is None:
+            yield f"there is no feature {name!r}: see `tokenhouse specs`"
+        elif feature.is_base:
+            yield f"{name} is what the rest stands on"
+        elif feature.switch is not None:
+            yield f"{name} is switched by TOKENHOUSE_{feature.switch.upper()}"
+        for other in FEATURES:
+            if feature is not None and name in other.requires and other.name not in off and other.switch is None:
+                yield f"{other.name} stands on {name}: switch both off, or neither"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from app.features import Profile
+from app.features import FEATURES, Feature, Profile, find_switch_problems
 from app.specs.metadata_values import HttpsUri
 from app.specs.rfc7517_jwk import check_own_jwk_set
 from app.specs.rfc7591_metadata import ClientPolicy
@@ -71,6 +71,9 @@ class Settings(BaseSettings):
     outbound_allowed_networks: Networks = ()
     outbound_ca_bundle: Path | None = None
     rate_limits: Literal["default", "off"] = "default"
+
+    # ----- What is switched off -----
+    features_off: Annotated[tuple[str, ...], NoDecode] = ()
 
     # ----- What is demanded of clients -----
     dpop_nonce: Literal["off", "required"] = "off"
@@ -148,6 +151,20 @@ class Settings(BaseSettings):
         # Tables in the file; in a variable their JSON.
         return parse_json(value) if isinstance(value, str) else value
 
+    @field_validator("features_off", mode="before")
+    @classmethod
+    def _split_names(cls, value: object) -> object:
+        parts = value.split(",") if isinstance(value, str) else value
+        return tuple(str(part).strip() for part in parts if str(part).strip()) if isinstance(parts, list) else parts
+
+    @field_validator("features_off")
+    @classmethod
+    def _check_features_off(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        problems = list(find_switch_problems(value))
+        if problems:
+            raise ValueError("; ".join(problems))
+        return value
+
     @field_validator("issuer")
     @classmethod
     def _check_issuer(cls, issuer: str) -> str:
@@ -206,6 +223,26 @@ class Settings(BaseSettings):
     def batches_machine_audit(self) -> bool:
         """Whether the events of machines' tokens are written in batches."""
         return self.machine_token_audit == "batched"  # noqa: S105
+
+    @cached_property
+    def features(self) -> tuple[Feature, ...]:
+        """What is switched on."""
+        return tuple(feature for feature in FEATURES if not self._is_off(feature))
+
+    @cached_property
+    def absent_features(self) -> tuple[Feature, ...]:
+        """What is switched off."""
+        return tuple(feature for feature in FEATURES if self._is_off(feature))
+
+    @cached_property
+    def feature_names(self) -> frozenset[str]:
+        """The names of what is switched on."""
+        return frozenset(feature.name for feature in self.features)
+
+    def _is_off(self, feature: Feature) -> bool:
+        if feature.switch is not None:
+            return bool(getattr(self, feature.switch) == "off")
+        return feature.name in self.features_off
 
     @cached_property
     def issuer_path(self) -> str:

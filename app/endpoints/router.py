@@ -41,7 +41,7 @@ class Endpoint:
     A path that ends in a slash stands for everything with one more segment.
 
     Not `is_limited`: what is served from memory to anybody, or asked by who watches over us. A stranger behind the same
-    address must not take the keys away from a verifier.
+    address must not take the keys away from a verifier. `feature`: with which it goes; None is always there.
     """
 
     path: str
@@ -51,6 +51,7 @@ class Endpoint:
     reads_json: bool = False
     has_cors: bool = False
     is_limited: bool = True
+    feature: str | None = None
 
 
 class Endpoints:

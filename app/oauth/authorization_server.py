@@ -23,7 +23,12 @@ from app.specs.rfc8414_metadata import endpoint_url
 from app.specs.strict_request import ProtocolRequest
 
 # What this server grants, as a table of contents.
-GRANTS = (AuthorizationCodeGrant, RefreshTokenGrant, ClientCredentialsGrant, TokenExchangeGrant)
+GRANTS = (
+    ("authorization_code", AuthorizationCodeGrant),
+    ("refresh_tokens", RefreshTokenGrant),
+    ("client_credentials", ClientCredentialsGrant),
+    ("token_exchange", TokenExchangeGrant),
+)
 
 
 class TokenServer(AuthorizationServer):  # type: ignore[misc]
@@ -32,8 +37,9 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]
     def __init__(self, deployment: Deployment) -> None:
         super().__init__()
         self.deployment = deployment
-        for grant in GRANTS:
-            self.register_grant(grant)
+        for feature, grant in GRANTS:
+            if feature in deployment.settings.feature_names:
+                self.register_grant(grant)
 
     def answer(self, request: ProtocolRequest) -> TokenAnswer:
         """The answer of the token endpoint. Raises `ProtocolError`, Authlib's refusals translated."""

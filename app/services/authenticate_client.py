@@ -74,6 +74,8 @@ def verify_client(deployment: Deployment, *, authorization: str | None, paramete
     wrong.
     """
     presented = read_credentials(authorization, parameters)
+    if presented.unverified_assertion is not None and "client_assertions" not in deployment.settings.feature_names:
+        raise _refusal(presented, "client assertions are switched off")
     try:
         client = deployment.registry.find_client(presented.client_id)
     except BrokenClient as error:

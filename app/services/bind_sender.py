@@ -67,6 +67,8 @@ def bind_sender(
     """
     # RFC 9449 5.2: "If true, the authorization server MUST reject token requests from this client that do not contain
     # the DPoP header."
+    if "dpop" not in deployment.settings.feature_names:
+        dpop = None
     if dpop is None and not client.metadata.dpop_bound_access_tokens:
         return SenderBinding(proof=None, address=address, assertion=assertion)
     proof = verify_sender_proof(deployment, dpop, method=method, url=url)

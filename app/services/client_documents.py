@@ -20,7 +20,7 @@ import structlog
 from cachetools import LRUCache
 
 from app.features import PROFILES, Profile
-from app.services.client_registry import METADATA_DOCUMENT, Client, read_client
+from app.services.client_registry import METADATA_DOCUMENT, Client
 from app.services.deployment import Deployment
 from app.services.fetch_document import FetchedDocument, FetchError, FetchFailed
 from app.services.limit_requests import RequestLimits
@@ -108,7 +108,7 @@ class ClientDocuments:
     def __init__(self, deployment: Deployment, limits: RequestLimits) -> None:
         self._deployment = deployment
         self._limits = limits
-        self._is_on = deployment.settings.client_id_metadata_documents == "on"
+        self._is_on = "client_id_metadata_documents" in deployment.settings.feature_names
         policy = deployment.settings.client_id_metadata_documents_policy
         self._policy = {} if policy is None else policy.model_dump(mode="json", exclude_defaults=True)
         self._failures: LRUCache[str, _Failure] = LRUCache(maxsize=1000)
@@ -150,7 +150,7 @@ class ClientDocuments:
             return self._fetch_once(client_id, stored, address)
         except (Unreachable, TemporarilyUnavailable) as error:
             if stale is not None:
-                return read_client(stale.client)
+                return self._deployment.registry.read_client(stale.client)
             if isinstance(error, TemporarilyUnavailable):
                 raise
             raise InvalidRequest(_NOT_HAD, detail=str(error)) from error
@@ -278,15 +278,15 @@ class ClientDocuments:
                 return self._insert(connection, client_id, fetched, times)
             if row.origin != METADATA_DOCUMENT or row.disabled_at is not None or row.removed_at is not None:
                 # An operator was faster by a moment.
-                return None if row.removed_at is not None else read_client(row)
+                return None if row.removed_at is not None else self._deployment.registry.read_client(row)
             renew_document(connection, row.id, digest=fetched.digest, **times)
             if not is_news:
-                return read_client(row)
+                return self._deployment.registry.read_client(row)
             if row.policy != policy:
                 set_policy(connection, row.id, policy)
             set_metadata(connection, row.id, _to_stored(fetched.metadata))
             self._record(connection, "client.document_changed", client_id)
-            return read_client(find_client_by_pk(connection, row.id) or row)
+            return self._deployment.registry.read_client(find_client_by_pk(connection, row.id) or row)
 
         client = self._deployment.database.transact(work)
         self._deployment.registry.forget_client(client_id)
@@ -315,7 +315,7 @@ class ClientDocuments:
         insert_document(connection, client_pk, digest=fetched.digest, **times)
         self._record(connection, "client.document_met", client_id)
         row = find_client_by_pk(connection, client_pk)
-        return None if row is None else read_client(row)
+        return None if row is None else self._deployment.registry.read_client(row)
 
     def _record(self, connection: Connection, event_type: str, client_id: str) -> None:
         body = {"host": document_host(client_id)}

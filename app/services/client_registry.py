@@ -7,11 +7,11 @@ something reads the state again inside its own transaction; this cache is never 
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cachetools import LRUCache
 
-from app.features import Profile
+from app.features import Feature, Profile
 from app.services.clock import Clock
 from app.services.details_types import DetailsTypes, read_details_types
 from app.specs.resource_metadata import ResourceMetadata, parse_resource_metadata
@@ -116,10 +116,11 @@ class Resources:
 class ClientRegistry:
     """The remembered clients and resources of one process."""
 
-    def __init__(self, database: Database, clock: Clock, *, knows_documents: bool = True) -> None:
+    def __init__(self, database: Database, clock: Clock, *, absent_features: tuple[Feature, ...] = ()) -> None:
         self._database = database
         self._clock = clock
-        self._knows_documents = knows_documents
+        self._absent_features = absent_features
+        self._knows_documents = all(feature.name != "client_id_metadata_documents" for feature in absent_features)
         self._clients: LRUCache[str, Client] = LRUCache(maxsize=_REMEMBERED_CLIENTS)
         self._resources: Resources | None = None
         self._details_types: DetailsTypes | None = None
@@ -140,9 +141,14 @@ class ClientRegistry:
             if row.origin == METADATA_DOCUMENT and not self._knows_documents:
                 return None
             secrets = find_client_secrets(connection, row.id, self._clock())
-        client = read_client(row, secrets)
+        client = self.read_client(row, secrets)
         self._remember(generation, lambda: self._clients.__setitem__(client_id, client))
         return client
+
+    def read_client(self, row: ClientRow, secrets: tuple[SecretRow, ...] = ()) -> Client:
+        """A stored client, without what it registered for features that are off. Raises `BrokenClient`."""
+        client = read_client(row, secrets)
+        return replace(client, metadata=pass_over(client.metadata, self._absent_features))
 
     def resources(self) -> Resources:
         """Every resource."""
@@ -196,6 +202,17 @@ class ClientRegistry:
             # What was read before a `forget` may be older than the change that caused it.
             if generation == self.generation:
                 keep()
+
+
+def pass_over(metadata: ClientMetadata, absent: tuple[Feature, ...]) -> ClientMetadata:
+    """The metadata without members and grant types of features that are absent. What restricts the client stays."""
+    members = {name for feature in absent for name in feature.client_members}
+    grant_types = {name for feature in absent for name in feature.grant_types}
+    if not members and not grant_types:
+        return metadata
+    fields = ClientMetadata.model_fields
+    kept = tuple(name for name in metadata.grant_types if name not in grant_types)
+    return metadata.model_copy(update={"grant_types": kept, **{name: fields[name].get_default() for name in members}})
 
 
 def read_client(row: ClientRow, secrets: tuple[SecretRow, ...] = ()) -> Client:

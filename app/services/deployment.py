@@ -79,7 +79,7 @@ class Deployment:
         self.issuer = settings.issuer
         self.profile: Profile = settings.profile
         self.acr_names = AcrNames(pwd=row.acr_pwd, mfa=row.acr_mfa, phr=row.acr_phr)
-        self.registry = ClientRegistry(database, clock, knows_documents=settings.client_id_metadata_documents == "on")
+        self.registry = ClientRegistry(database, clock, absent_features=settings.absent_features)
         self.client_uses = ClientUses(database, clock)
         self.log = LogLines()
         self.recorder = EventRecorder(database, seals, clock, self.log)

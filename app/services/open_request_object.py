@@ -4,7 +4,7 @@ from app.features import ProfileRules
 from app.services.client_registry import Client
 from app.services.decrypt_token import decrypt_token
 from app.services.deployment import Deployment
-from app.specs.protocol_error import InvalidRequest, InvalidRequestObject
+from app.specs.protocol_error import InvalidRequest, InvalidRequestObject, RequestNotSupported, RequestUriNotSupported
 from app.specs.rfc7515_jose import InvalidJws
 from app.specs.rfc7516_jwe import InvalidJwe, is_jwe
 from app.specs.rfc9101_request_objects import (
@@ -70,6 +70,12 @@ class OpenedOnce:
 
 def _find_request_object(deployment: Deployment, parameters: Parameters, client: Client) -> str | None:
     by_value, request_uri = parameters.get("request"), parameters.get("request_uri")
+    if "request_objects" not in deployment.settings.feature_names:
+        # OpenID Connect Core 3.1.2.6: what is not supported is refused, never silently dropped.
+        if by_value is not None:
+            raise RequestNotSupported("request objects are not supported")
+        if request_uri is not None:
+            raise RequestUriNotSupported("request objects are not supported")
     if request_uri is None:
         return by_value
     if by_value is not None:

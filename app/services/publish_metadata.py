@@ -36,31 +36,32 @@ class Document:
 def publish_metadata(deployment: Deployment) -> Document:
     """The one document that both well-known locations serve (RFC 8414, OpenID Connect Discovery 1.0)."""
     issuer = deployment.issuer
-    fragments: tuple[Mapping[str, Any], ...] = (
-        authorization_code_fragment(issuer),
-        response_modes_fragment(),
-        request_objects_fragment(PROFILES[deployment.profile]),
-        refresh_token_fragment(),
-        token_exchange_fragment(),
-        pkce_fragment(),
-        client_authentication_fragment(deployment),
-        issuer_identification_fragment(),
-        client_credentials_fragment(),
-        revocation_fragment(deployment),
-        introspection_fragment(deployment),
-        scopes_fragment(deployment),
-        authorization_details_fragment(deployment),
-        openid_fragment(deployment),
-        session_management_fragment(issuer),
-        dpop_fragment(),
-        status_list_fragment(issuer),
-        registration_fragment(deployment),
-        client_document_fragment(deployment),
-        rp_initiated_logout_fragment(issuer),
-        backchannel_logout_fragment(),
-        frontchannel_logout_fragment(),
+    fragments: tuple[tuple[str, Mapping[str, Any]], ...] = (
+        ("authorization_code", authorization_code_fragment(issuer)),
+        ("response_modes", response_modes_fragment()),
+        ("request_objects", request_objects_fragment(PROFILES[deployment.profile])),
+        ("refresh_tokens", refresh_token_fragment()),
+        ("token_exchange", token_exchange_fragment()),
+        ("authorization_code", pkce_fragment()),
+        ("authorization_code", client_authentication_fragment(deployment)),
+        ("authorization_code", issuer_identification_fragment()),
+        ("client_credentials", client_credentials_fragment()),
+        ("token_revocation", revocation_fragment(deployment)),
+        ("token_introspection", introspection_fragment(deployment)),
+        ("resource_indicators", scopes_fragment(deployment)),
+        ("authorization_details", authorization_details_fragment(deployment)),
+        ("openid", openid_fragment(deployment)),
+        ("session_management", session_management_fragment(issuer)),
+        ("dpop", dpop_fragment()),
+        ("token_status_lists", status_list_fragment(issuer)),
+        ("client_registration", registration_fragment(issuer)),
+        ("client_id_metadata_documents", client_document_fragment()),
+        ("rp_initiated_logout", rp_initiated_logout_fragment(issuer)),
+        ("backchannel_logout", backchannel_logout_fragment()),
+        ("frontchannel_logout", frontchannel_logout_fragment()),
     )
-    body = orjson.dumps(merge_fragments(issuer, *fragments))
+    enabled = deployment.settings.feature_names
+    body = orjson.dumps(merge_fragments(issuer, *(fragment for name, fragment in fragments if name in enabled)))
     return Document(body=body, etag=f'"{hashlib.sha256(body).hexdigest()[:32]}"')
 
 
@@ -128,12 +129,17 @@ def revocation_fragment(deployment: Deployment) -> Mapping[str, Any]:
 
 
 def _confidential_methods(deployment: Deployment) -> list[str]:
+    by_secret = ["client_secret_basic", "client_secret_post"]
+    if "client_assertions" not in deployment.settings.feature_names:
+        return by_secret
     by_mac = ["client_secret_jwt"] if deployment.settings.seals_client_secrets else []
-    return ["client_secret_basic", "client_secret_post", *by_mac, "private_key_jwt"]
+    return [*by_secret, *by_mac, "private_key_jwt"]
 
 
 def _authentication(deployment: Deployment, endpoint: str, methods: list[str]) -> Mapping[str, Any]:
     """How clients authenticate themselves at an endpoint: one function does it for all."""
+    if "client_assertions" not in deployment.settings.feature_names:
+        return {f"{endpoint}_endpoint_auth_methods_supported": methods}
     by_mac = [MAC_ALGORITHM] if deployment.settings.seals_client_secrets else []
     return {
         f"{endpoint}_endpoint_auth_methods_supported": methods,
@@ -155,10 +161,9 @@ def issuer_identification_fragment() -> Mapping[str, Any]:
     return {"authorization_response_iss_parameter_supported": True}
 
 
-def client_document_fragment(deployment: Deployment) -> Mapping[str, Any]:
+def client_document_fragment() -> Mapping[str, Any]:
     """draft-ietf-oauth-client-id-metadata-document 6."""
-    is_on = deployment.settings.client_id_metadata_documents == "on"
-    return {"client_id_metadata_document_supported": True} if is_on else {}
+    return {"client_id_metadata_document_supported": True}
 
 
 def status_list_fragment(issuer: str) -> Mapping[str, Any]:
@@ -166,10 +171,9 @@ def status_list_fragment(issuer: str) -> Mapping[str, Any]:
     return {"status_list_aggregation_endpoint": endpoint_url(issuer, "/status-lists")}
 
 
-def registration_fragment(deployment: Deployment) -> Mapping[str, Any]:
+def registration_fragment(issuer: str) -> Mapping[str, Any]:
     """RFC 7591 through RFC 8414 2."""
-    is_on = deployment.settings.registration != "off"
-    return {"registration_endpoint": endpoint_url(deployment.issuer, "/register")} if is_on else {}
+    return {"registration_endpoint": endpoint_url(issuer, "/register")}
 
 
 def scopes_fragment(deployment: Deployment) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.features import Profile, ProfileRules, effective_profile
+from app.features import FEATURES, Profile, ProfileRules, effective_profile
 from app.services.authorization_request import AuthorizationRequest, RequestedResource, ResponseTarget
 from app.services.client_registry import Client, Resources
 from app.services.details_types import DetailsTypes
@@ -72,6 +72,7 @@ class Question:
     client: Client
     target: ResponseTarget
     rules: ProfileRules
+    features: frozenset[str]
     resources: Resources
     details_types: DetailsTypes
     userinfo: str
@@ -94,6 +95,7 @@ def validate_authorization_request(
     resources: Resources,
     details_types: DetailsTypes,
     profile: Profile,
+    features: frozenset[str],
     userinfo: str,
     find_hinted_user: FindHintedUser,
 ) -> AuthorizationRequest:
@@ -108,13 +110,18 @@ def validate_authorization_request(
         parameters = open_request_object(parameters, client, rules)
     except ProtocolError as error:
         raise refuse_request_object(error, parameters, client) from error
-    target = find_target(parameters, client)
+    # RFC 6749 3.1: unknown parameters are ignored, and those of what is switched off are unknown.
+    parameters = parameters.without(_parameters_of_absent(features))
+    # Where there are no modes to choose from, the one that is asked for is refused in the usual one.
+    has_modes = "response_modes" in features
+    target = find_target(parameters if has_modes else parameters.without({"response_mode"}), client)
     try:
         question = Question(
             parameters=parameters,
             client=client,
             target=target,
             rules=rules,
+            features=features,
             resources=resources,
             details_types=details_types,
             userinfo=userinfo,
@@ -135,6 +142,10 @@ def validate_authorization_request(
         state=target.state,
         **fields,
     )
+
+
+def _parameters_of_absent(features: frozenset[str]) -> frozenset[str]:
+    return frozenset(name for feature in FEATURES if feature.name not in features for name in feature.parameters)
 
 
 def refuse_request_object(error: ProtocolError, sent: Parameters, client: Client) -> Exception:
@@ -166,8 +177,11 @@ def check_response_type(question: Question) -> Mapping[str, Any]:
 
 def check_mode(question: Question) -> Mapping[str, Any]:
     """OAuth 2.0 Multiple Response Types 2.1 and Form Post: a mode that is unknown or does not fit is refused."""
+    asked = question.parameters.get("response_mode")
+    if "response_modes" not in question.features and asked not in (None, "query"):
+        raise InvalidRequest("response_mode must be query")
     check_response_mode(
-        question.parameters.get("response_mode"),
+        asked,
         response_type=question.parameters.get("response_type"),
         is_web_redirect=redirect_kind(question.target.redirect_uri) != "custom",
     )
@@ -229,6 +243,8 @@ def check_scope_and_resources(question: Question) -> Mapping[str, Any]:
     identity = tuple(name for name in requested if name in SUPPORTED_IDENTITY_SCOPES)
     if identity and "openid" not in identity:
         raise InvalidScope("profile, email, address and phone need openid beside them")
+    if identity and "openid" not in question.features:
+        raise InvalidScope("people are not told of here: OpenID Connect is switched off")
     api_scope = tuple(name for name in requested if name not in OPENID_SCOPES)
     resources = choose_resources(
         question.client,

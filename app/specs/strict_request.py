@@ -5,7 +5,7 @@ JSON bodies and other charsets are **not** read. The sizes of headers and bodies
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 from urllib.parse import unquote_to_bytes
@@ -53,6 +53,15 @@ class Parameters:
         """Every value in the order of the request; empty if there is none."""
         value = self._single.get(name)
         return self._repeated.get(name, ()) if value is None else (value,)
+
+    def without(self, names: Collection[str]) -> "Parameters":
+        """The same parameters but for those."""
+        if self._single.keys().isdisjoint(names) and self._repeated.keys().isdisjoint(names):
+            return self
+        return Parameters(
+            {name: value for name, value in self._single.items() if name not in names},
+            {name: values for name, values in self._repeated.items() if name not in names},
+        )
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -74,6 +74,7 @@ def _validate(site: Site, parameters: Parameters) -> AuthorizationRequest:
             resources=registry.resources(),
             details_types=registry.details_types(),
             profile=site.deployment.profile,
+            features=site.deployment.settings.feature_names,
             userinfo=userinfo_resource(site.deployment.issuer),
             find_hinted_user=lambda client, hint: find_user_to_continue(site.deployment, client, hint),
         )

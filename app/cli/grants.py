@@ -91,6 +91,7 @@ def _answer(grant: GrantSummary) -> Answer:
             ("sub", grant.sub),
             ("client_id", grant.client_id),
             ("scope", grant.scope),
+            ("single claims", grant.claims or "none"),
             ("resource", grant.resource),
             ("networks", grant.networks or "any"),
             ("duration", grant.duration),
@@ -100,5 +101,10 @@ def _answer(grant: GrantSummary) -> Answer:
             ("parent", grant.parent),
         ]
     )
-    document = {**_document(grant), "networks": list(grant.networks), "revoked_at": seconds(grant.revoked_at)}
+    document = {
+        **_document(grant),
+        "claims": list(grant.claims),
+        "networks": list(grant.networks),
+        "revoked_at": seconds(grant.revoked_at),
+    }
     return Answer(document=document, human=human)

@@ -16,7 +16,7 @@ from app.storage.users import find_user_by_name, find_user_by_sub
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrantSummary:
-    """A grant in a line. Times in milliseconds; `networks` empty: good from anywhere."""
+    """A grant in a line. Times in milliseconds; `networks` empty: good from anywhere. `claims`: single ones."""
 
     grant_id: str
     sub: str | None
@@ -29,6 +29,7 @@ class GrantSummary:
     duration: str
     revoked_at: int | None
     networks: tuple[str, ...]
+    claims: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,4 +136,5 @@ def _summarise(view: GrantView) -> GrantSummary:
         duration=grant.duration,
         revoked_at=grant.revoked_at,
         networks=tuple(grant.snapshot.get("networks", ())),
+        claims=tuple(grant.snapshot.get("allowed_claims", ())),
     )

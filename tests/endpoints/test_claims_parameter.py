@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from app.services.manage_grants import list_grants
 from tests.actors.browser import Browser, find_form
 from tests.actors.http import Reply
 from tests.actors.relying_party import RelyingParty
@@ -105,6 +106,8 @@ def test_119_single_claims_are_shown_in_plain_words_and_can_be_refused(
     reply = browser.consent(page, scope=["claim:name"])
     tokens = party.exchange(party.read_callback(reply, pending), pending)
     assert party.userinfo(tokens.access_token).json() == {"sub": account.sub, "name": "Ada Lovelace"}
+    (grant,) = list_grants(world.operator.deployment, user=account.sub)
+    assert (grant.scope, grant.claims) == ("openid", ("name",))
 
 
 def test_121_a_claim_that_is_slipped_into_the_form_is_ignored(

@@ -255,7 +255,9 @@ class ClientDocuments:
                 check_sector_identifier(self._deployment.fetcher, metadata)
         except (InvalidClientMetadata, InvalidRedirectUri) as error:
             raise InvalidRequest(
-                f"the client's metadata document is not valid: {error.description}", detail=error.detail
+                f"the client's metadata document is not valid: {error.description}",
+                detail=error.detail,
+                differences=error.differences,
             ) from error
         fresh_for_s = find_freshness_s(
             answer.cache_control, default_s=USUAL_FRESH_S, least_s=SHORTEST_FRESH_S, most_s=LONGEST_FRESH_S

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import unquote
 
-from .protocol_error import InvalidClientMetadata, InvalidRequest
+from .protocol_error import Difference, InvalidClientMetadata, InvalidRequest
 from .rfc3986_uri import check_web_host, parse_uri
 from .rfc7517_jwk import InvalidKey, thumbprint
 from .rfc7591_metadata import ClientMetadata, parse_client_metadata
@@ -97,7 +97,8 @@ def parse_client_document(raw: bytes, *, client_id: str, policy: Mapping[str, An
     # Section 4: the document "MUST contain a client_id property whose value MUST match the URL of the document using
     # simple string comparison".
     if document.get("client_id") != client_id:
-        raise InvalidClientMetadata("client_id: is not the address of the document")
+        difference = Difference(what="client_id", expected=client_id, received=str(document.get("client_id")))
+        raise InvalidClientMetadata("client_id: is not the address of the document", differences=[difference])
     _check_no_secret(document)
     members = {**document, "policy": dict(policy or {})}
     # RFC 7591 would make it client_secret_basic, which no document can be.

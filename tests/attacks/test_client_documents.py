@@ -1,13 +1,16 @@
 """attacks.md 100, 101, 120: clients that are a document on the web, whose host may do what it likes."""
 
+import re
 import secrets
 import ssl
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from app.services.client_documents import STALE_FOR_MS
+from app.services.explain_incident import explain_incident
 from app.services.list_audit import list_audit
 from app.services.manage_clients import RegisteredClient, disable_client, enable_client, remove_client, show_client
 from app.storage.client_documents import delete_unused_documents, find_document
@@ -244,6 +247,29 @@ def test_101_a_url_that_may_be_read_differently_is_never_fetched(
     userinfo = host.url("/client.json").replace("https://", "https://good.example@")
     assert_page_refuses(open_page(reaching_world, userinfo))
     assert not host.asked
+
+
+def test_101_the_operator_sees_what_is_wrong_with_a_document(reaching_world: World, host: DocumentHost) -> None:
+    client_id = host.publish(a_path(), client_id="https://good.example/client.json")
+    (incident,) = re.findall(r'data-incident="([A-Z0-9]{8})"', open_page(reaching_world, client_id).text)
+    deployment = reaching_world.operator.deployment
+    wait_until(lambda: bool(list_audit(deployment, incident=incident)), within_s=30)
+    explanation = explain_incident(deployment, incident)
+    assert explanation.client_id == client_id
+    (difference,) = explanation.differences
+    assert (difference.what, difference.expected) == ("client_id", (client_id,))
+    assert difference.received == "https://good.example/client.json"
+
+
+def test_visitors_who_come_at_the_same_moment_make_one_fetch_and_one_client(
+    reaching_world: World, host: DocumentHost
+) -> None:
+    path = a_path()
+    client_id = host.publish(path)
+    with ThreadPoolExecutor(4) as pool:
+        pages = list(pool.map(lambda _: open_page(reaching_world, client_id), range(4)))
+    assert [page.status for page in pages] == [200] * 4
+    assert host.asked[path] == 1
 
 
 def test_101_a_query_that_the_document_does_not_have_makes_another_client(

@@ -59,7 +59,7 @@ def test_no_command_takes_a_password_or_a_secret_as_an_argument() -> None:
 def test_lists_are_arrays_for_programs_and_tables_for_people(command_line: CommandLine) -> None:
     for things in ("user", "client", "resource", "grants"):
         assert command_line.json(things, "list") == []
-    assert len(command_line.json("keys", "list")) == 4
+    assert len(command_line.json("keys", "list")) == 6
     outcome = command_line.started_anew("keys", "list")
     assert outcome.exit_code == 0
     assert outcome.stdout.count("standby") == 2

@@ -10,6 +10,8 @@ import hashlib
 import hmac
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final
 
 from .protocol_error import Difference, InvalidClient
@@ -65,6 +67,8 @@ class ClientAssertion:
         return digest.digest()
 
 
+# Limits, authentication and the record of a refusal each want to know whom a request names: it is read once for them.
+@lru_cache(maxsize=64)
 def parse_unverified_assertion(assertion: str) -> UnverifiedAssertion:
     """Returns what an assertion claims to be; raises InvalidClient for what could not be one.
 
@@ -93,8 +97,13 @@ def parse_unverified_assertion(assertion: str) -> UnverifiedAssertion:
     if not isinstance(subject, str) or not subject or claims.get("iss") != subject:
         issuer = Difference(what="iss", expected=f"{subject!s:.300}", received=f"{claims.get('iss')!s:.300}")
         raise InvalidClient(_FAILED, detail="iss and sub must both be the client_id", differences=[issuer])
-    signed = f"{header_segment}.{payload}".encode()
-    return UnverifiedAssertion(client_id=subject, header=header, claims=claims, signed=signed, signature=raw_signature)
+    return UnverifiedAssertion(
+        client_id=subject,
+        header=header,
+        claims=MappingProxyType(claims),
+        signed=f"{header_segment}.{payload}".encode(),
+        signature=raw_signature,
+    )
 
 
 def is_mac_valid(assertion: UnverifiedAssertion, client_secret: str) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +15,8 @@ import pytest
 
 from tests.actors.browser import Browser
 from tests.actors.document_host import DocumentHost
-from tests.actors.http import send
+from tests.actors.http import Reply, send
+from tests.actors.relying_party import basic
 from tests.conftest import run_world
 from tests.deployments import Account
 from tests.foreign.conftest import NODE_IS_MISSING
@@ -30,6 +32,9 @@ MCP = "MCP authorization 2026-07-28"
 # MCP clients listen on any port of this literal; the document and the registration name none.
 REDIRECT_URI = "http://127.0.0.1:3118/callback"
 SCRIPT_TIMEOUT_S = 60
+
+# The first test installs what the others use.
+pytestmark = pytest.mark.timeout(300)
 
 Command = Callable[[], tuple[list[str], dict[str, str]]]
 
@@ -198,3 +203,65 @@ def test_the_sdk_registers_itself_where_it_has_no_document(stage: McpStage, comm
     assert answer["notes"] == [[], [], []]
     assert answer["refreshed"] is True
     assert not answer["client_id"].startswith("https:")
+
+
+CALL = json.dumps(
+    {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "list_notes", "arguments": {}}}
+)
+
+
+def call(stage: McpStage, token: str | None, *, query: str = "", body: str = CALL) -> Reply:
+    headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    return send(stage.server_url + query, method="POST", headers=headers, body=body.encode())
+
+
+@pytest.mark.requirement(MCP, "Authorization Server Discovery", "401 says where the metadata lies and what is needed")
+@pytest.mark.requirement("RFC 9728", "5.1", "the challenge names the resource's metadata, and that the server")
+def test_the_example_says_where_its_authorization_server_is(stage: McpStage) -> None:
+    refused = call(stage, None)
+    assert refused.status == 401
+    challenge = refused.headers["www-authenticate"]
+    where = re.search(r'resource_metadata="([^"]+)"', challenge)
+    assert where is not None, challenge
+    assert 'scope="notes.read"' in challenge
+    document = send(where[1]).json()
+    assert document["resource"] == stage.server_url
+    assert document["authorization_servers"] == [stage.world.issuer]
+    assert "offline_access" not in document["scopes_supported"]
+
+
+@pytest.mark.requirement(MCP, "Token Handling", "only tokens that were issued for this very server are taken")
+def test_the_example_takes_tokens_for_itself_alone_and_from_the_header_alone(stage: McpStage) -> None:
+    account, party = stage.world.operator.add_user(), stage.world.relying_party()
+    own = stage.world.get_tokens(party, account, scope="notes.read", resource=stage.server_url).access_token
+    other_api = stage.world.operator.add_resource()
+    other = stage.world.get_tokens(party, account, scope="photos.read", resource=other_api).access_token
+    assert call(stage, own).status == 200
+    assert [call(stage, token).status for token in (other, own[:-2] + "xx", "junk")] == [401, 401, 401]
+    assert call(stage, None, query=f"?access_token={own}").status == 401
+    revoked = send(
+        f"{stage.world.url}/revoke",
+        method="POST",
+        form={"token": own},
+        headers={"Authorization": basic(party.client_id, party.client_secret or "")},
+    )
+    assert revoked.status == 200
+    wait_until(lambda: call(stage, own).status == 401, within_s=30)
+
+
+@pytest.mark.requirement(MCP, "Scope Challenge Handling", "403 insufficient_scope names all that is needed")
+def test_a_tool_that_needs_more_says_all_that_it_needs(stage: McpStage) -> None:
+    account, party = stage.world.operator.add_user(), stage.world.relying_party()
+    token = stage.world.get_tokens(party, account, scope="notes.read", resource=stage.server_url).access_token
+    for body in (
+        CALL.replace("list_notes", "add_note"),
+        f"[{CALL}, {CALL.replace('list_notes', 'add_note')}]",
+    ):
+        refused = call(stage, token, body=body)
+        assert refused.status == 403
+        challenge = refused.headers["www-authenticate"]
+        assert 'error="insufficient_scope"' in challenge
+        assert 'scope="notes.read notes.write"' in challenge
+        assert "resource_metadata=" in challenge

@@ -19,6 +19,8 @@ from tests.world import World
 FOLDER = Path(__file__).resolve().parent / "mcp_conformance"
 SUITE = "node_modules/@modelcontextprotocol/conformance/dist/index.js"
 SUITE_TIMEOUT_S = 90
+# It is installed by the first test.
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module", params=["", pytest.param("/tenants/one", marks=pytest.mark.long)], ids=["root", "path"])

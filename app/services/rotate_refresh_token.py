@@ -40,8 +40,9 @@ NODES_MAY_DIFFER_BY_MS: Final = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """What a rotation's request asked for: a retry may ask for that or for less."""
+    """What a rotation's request asked for: a retry may ask for that or for less. `jkt`: the key that it proved."""
 
+    jkt: str | None
     audience: str
     scope: frozenset[str]
     authorization_details: str
@@ -121,6 +122,7 @@ def rotate(
     if deployment.settings.refresh_token_retry_window_s > 0:
         copy = {
             "token": token,
+            "jkt": answered.jkt,
             "audience": answered.audience,
             "scope": sorted(answered.scope),
             "authorization_details": _digest_text(answered.authorization_details),
@@ -152,8 +154,8 @@ def repeat(
     """The successor that a spent token was replaced by, for a request that asks for as much or for less.
 
     Of authorization details it must ask for the same. Raises `InvalidTarget`, `InvalidScope` or
-    `InvalidAuthorizationDetails` for anything else, `InvalidGrant` for too many retries and for a copy that does not
-    open.
+    `InvalidAuthorizationDetails` for anything else, `InvalidGrant` for another key, for too many retries and for a copy
+    that does not open.
     """
     if spent.retries >= MOST_RETRIES:
         raise InvalidGrant("the refresh token has been used already", detail="retried too often")
@@ -164,6 +166,9 @@ def repeat(
     except SealError as error:
         raise InvalidGrant("the refresh token has been used already", detail=str(error)) from error
     copy = json.loads(opened)
+    # A confidential client may change its key from one refresh to the next, but the lost answer was for one of them.
+    if asked.jkt != copy.get("jkt"):
+        raise InvalidGrant("a retry must prove the key that was proved at first")
     if asked.audience != copy["audience"]:
         raise InvalidTarget("a retry must name the resource that was asked for at first")
     if not asked.scope <= set(copy["scope"]):

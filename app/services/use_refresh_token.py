@@ -168,6 +168,7 @@ def _choose_step(
 ) -> RefreshStep:
     token, presented = family.token, refresh.refresh_token
     asked = Answered(
+        jkt=refresh.binding.jkt,
         audience=issuance.audience,
         scope=frozenset(issuance.response_scope.split()),
         authorization_details=canonical_text(read_details(issuance.authorization_details)),

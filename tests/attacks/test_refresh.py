@@ -434,3 +434,15 @@ def test_77_a_confidential_client_may_come_with_a_new_key(world: World, account:
     second = read(party.try_refresh(first.refresh_token, headers=proof(world, keys[1])))
     assert second.claims["cnf"] == {"jkt": keys[1].jkt}
     assert "cnf" not in party.refresh(second.refresh_token).claims
+
+
+@pytest.mark.parametrize("other", ["another key", "no key"])
+def test_77_a_lost_answer_is_given_again_to_the_key_that_it_was_for(world: World, account: Account, other: str) -> None:
+    party, keys = refreshing_party(world, token_endpoint_auth_method="client_secret_post"), (DpopKey(), DpopKey())
+    first = bound(world, party, account, keys[0])
+    second = read(party.try_refresh(first.refresh_token, headers=proof(world, keys[1])))
+    headers = proof(world, keys[0]) if other == "another key" else {}
+    assert_invalid_grant(party.try_refresh(first.refresh_token, headers=headers))
+    again = read(party.try_refresh(first.refresh_token, headers=proof(world, keys[1])))
+    assert again.refresh_token == second.refresh_token
+    assert again.claims["cnf"] == {"jkt": keys[1].jkt}

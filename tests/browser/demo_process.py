@@ -42,7 +42,7 @@ class Demo:
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
         """Ctrl-C, or another signal; the exit status."""
         self.process.send_signal(number)
-        self.process.communicate(timeout=40)
+        self.process.communicate(timeout=80)
         return self.process.returncode
 
 

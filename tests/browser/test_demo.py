@@ -261,7 +261,7 @@ def test_when_one_program_ends_all_end_and_it_says_which(tmp_path: Path) -> None
     processes = demo.processes()
     (api,) = (process for process in processes if any("photo_library" in word for word in process.cmdline()))
     api.kill()
-    _, told = demo.process.communicate(timeout=40)
+    _, told = demo.process.communicate(timeout=80)
     assert demo.process.returncode == 1
     assert "the photo library has ended" in told
     check_gone(processes, within_s=30)
@@ -271,7 +271,7 @@ def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path: Path) -> None:
     port = find_free_ports()
     with socket.create_server(("127.0.0.1", port + 1)):
         process = begin_demo(tmp_path, "--port", str(port))
-        printed, told = process.communicate(timeout=40)
+        printed, told = process.communicate(timeout=80)
     assert process.returncode == 1
     assert told.splitlines() == [
         f"tokenhouse: something else listens on port {port + 1} of localhost: stop that, or choose another --port"
@@ -282,7 +282,7 @@ def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path: Path) -> None:
 
 def test_another_port_than_the_first_runs_is_refused(demo: Demo, directory: Path) -> None:
     process = begin_demo(directory, "--port", "9", "--json")
-    printed, _ = process.communicate(timeout=40)
+    printed, _ = process.communicate(timeout=80)
     assert process.returncode == 1
     assert '"error": "other_port"' in printed
     assert psutil.pid_exists(demo.process.pid)

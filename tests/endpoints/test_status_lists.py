@@ -20,6 +20,7 @@ from app.verifier import AccessTokenVerifier, InvalidToken
 from tests.actors.http import Reply, send
 from tests.actors.machine import Machine
 from tests.actors.relying_party import Tokens, read_jwt
+from tests.actors.token_exchange import exchange, make_chain
 from tests.conftest import run_world
 from tests.databases import BACKENDS, migrated_database_url
 from tests.deployments import Account
@@ -129,6 +130,27 @@ def test_whatever_ends_a_token_ends_it_offline_and_no_other(world: World) -> Non
     wait_until(lambda: not is_set(world, machine.get_token().access_token))
     assert all(is_set(world, tokens.access_token) for _, ended in endings for tokens in ended)
     assert not is_refused(verifier, machine.get_token().access_token)
+
+
+@pytest.mark.parametrize("is_grant", [False, True], ids=["the token", "its grant"])
+def test_what_ends_a_token_ends_offline_what_was_exchanged_for_it_too(world: World, is_grant: bool) -> None:
+    chain, untouched = make_chain(world), make_chain(world)
+    token, other = chain.get_token(), untouched.get_token()
+    exchanged = exchange(chain.library, token, resource=chain.prints)
+    of_other = exchange(untouched.library, other, resource=untouched.prints)
+    verifier, verifier_of_other = verifier_at(world, chain.prints), verifier_at(world, untouched.prints)
+    assert not is_refused(verifier, exchanged)
+    if is_grant:
+        (grant,) = [
+            grant
+            for grant in list_grants(world.operator.deployment, user=chain.account.sub)
+            if grant.client_id == chain.shop.client_id
+        ]
+        revoke_grant(world.operator.deployment, grant.grant_id)
+    else:
+        assert Machine.of(chain.shop).revoke(token).status == 200
+    wait_until(lambda: is_refused(verifier, exchanged))
+    assert not is_refused(verifier_of_other, of_other)
 
 
 # ----- Several processes -----

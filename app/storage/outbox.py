@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, exists, func, insert, or_, select, update
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from app.storage.tables import clients, outbox
 
@@ -67,7 +68,7 @@ def claim_messages(
         # min() does not know bytes there.
         oldest = (
             select(outbox.c.message_id, outbox.c.attempts)
-            .distinct(outbox.c.recipient)
+            .ext(distinct_on(outbox.c.recipient))
             .where(is_due)
             .order_by(outbox.c.recipient, outbox.c.message_id)
             .subquery()

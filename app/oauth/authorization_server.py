@@ -18,7 +18,13 @@ from app.services.client_assertions import AssertionReplayed, check_is_unused, u
 from app.services.client_registry import Client
 from app.services.deployment import Deployment
 from app.services.grant_client_credentials import GRANT_TYPE as CLIENT_CREDENTIALS
-from app.specs.protocol_error import InvalidRequest, ProtocolError, UnsupportedGrantType
+from app.specs.protocol_error import (
+    InvalidRequest,
+    ProtocolError,
+    TemporarilyUnavailable,
+    UnsupportedGrantType,
+    UseDpopNonce,
+)
 from app.specs.rfc8414_metadata import endpoint_url
 from app.specs.strict_request import ProtocolRequest
 
@@ -46,7 +52,8 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]
         token_request = TokenRequest(request)
         try:
             answer: TokenAnswer = self.create_token_response(token_request)
-        except AssertionReplayed:
+        except (AssertionReplayed, UseDpopNonce, TemporarilyUnavailable):
+            # Used up already; or nobody was refused anything: the same request is good with a nonce, or in a moment.
             raise
         except ProtocolError:
             # Nothing was issued, and with that no assertion was used up. A refused request is not sent twice either.

@@ -15,6 +15,7 @@ from app.specs.protocol_error import InvalidClientMetadata
 from app.specs.rfc7515_jose import encode_base64url
 from app.specs.rfc7523_client_assertion import ASSERTION_TYPE
 from tests.actors.asserting import Asserting, make_asserting, sign_with_secret
+from tests.actors.dpop_key import DpopKey
 from tests.actors.http import Reply, send
 from tests.actors.key_host import KeyHost
 from tests.actors.signing_key import SigningKey, jwk_set
@@ -384,6 +385,19 @@ def test_57_an_assertion_whose_request_was_refused_is_used_up(
         # The grant was refused before anybody asked who it was for.
         assert machine.try_get_token(client_assertion=assertion).status == 200
     refuse(world, machine, assertion)
+
+
+def test_57_who_is_only_asked_for_a_nonce_may_send_the_same_assertion_with_it(world: World, machine: Asserting) -> None:
+    key, assertion = DpopKey(), machine.assert_it()
+
+    def ask(nonce: str) -> Reply:
+        proof = key.prove("POST", f"{world.issuer}/token", now_ms=world.clock(), nonce=nonce)
+        return machine.try_get_token(client_assertion=assertion, headers={"DPoP": proof})
+
+    asked = ask("of yesterday")
+    assert_json_error(asked, "use_dpop_nonce")
+    assert ask(asked.headers["dpop-nonce"]).json()["token_type"] == "DPoP"
+    assert_refused(ask(asked.headers["dpop-nonce"]))
 
 
 def test_57_the_replay_of_a_whole_request_ends_nothing(world: World) -> None:

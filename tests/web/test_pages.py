@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pytest
 
 from app.web import pages
-from app.web.static_files import favicon_url, find_static_file, stylesheet_url
+from app.web.static_files import favicon_url, stylesheet_url
+from tests.web.page_elements import Elements, render
 from tests.web.page_samples import (
     CONSENT,
     CUSTOM,
@@ -22,52 +22,14 @@ from tests.web.page_samples import (
     PHOTO_PRINTS,
     PHOTOS,
     SAMPLES,
-    SELECT_ACCOUNT,
     make_page_app,
 )
-
-Attributes = dict[str, str | None]
-
-
-class Elements(HTMLParser):
-    """The start tags of a page with their attributes, and its visible text."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.tags: list[tuple[str, Attributes]] = []
-        self.pieces: list[str] = []
-        self.feed(html)
-        self.text = " ".join("".join(self.pieces).split())
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert len(attrs) == len(dict(attrs)), f"an attribute is repeated on <{tag}>"
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.pieces.append(data)
-
-    def all(self, tag: str, **wanted: str) -> list[Attributes]:
-        return [
-            attributes
-            for name, attributes in self.tags
-            if name == tag and all(attributes.get(key) == value for key, value in wanted.items())
-        ]
-
-    def one(self, tag: str, **wanted: str) -> Attributes:
-        found = self.all(tag, **wanted)
-        assert len(found) == 1, f"{len(found)} <{tag}> with {wanted}"
-        return found[0]
 
 
 @pytest.fixture(autouse=True)
 def _page_context() -> Iterator[None]:
     with make_page_app().test_request_context():
         yield
-
-
-def render(name: str) -> str:
-    function, page = SAMPLES[name]
-    return function(page)
 
 
 # ----- Every page -----
@@ -118,93 +80,6 @@ def test_the_stylesheet_and_the_links_stand_beneath_the_issuers_path() -> None:
     assert page.one("link", rel="stylesheet")["href"] == stylesheet_url("/auth")
     assert page.one("link", rel="icon")["href"] == favicon_url("/auth")
     assert page.all("a", href="/auth/")
-
-
-# ----- Login -----
-
-
-def test_the_login_form_has_the_fixed_names() -> None:
-    page = Elements(render("login"))
-    form = page.one("form", id="login-form")
-    assert (form["method"], form["action"]) == ("post", "/login")
-    assert page.one("input", name="username")["autocomplete"] == "username"
-    password = page.one("input", name="password")
-    assert (password["type"], password["autocomplete"]) == ("password", "current-password")
-    assert page.one("input", name="transaction", type="hidden")["value"] == "transaction-value"
-    assert page.one("input", name="csrf_token", type="hidden")["value"] == "csrf-value"
-    assert page.one("button", id="login-submit")["type"] == "submit"
-
-
-def test_the_login_page_says_which_application_asks_and_where_it_leads() -> None:
-    page = Elements(render("login"))
-    assert "Photo Prints asks you to sign in" in page.text
-    assert "you return to prints.example" in page.text
-    assert page.one("img")["src"] == "/client-logo/photo-prints"
-
-
-def test_a_refused_login_is_announced_and_keeps_the_username_but_not_the_password() -> None:
-    page = Elements(render("login-refused"))
-    alert = page.one("p", role="alert")
-    assert "The username or the password is not right." in page.text
-    for name in ("username", "password"):
-        field = page.one("input", name=name)
-        assert alert["id"] in (field["aria-describedby"] or "").split()
-        assert field["aria-invalid"] == "true"
-    assert page.one("input", name="username")["value"] == "anna"
-    assert "value" not in page.one("input", name="password")
-    assert "autofocus" in page.one("input", name="password")
-
-
-def test_a_login_without_an_error_has_no_alert() -> None:
-    page = Elements(render("login"))
-    assert not page.all("p", role="alert")
-    assert "aria-invalid" not in page.one("input", name="username")
-
-
-def test_transaction_and_csrf_token_are_not_in_the_repr_of_a_page() -> None:
-    for page in (LOGIN, CONSENT):
-        assert "transaction-value" not in repr(page)
-        assert "csrf-value" not in repr(page)
-
-
-def test_a_login_page_with_its_stylesheet_and_icon_stays_under_30_kilobytes() -> None:
-    html = pages.render_login(LOGIN)
-    total = len(html.encode())
-    for link in Elements(html).all("link"):
-        found = find_static_file((link["href"] or "").rpartition("/")[2])
-        assert found is not None
-        total += len(found[0])
-    assert total < 30_000
-
-
-# ----- The choice of an account -----
-
-
-def test_the_account_form_has_the_fixed_names_and_one_choice_made() -> None:
-    page = Elements(render("select-account"))
-    form = page.one("form", id="account-form")
-    assert (form["method"], form["action"]) == ("post", "/select-account")
-    assert page.one("input", name="transaction", type="hidden")["value"] == "transaction-value"
-    assert page.one("input", name="csrf_token", type="hidden")["value"] == "csrf-value"
-    choices = page.all("input", type="radio", name="account")
-    assert [(choice["value"], "checked" in choice) for choice in choices] == [("anna", True), ("work", False)]
-    assert page.one("button", id="account-submit")["type"] == "submit"
-    assert page.one("a", id="other-account")["href"] == SELECT_ACCOUNT.login_url
-
-
-def test_the_accounts_are_called_by_the_names_that_their_owner_knows() -> None:
-    text = Elements(render("select-account")).text
-    assert "Anna Karlsson anna anna@example.com Used last work a.karlsson@office.example" in text
-
-
-@pytest.mark.parametrize("name", ["login", "select-account", "consent"])
-@pytest.mark.requirement("OpenID Connect Registration 1.0", "2", "logo_uri, policy_uri, tos_uri")
-def test_every_page_that_asks_shows_logo_policy_and_terms(name: str) -> None:
-    page = Elements(render(name))
-    assert page.one("img")["src"] == "/client-logo/photo-prints"
-    for uri in (PHOTO_PRINTS.client_uri, PHOTO_PRINTS.policy_uri, PHOTO_PRINTS.tos_uri):
-        assert uri is not None
-        page.one("a", href=uri)
 
 
 # ----- The client's card -----

@@ -58,8 +58,9 @@ class House:
     def config(
         self, *, scope: str, resource: str | None = None, discovery: str = "oidc", **metadata: Any
     ) -> ForeignConfig:
-        """A new client's configuration; `metadata` is its registration's."""
-        client = self.operator.add_client(redirect_uris=[REDIRECT_URI], **metadata)
+        """A new client's configuration; `metadata` is its registration's. It may not be laxer than OAuth 2.1 is."""
+        registration = {"redirect_uris": [REDIRECT_URI], "policy": {"security_profile": "oauth21"}, **metadata}
+        client = self.operator.add_client(**registration)
         return ForeignConfig(
             issuer=self.issuer,
             client_id=client.client_id,
@@ -71,6 +72,7 @@ class House:
             id_token_signed_response_alg=metadata.get("id_token_signed_response_alg", "RS256"),
             discovery=discovery,
             dpop=metadata.get("dpop_bound_access_tokens", False),
+            post_logout_redirect_uri=next(iter(metadata.get("post_logout_redirect_uris", ())), None),
             ca_file=self.ca_file,
             loopback_names=(HOST,),
         )
@@ -86,7 +88,12 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     with migrated_database_url(request.param, folder) as database_url:
         # Clients that make proofs have to come back with a nonce; the others notice nothing of it.
         environment = make_environment(
-            issuer=issuer, database_url=database_url, directory=folder, dpop_nonce="required", registration="token"
+            issuer=issuer,
+            database_url=database_url,
+            directory=folder,
+            dpop_nonce="required",
+            registration="token",
+            profile="openid",
         )
         operator = Operator(make_deployment(environment))
         try:

@@ -19,7 +19,10 @@ FOLDER = Path(__file__).resolve().parent / "node"
 SCRIPT_TIMEOUT_S = 60
 
 Drive = Callable[[str], str]
-"""Takes the authorization URL, acts as the person's browser, returns the URL that the client is called back at."""
+"""Takes a URL of the server, acts as the person's browser, returns the URL that the client is called back at.
+
+What is posted to the client stands as that URL's query.
+"""
 
 
 class ForeignRefusal(AssertionError):
@@ -48,24 +51,25 @@ class ForeignConfig:
     loopback_names: tuple[str, ...] = ()
     registration: Mapping[str, Any] | None = None
     """Where the client registers itself first: its `metadata`, and an `initial_access_token`."""
+    post_logout_redirect_uri: str | None = None
+    response_mode: str | None = None
+    signing_jwk: Mapping[str, Any] | None = None
+    """The private key with which the client signs its request objects, and its assertions for `private_key_jwt`."""
 
 
 def run_node_flow(script: str, config: ForeignConfig, drive: Drive) -> dict[str, Any]:
-    """Runs `openid_client.js` or `oauth4webapi.js` to the end and returns what it printed.
+    """Runs a flow script to the end, driving each URL that it asks the browser for; returns what it printed last.
 
     Raises `ForeignRefusal` where the library refuses, with the library's code and message.
     """
     with _script(script, _document(config), config) as process:
-        first = _read_line(process)
-        if "authorization_url" not in first:
-            raise ForeignRefusal(f"{script}: {first}")
-        callback_url = drive(first["authorization_url"])
         stdin = process.stdin
         if stdin is None:
             raise RuntimeError("the script has no stdin")
-        stdin.write(callback_url + "\n")
-        stdin.flush()
-        return _refuse_errors(script, _read_line(process))
+        while "authorization_url" in (document := _refuse_errors(script, _read_line(process))):
+            stdin.write(drive(document["authorization_url"]) + "\n")
+            stdin.flush()
+        return document
 
 
 def verify_with_jose(access_token: str, config: ForeignConfig) -> dict[str, Any]:
@@ -103,6 +107,9 @@ def _document(config: ForeignConfig) -> dict[str, Any]:
         "discovery": config.discovery,
         "dpop": config.dpop,
         "registration": config.registration,
+        "post_logout_redirect_uri": config.post_logout_redirect_uri,
+        "response_mode": config.response_mode,
+        "signing_jwk": config.signing_jwk,
     }
     return {name: value for name, value in members.items() if value is not None}
 

@@ -1,6 +1,6 @@
 """The person at the browser, for clients of others: logs in over TLS, allows, and is sent back to the client."""
 
-from urllib.parse import urljoin
+from urllib.parse import urlencode, urljoin
 
 import requests
 
@@ -26,7 +26,7 @@ class Person:
         self._browser.trust_env = False
 
     def __call__(self, authorization_url: str) -> str:
-        """The URL, with the authorization response, that the client is called back at."""
+        """The URL, with the response, that the client is called back at; of a posted response with its form."""
         with resolving_to_loopback([HOST]):
             answer = self._open("GET", authorization_url)
             for _ in range(_MOST_PAGES):
@@ -36,6 +36,9 @@ class Person:
                         return url
                     answer = self._open("GET", url)
                     continue
+                if 'id="form-post"' in answer.text:
+                    form = find_form(_reply(answer), "form-post")
+                    return f"{form.action}?{urlencode(form.with_values())}"
                 answer = self._fill_in(answer)
         raise AssertionError(f"the pages go round in circles, the last is {answer.url}")
 

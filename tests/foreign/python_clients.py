@@ -31,10 +31,10 @@ def run_authlib_flow(config: ForeignConfig, drive: Drive) -> dict[str, Any]:
     application = _authlib_application(config)
     application.testing = True  # an exception of the client library reaches the test instead of a page
     browser = application.test_client()
-    with _reaching(config):
+    with reaching(config):
         authorization_url = browser.get("/login").headers["Location"]
     callback_url = drive(authorization_url)
-    with _reaching(config):
+    with reaching(config):
         answer = browser.get("/callback?" + callback_url.partition("?")[2])
     if answer.status_code != 200:
         raise ForeignRefusal(f"Authlib: {answer.get_data(as_text=True)[:1000]}")
@@ -47,14 +47,14 @@ def run_requests_oauthlib_flow(config: ForeignConfig, drive: Drive) -> dict[str,
     nonce = secrets.token_urlsafe(16)
     extra = {"resource": config.resource} if config.resource else {}
     openid = {"nonce": nonce} if "openid" in config.scope.split(" ") else {}
-    with _reaching(config):
+    with reaching(config):
         metadata = _metadata(config)
         session = OAuth2Session(
             config.client_id, redirect_uri=config.redirect_uri, scope=config.scope.split(" "), pkce="S256"
         )
         authorization_url, _state = session.authorization_url(metadata["authorization_endpoint"], **openid, **extra)
     callback_url = drive(authorization_url)
-    with _reaching(config):
+    with reaching(config):
         tokens = session.fetch_token(
             metadata["token_endpoint"],
             authorization_response=callback_url,
@@ -87,7 +87,7 @@ def run_requests_oauth2client_flow(config: ForeignConfig, drive: Drive) -> dict[
     auth: Any = PublicApp(config.client_id)
     if config.client_secret is not None:
         auth = ClientSecretBasic(config.client_id, config.client_secret)
-    with _reaching(config):
+    with reaching(config):
         client = OAuth2Client.from_discovery_endpoint(
             issuer=config.issuer,
             auth=auth,
@@ -97,7 +97,7 @@ def run_requests_oauth2client_flow(config: ForeignConfig, drive: Drive) -> dict[
         )
         request = client.authorization_request(scope=config.scope)
     callback_url = drive(request.uri)
-    with _reaching(config):
+    with reaching(config):
         tokens = client.authorization_code(request.validate_callback(callback_url), validate=False)
         claims = _id_token_claims({"id_token": str(tokens.id_token)}, config, _metadata(config), str(request.nonce))
         if tokens.refresh_token is not None:
@@ -114,7 +114,7 @@ def run_requests_oauth2client_flow(config: ForeignConfig, drive: Drive) -> dict[
 
 def verify_with_pyjwt(access_token: str, config: ForeignConfig) -> dict[str, Any]:
     """The claims of an access token, verified with PyJWT and its `PyJWKClient` (the remote key set)."""
-    with _reaching(config):
+    with reaching(config):
         signing_key = _jwk_client(config, _metadata(config)).get_signing_key_from_jwt(access_token)
     claims: dict[str, Any] = jwt.decode(
         access_token,
@@ -211,7 +211,7 @@ def _jwk_client(config: ForeignConfig, metadata: dict[str, Any]) -> jwt.PyJWKCli
 
 
 @contextlib.contextmanager
-def _reaching(config: ForeignConfig) -> Iterator[None]:
+def reaching(config: ForeignConfig) -> Iterator[None]:
     """The server's names and certificate, given to the libraries from outside: none of their own code is touched.
 
     The certificate comes by the environment because `requests` lets that overrule a session's `verify`.

@@ -1,0 +1,70 @@
+"""Clients of others, unmodified, over the whole life of a login: in, refreshed, described, and out for good."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.actors.signing_key import SigningKey, jwk_set
+from tests.deployments import Account
+from tests.foreign.authlib_life import run_authlib_life
+from tests.foreign.conftest import House, require_node
+from tests.foreign.node_clients import run_node_flow
+
+GOODBYE = "https://prints.example/goodbye"
+RENEWABLE = ["authorization_code", "refresh_token"]
+
+
+def check_life(result: dict[str, Any], account: Account, house: House) -> None:
+    """What every client has seen in the end."""
+    assert result["id_token_claims"]["iss"] == house.issuer
+    assert result["id_token_claims"]["sub"] == account.sub
+    assert result["userinfo"]["sub"] == account.sub
+    assert result["userinfo"]["name"] == "Ada Lovelace"
+    assert result["refresh_token_rotated"] is True
+    assert result["goodbye"].startswith(f"{GOODBYE}?state=")
+    assert result["goodbye_state_is_ours"] is True
+    assert result["silent_login_afterwards"] == "login_required"
+    assert result["refresh_afterwards"] == "invalid_grant"
+
+
+def test_openid_client_lives_the_whole_life_of_a_login(house: House) -> None:
+    require_node()
+    account = house.add_account()
+    config = house.config(scope="openid profile", grant_types=RENEWABLE, post_logout_redirect_uris=[GOODBYE])
+
+    result = run_node_flow("openid_client_life.js", config, house.person(account))
+
+    check_life(result, account, house)
+
+
+@pytest.mark.requirement("RFC 9101", "4", "a client of others asks by signed request objects")
+@pytest.mark.requirement("RFC 7523", "2.2", "a client of others authenticates itself by its key")
+@pytest.mark.requirement("OAuth 2.0 Form Post Response Mode", "2", "a client of others reads a posted response")
+def test_openid_client_signs_its_requests_and_assertions_and_is_answered_by_a_form(house: House) -> None:
+    require_node()
+    account, key = house.add_account(), SigningKey("ES256")
+    config = house.config(
+        scope="openid profile",
+        grant_types=RENEWABLE,
+        post_logout_redirect_uris=[GOODBYE],
+        token_endpoint_auth_method="private_key_jwt",
+        request_object_signing_alg="ES256",
+        jwks=jwk_set(key),
+    )
+
+    result = run_node_flow(
+        "openid_client_life.js",
+        replace(config, signing_jwk=key.private_jwk, response_mode="form_post"),
+        house.person(account),
+    )
+
+    check_life(result, account, house)
+
+
+@pytest.mark.requirement("OpenID Connect RP-Initiated Logout 1.0", "3", "a client of others is told that it is done")
+def test_authlib_lives_the_whole_life_of_a_login(house: House) -> None:
+    account = house.add_account()
+    config = house.config(scope="openid profile", grant_types=RENEWABLE, post_logout_redirect_uris=[GOODBYE])
+
+    check_life(run_authlib_life(config, house.person(account)), account, house)

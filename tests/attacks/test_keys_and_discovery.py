@@ -263,7 +263,7 @@ def test_134_only_what_is_really_enabled_is_listed(world: World) -> None:
     }
     assert document["code_challenge_methods_supported"] == ["S256"]
     methods = document["token_endpoint_auth_methods_supported"]
-    assert sorted(methods) == ["client_secret_basic", "client_secret_post", "none"]
+    assert sorted(methods) == ["client_secret_basic", "client_secret_post", "none", "private_key_jwt"]
     assert sorted(document["id_token_signing_alg_values_supported"]) == ["ES256", "RS256"]
     assert document["subject_types_supported"] == ["public", "pairwise"]
     assert document["authorization_response_iss_parameter_supported"] is True

@@ -7,6 +7,7 @@ import pytest
 
 from app.services.list_audit import list_audit
 from app.storage.database import Connection
+from tests.actors.asserting import make_asserting
 from tests.actors.http import Reply
 from tests.actors.machine import Machine
 from tests.attacks.good_conduct import assert_json_error
@@ -51,3 +52,13 @@ def test_no_token_is_given_out_once_a_batch_is_due_and_cannot_be_written(batchin
     assert remembered.status == 200
     assert_json_error(refused, "temporarily_unavailable", 503)
     wait_until(lambda: count_events(batching_world, machine) == 2)
+
+
+def test_an_assertion_is_used_up_on_disk_whatever_waits_for_its_batch(batching_world: World) -> None:
+    world = batching_world
+    machine = make_asserting(world)
+    assertion = machine.assert_it()
+    assert machine.try_get_token(client_assertion=assertion).status == 200
+    world.server.kill()
+    world.server.start()
+    assert_json_error(machine.try_get_token(client_assertion=assertion), "invalid_client", 401)

@@ -19,6 +19,7 @@ from app.storage import migrate, schema
 from app.storage.database import Connection, Database, DatabaseUnavailable
 from app.storage.deployment import DeploymentRow, find_deployment
 from app.storage.examine import read_durability
+from app.storage.outbox import count_messages
 
 _CLOCK_ERROR_MS = 5_000
 _CLOCK_WARNING_MS = 1_000
@@ -165,6 +166,16 @@ def _examine_deployment(
         yield ok("key-encryption key", f"{kek_path(settings.keys_dir)} is this database's ({kek.fingerprint})")
         yield from examine_seals(settings, connection, kek, now=now)
     yield from examine_clients(settings, connection, now=now)
+    yield _examine_outbox(connection)
+
+
+def _examine_outbox(connection: Connection) -> Finding:
+    waiting, dead = count_messages(connection)
+    if dead:
+        return warning(
+            "outbox", f"{dead} messages did not arrive and are not tried any more: `tokenhouse outbox list --dead`"
+        )
+    return ok("outbox", f"{waiting} messages wait to be delivered")
 
 
 def _read_kek(settings: Settings, row: DeploymentRow) -> Kek | Finding:

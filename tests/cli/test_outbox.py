@@ -54,6 +54,8 @@ def test_a_dead_letter_is_listed_tried_again_and_dropped(reaching_world: World, 
     reaching_world.clock.move(seconds=DAY_S + 60)
     wait_until(lambda: len(listed("--dead")) == 2, within_s=PATIENCE_S)
     reaching_world.clock.reset()
+    findings = {finding["check"]: finding for finding in command_line.json("doctor", "--url", "-")["findings"]}
+    assert findings["outbox"]["status"] == "warning"
     (event, *_) = command_line.json("audit", "list", "--type", "outbox.dead")
     assert event["body"]["message"] in {first["message_id"], second["message_id"]}
     # One is given up; the other arrives, because the application works again.

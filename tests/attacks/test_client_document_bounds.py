@@ -10,12 +10,14 @@ import pytest
 
 from tests.actors.document_host import DocumentHost
 from tests.actors.http import Reply, send
+from tests.actors.relying_party import read_tokens
 from tests.attacks.test_client_documents import a_path, party_of
 from tests.conftest import run_world
 from tests.patience import wait_until
 from tests.services.other_host import CertificateAuthority
 from tests.world import World
 
+DAY_S = 86_400
 MALLORY, ALICE = "203.0.113.66", "198.51.100.1"
 
 
@@ -50,7 +52,13 @@ def limited(tmp_path_factory: pytest.TempPathFactory, authority: CertificateAuth
 def narrow(tmp_path_factory: pytest.TempPathFactory, authority: CertificateAuthority) -> Iterator[World]:
     """A server whose operator lets documents have one API only."""
     policy = '{"resources": ["https://notes.example/"], "access_token_lifetime_s": 120}'
-    yield from a_world(tmp_path_factory.mktemp("narrow"), authority, client_id_metadata_documents_policy=policy)
+    yield from a_world(
+        tmp_path_factory.mktemp("narrow"),
+        authority,
+        client_id_metadata_documents_policy=policy,
+        refresh_token_idle_lifetime_s=str(400 * DAY_S),
+        refresh_token_absolute_lifetime_s=str(400 * DAY_S),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +122,25 @@ def test_96_the_operator_narrows_what_all_documents_may_have(narrow: World, host
     assert narrow.get_tokens(party, account, scope="photos.read", resource=notes).expires_in == 120
     answer = party.read_answer(narrow.browser().get(party.begin(scope="photos.read", resource=other).url))
     assert answer["error"] in ("invalid_target", "unauthorized_client")
+
+
+def test_120_what_a_document_was_given_ends_after_ninety_days_however_long_others_keep_theirs(
+    narrow: World, host: DocumentHost
+) -> None:
+    account = narrow.operator.add_user()
+    document = party_of(narrow, host.publish(a_path()))
+    registered = narrow.relying_party(grant_types=["authorization_code", "refresh_token"])
+    tokens = [narrow.get_tokens(party, account, scope="openid offline_access") for party in (document, registered)]
+    try:
+        for days, status in ((89, 200), (2, 400)):
+            narrow.clock.move(seconds=days * DAY_S)
+            replies = [
+                party.try_refresh(held.refresh_token)
+                for party, held in zip((document, registered), tokens, strict=True)
+            ]
+            assert [reply.status for reply in replies] == [status, 200]
+            if status == 200:
+                tokens = [read_tokens(reply) for reply in replies]
+    finally:
+        narrow.clock.reset()
+    assert replies[0].json()["error"] == "invalid_grant"

@@ -47,6 +47,8 @@ class ForeignConfig:
     id_token_signed_response_alg: str = "RS256"
     discovery: str = "oidc"
     dpop: bool = False
+    exchange_for: str | None = None
+    """The resource for which the access token is exchanged; both are then introspected, revoked and introspected."""
     ca_file: str | None = None
     loopback_names: tuple[str, ...] = ()
     registration: Mapping[str, Any] | None = None
@@ -106,6 +108,7 @@ def _document(config: ForeignConfig) -> dict[str, Any]:
         "id_token_signed_response_alg": config.id_token_signed_response_alg,
         "discovery": config.discovery,
         "dpop": config.dpop,
+        "exchange_for": config.exchange_for,
         "registration": config.registration,
         "post_logout_redirect_uri": config.post_logout_redirect_uri,
         "response_mode": config.response_mode,

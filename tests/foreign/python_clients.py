@@ -87,6 +87,7 @@ def run_requests_oauth2client_flow(config: ForeignConfig, drive: Drive) -> dict[
     auth: Any = PublicApp(config.client_id)
     if config.client_secret is not None:
         auth = ClientSecretBasic(config.client_id, config.client_secret)
+    resource = {"resource": config.resource} if config.resource else {}
     with reaching(config):
         client = OAuth2Client.from_discovery_endpoint(
             issuer=config.issuer,
@@ -95,20 +96,45 @@ def run_requests_oauth2client_flow(config: ForeignConfig, drive: Drive) -> dict[
             id_token_signed_response_alg=config.id_token_signed_response_alg,
             dpop_bound_access_tokens=config.dpop,
         )
-        request = client.authorization_request(scope=config.scope)
+        request = client.authorization_request(scope=config.scope, **resource)
     callback_url = drive(request.uri)
     with reaching(config):
-        tokens = client.authorization_code(request.validate_callback(callback_url), validate=False)
-        claims = _id_token_claims({"id_token": str(tokens.id_token)}, config, _metadata(config), str(request.nonce))
+        tokens = client.authorization_code(request.validate_callback(callback_url), validate=False, **resource)
+        claims = userinfo = None
+        if tokens.id_token is not None:
+            claims = _id_token_claims({"id_token": str(tokens.id_token)}, config, _metadata(config), str(request.nonce))
         if tokens.refresh_token is not None:
             tokens = client.refresh_token(tokens)
-        userinfo = requests.get(f"{config.issuer}/userinfo", auth=tokens, timeout=REQUEST_TIMEOUT_S)
-        userinfo.raise_for_status()
+        if claims is not None and config.resource is None:
+            answer = requests.get(f"{config.issuer}/userinfo", auth=tokens, timeout=REQUEST_TIMEOUT_S)
+            answer.raise_for_status()
+            userinfo = answer.json()
+        later = _live_and_end(client, tokens, config.exchange_for) if config.exchange_for else {}
     return {
         "access_token": tokens.access_token,
         "token_type": tokens.token_type,
         "id_token_claims": claims,
-        "userinfo": userinfo.json(),
+        "userinfo": userinfo,
+        **later,
+    }
+
+
+def _live_and_end(client: OAuth2Client, tokens: Any, resource: str) -> dict[str, Any]:
+    """What happens to a token later: it is exchanged, looked into and revoked, and what it was exchanged for ends."""
+    exchanged: Any = client.token_exchange(
+        subject_token=tokens.access_token,
+        subject_token_type="access_token",
+        dpop_key=tokens.dpop_key,
+        resource=resource,
+    )
+    introspected = client.introspect_token(exchanged.access_token)
+    client.revoke_access_token(tokens.access_token)
+    return {
+        "exchanged": exchanged.as_dict(),
+        "introspected": introspected,
+        "introspected_afterwards": [
+            client.introspect_token(token) for token in (tokens.access_token, exchanged.access_token)
+        ],
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from app.services.initial_access_tokens import add_initial_access_token
+from app.specs.rfc8693_token_exchange import ACCESS_TOKEN, GRANT_TYPE
 from tests.actors.relying_party import read_jwt
 from tests.foreign.conftest import REDIRECT_URI, House, require_node
 from tests.foreign.node_clients import Drive, ForeignConfig, run_node_flow
@@ -143,6 +144,37 @@ def test_a_client_of_others_gets_and_uses_a_token_that_is_bound_to_its_key(
     assert set(read_jwt(result["access_token"])["cnf"]) == {"jkt"}
     assert result["id_token_claims"]["sub"] == account.sub
     assert result["userinfo"]["email"] == f"{account.username}@example.com"
+
+
+@pytest.mark.parametrize(
+    "flow",
+    [
+        pytest.param(openid_client, id="openid-client"),
+        pytest.param(run_requests_oauth2client_flow, id="requests_oauth2client"),
+    ],
+)
+@pytest.mark.requirement("RFC 8693", "2.1", "a client exchanges the token that it holds by the grant's full name")
+@pytest.mark.requirement("RFC 7009", "2.1", "a client revokes its own token, and what hangs on it ends with it")
+def test_a_client_of_others_exchanges_introspects_and_revokes_tokens_that_are_bound_to_its_key(
+    house: House, flow: Flow
+) -> None:
+    photos, prints = house.operator.add_resource(), house.operator.add_resource()
+    config = house.config(
+        scope="photos.read",
+        resource=photos,
+        dpop_bound_access_tokens=True,
+        grant_types=["authorization_code", "refresh_token", GRANT_TYPE],
+        policy={"token_exchange_audiences": [{"resource": prints, "scopes": ["photos.read"]}]},
+    )
+
+    result = flow(replace(config, exchange_for=prints), house.person(house.add_account()))
+
+    exchanged, introspected = result["exchanged"], result["introspected"]
+    assert (exchanged["token_type"].lower(), exchanged["issued_token_type"]) == ("dpop", ACCESS_TOKEN)
+    claims = read_jwt(exchanged["access_token"])
+    assert (claims["aud"], claims["act"]) == (prints, {"sub": config.client_id})
+    assert (introspected["active"], introspected["cnf"]) == (True, claims["cnf"])
+    assert result["introspected_afterwards"] == [{"active": False}, {"active": False}]
 
 
 @pytest.mark.requirement("RFC 9207", "2.4", "a client that supports iss checks it where the metadata promises it")

@@ -4,11 +4,36 @@ import * as client from 'openid-client';
 
 import { askBrowser, config, insecure, print, run } from './conversation.js';
 
+const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const METHODS = {
   client_secret_basic: client.ClientSecretBasic,
   client_secret_post: client.ClientSecretPost,
   none: client.None,
 };
+
+/** What happens to a token later: it is exchanged, looked into and revoked, and what it was exchanged for ends too. */
+async function liveAndEnd(settings, accessToken, bound) {
+  const exchanged = await client.genericGrantRequest(
+    settings,
+    TOKEN_EXCHANGE,
+    {
+      subject_token: accessToken,
+      subject_token_type: 'urn:ietf:params:oauth:token-type:access_token',
+      resource: config.exchange_for,
+    },
+    bound,
+  );
+  const introspected = await client.tokenIntrospection(settings, exchanged.access_token);
+  await client.tokenRevocation(settings, accessToken);
+  return {
+    exchanged,
+    introspected,
+    introspected_afterwards: [
+      await client.tokenIntrospection(settings, accessToken),
+      await client.tokenIntrospection(settings, exchanged.access_token),
+    ],
+  };
+}
 
 await run(async () => {
   const options = { algorithm: config.discovery ?? 'oidc', execute: insecure ? [client.allowInsecureRequests] : [] };
@@ -74,5 +99,6 @@ await run(async () => {
     id_token: tokens.id_token ?? null,
     id_token_claims: claims ?? null,
     userinfo: userinfo ?? null,
+    ...(config.exchange_for ? await liveAndEnd(settings, tokens.access_token, bound) : {}),
   });
 });

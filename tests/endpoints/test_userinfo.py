@@ -81,7 +81,7 @@ def test_userinfo_tells_who_the_id_token_was_about(party: RelyingParty, account:
     ("scope", "expected"),
     [
         ("openid email", {"email", "email_verified"}),
-        ("openid phone", {"phone_number"}),
+        ("openid phone", {"phone_number", "phone_number_verified"}),
         ("openid address", {"address"}),
         (
             "openid profile",
@@ -102,7 +102,7 @@ def test_89_an_unticked_scope_gives_no_claim(world: World, party: RelyingParty, 
     browser, pending = world.browser(), party.begin(scope="openid email phone")
     page = browser.log_in(browser.get(pending.url), account.username, account.password)
     tokens = party.exchange(party.read_callback(browser.consent(page, scope=["phone"]), pending), pending)
-    assert set(party.userinfo(tokens.access_token).json()) == {"sub", "phone_number"}
+    assert set(party.userinfo(tokens.access_token).json()) == {"sub", "phone_number", "phone_number_verified"}
     assert set(tokens.scope.split()) == {"openid", "phone"}
 
 

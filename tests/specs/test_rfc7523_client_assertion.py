@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from app.specs.protocol_error import InvalidClient
+from app.specs.rfc4648_base64url import encode_base64url
 from app.specs.rfc7523_client_assertion import (
     MAX_ASSERTION_BYTES,
     ClientAssertion,
@@ -15,6 +16,7 @@ from app.specs.rfc7523_client_assertion import (
 )
 from tests.actors.asserting import sign_with_secret
 from tests.actors.signing_key import SigningKey
+from tests.patience import cpu_seconds
 
 NOW_S = 1_800_000_000.0
 ISSUER = "https://as.example"
@@ -76,3 +78,24 @@ def test_a_signature_is_never_taken_for_a_mac() -> None:
 def test_what_could_not_be_an_assertion_is_refused(text: str) -> None:
     with pytest.raises(InvalidClient):
         parse_unverified_assertion(text)
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        "A" * MAX_ASSERTION_BYTES,
+        "." * MAX_ASSERTION_BYTES,
+        "e30." * (MAX_ASSERTION_BYTES // 4),
+        "e30." + "e30" * 5000,
+        encode_base64url(b'{"alg":' + b"[" * 6000) + ".e30.AAAA",
+        "eyJhbGciOiJFUzI1NiJ9." + encode_base64url(b'{"iss":' + b"[" * 9000 + b"]" * 1000) + ".AAAA",
+        "eyJhbGciOiJFUzI1NiJ9." + encode_base64url(b'{"exp":' + b"9" * 9000 + b"}") + ".AAAA",
+    ],
+    ids=["one letter", "dots", "parts", "payload", "nested header", "nested payload", "a long number"],
+)
+def test_60_junk_of_every_form_is_refused_fast(junk: str) -> None:
+    def refuse() -> None:
+        with pytest.raises(InvalidClient):
+            parse_unverified_assertion(junk)
+
+    assert cpu_seconds(refuse) < 0.02

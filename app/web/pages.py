@@ -6,6 +6,7 @@ A view builds the value, calls `render_*` inside an application context and adds
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -38,6 +39,13 @@ class ClientCard:
     tos_uri: str | None = None
     document_host: str | None = None
     """For a client that is a document on the web: the host that it came from, which is all that was verified of it."""
+
+    @property
+    def leads_elsewhere(self) -> bool:
+        """Whether a document of one host sends people to another; ports make no difference to who owns a host."""
+        if self.document_host is None or self.redirect_kind != "https":
+            return False
+        return re.sub(r":[0-9]+$", "", self.document_host) != self.redirect_host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

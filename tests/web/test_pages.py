@@ -231,7 +231,7 @@ def test_a_client_that_is_a_document_is_told_by_its_host_and_nothing_else_of_it_
         assert "agent.example:8443" in text
     assert "comes from one place and sends you to another" in Elements(render("consent-document")).text
     assert "You are still asked each time" in Elements(render("consent-document")).text
-    same = replace(DOCUMENT, redirect_host="agent.example:8443")
+    same = replace(DOCUMENT, redirect_host="agent.example")
     remembered = Elements(pages.render_consent(replace(CONSENT, client=same))).text
     assert "sends you to another" not in remembered
     assert "for 90 days at most" in remembered

@@ -110,7 +110,7 @@ class Settings(BaseSettings):
     # ----- What is told to others -----
     outbox_deadline_s: int = Field(default=86_400, ge=60, le=7 * 86_400)
     outbox_senders: int = Field(default=32, ge=1, le=256)
-    outbox_deliveries_per_s: int = Field(default=40, ge=1, le=10_000)
+    outbox_deliveries_per_s: int = Field(default=30, ge=1, le=10_000)
     outbox_retention_s: int = Field(default=30 * 86_400, ge=3600)
 
     # ----- How a login is worked -----

@@ -37,7 +37,6 @@ CLAIMED_FOR_MS: Final = 60_000
 _CLAIMED_PER_SENDER: Final = 4
 _LOOK_EVERY_S: Final = 0.5
 _GATHER_S: Final = 0.25
-_LATE_S: Final = 0.01
 _BURY_EVERY: Final = 20
 _MOST_BURIED: Final = 200
 _MOST_ERROR_CHARACTERS: Final = 300
@@ -130,26 +129,20 @@ class _Outcome:
 
 
 class Pace:
-    """How many may leave now: a few at once, and then so many a second, half of that where the process is busy.
+    """How many may leave now: a few at once, and then so many a second.
 
     A logout of thousands must not be what the server is occupied with. Durations come from the monotonic clock.
     """
 
     def __init__(self, per_s: int) -> None:
         self._per_s = per_s
-        self._is_busy = False
         self._allowance = float(per_s)
         self._counted_at = time.monotonic()
-
-    def notice_lag(self, lag_s: float) -> None:
-        """A thread that asked to be woken was, so late: others had the processor, or the interpreter."""
-        self._is_busy = lag_s > _LATE_S
 
     def limit(self, wanted: int) -> int:
         """At most `wanted`, never less than none."""
         now = time.monotonic()
-        per_s = self._per_s / 2 if self._is_busy else self._per_s
-        self._allowance = min(float(self._per_s), self._allowance + (now - self._counted_at) * per_s)
+        self._allowance = min(float(self._per_s), self._allowance + (now - self._counted_at) * self._per_s)
         self._counted_at = now
         return max(0, min(wanted, int(self._allowance)))
 
@@ -210,9 +203,7 @@ class OutboxDispatcher:
         if self._is_busy:
             # Outcomes come one by one; a transaction for each would be as many commits, and as many looks for what
             # comes next among thousands.
-            asked_at = time.monotonic()
             self._stopped.wait(_GATHER_S)
-            self._pace.notice_lag(time.monotonic() - asked_at - _GATHER_S)
         room = self._pace.limit(self._places * _CLAIMED_PER_SENDER - self._in_hand)
         if not self._outcomes and (room == 0 or not self._has_due()):
             return

@@ -156,6 +156,7 @@ def test_49_the_algorithm_that_is_registered_is_the_one(world: World) -> None:
 
 
 @pytest.mark.requirement("RFC 9101", "6.2", "iss, aud, exp and nbf are checked")
+@pytest.mark.requirement("RFC 9101", "5", "the client_id beside the object and the one within must be identical")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -191,6 +192,9 @@ def test_50_a_client_assertion_is_no_request(requester: Requester) -> None:
 # ----- 52, and nesting -----
 
 
+@pytest.mark.requirement(
+    "RFC 9101", "4", "request and request_uri within, and values of another JSON type, are refused"
+)
 @pytest.mark.parametrize(
     "changes",
     [
@@ -223,6 +227,7 @@ def test_52_a_payload_that_is_no_one_json_object_is_refused(requester: Requester
 # ----- 18: where the refusal goes -----
 
 
+@pytest.mark.requirement("RFC 9101", "7", "a refusal never goes to a redirect URI that nobody vouched for")
 def test_18_a_redirect_uri_within_is_believed_only_if_it_is_registered(requester: Requester) -> None:
     """Case 18: the page, although the object is well signed; and never the one beside the object."""
     _, claims = requester.begin(redirect_uri="https://evil.example/cb")
@@ -259,6 +264,7 @@ def test_48_a_plain_request_of_a_client_that_must_sign_is_refused(world: World) 
     assert "login?" in requester.send(requester.key.sign(claims)).location
 
 
+@pytest.mark.requirement("RFC 9101", "5.2", "a request_uri that is not registered is refused and not fetched")
 @pytest.mark.parametrize(
     "request_uri", ["https://rp.example/unregistered", "urn:ietf:params:oauth:request_uri:x", "http://127.0.0.1/", "x"]
 )

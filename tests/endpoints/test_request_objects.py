@@ -91,6 +91,7 @@ def test_a_strict_clients_object_is_fetched_on_a_lax_server(openid_world: World,
     assert by_reference(requester, request_uri, **beside)["error"] == "invalid_request_object"
 
 
+@pytest.mark.requirement("RFC 9101", "7", "invalid_request_uri and invalid_request_object are told apart")
 @pytest.mark.parametrize(
     ("behaviour", "error"),
     [

@@ -14,7 +14,7 @@ from tests.databases import BACKENDS, migrated_database_url
 from tests.deployments import Account, Operator, make_deployment, make_environment
 from tests.foreign.node_clients import FOLDER, ForeignConfig
 from tests.foreign.person import Person
-from tests.foreign.tls_server import HOST, make_certificate, serving_over_tls
+from tests.foreign.tls_server import HOST, Certificate, make_certificate, serving_over_tls
 from tests.node_runtime import NodeUnavailable, node_project
 from tests.server import free_port
 
@@ -45,7 +45,12 @@ class House:
 
     issuer: str
     operator: Operator
-    ca_file: str
+    certificate: Certificate
+
+    @property
+    def ca_file(self) -> str:
+        """What clients are told to trust."""
+        return str(self.certificate.chain)
 
     def add_account(self) -> Account:
         """Somebody with a name and an address."""
@@ -65,7 +70,7 @@ class House:
             issuer=self.issuer,
             client_id=client.client_id,
             client_secret=client.client_secret,
-            redirect_uri=REDIRECT_URI,
+            redirect_uri=registration["redirect_uris"][0],
             scope=scope,
             resource=resource,
             token_endpoint_auth_method=metadata.get("token_endpoint_auth_method", "client_secret_basic"),
@@ -98,6 +103,6 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         operator = Operator(make_deployment(environment))
         try:
             with serving_over_tls(environment, certificate, port=port, log_path=folder / "server.log"):
-                yield House(issuer=issuer, operator=operator, ca_file=str(certificate.chain))
+                yield House(issuer=issuer, operator=operator, certificate=certificate)
         finally:
             operator.close()

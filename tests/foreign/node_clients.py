@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.foreign.tls_server import Certificate
 from tests.node_runtime import find_node, node_environment, node_project
 
 FOLDER = Path(__file__).resolve().parent / "node"
@@ -93,6 +94,15 @@ def protected_express_api(
     }
     with _script("protected_api.js", document, config) as process:
         yield f"http://127.0.0.1:{_read_line(process)['port']}"
+
+
+@contextlib.contextmanager
+def web_application(script: str, config: ForeignConfig, *, app_url: str, certificate: Certificate) -> Iterator[None]:
+    """A web application of a script, answering over TLS at `app_url`."""
+    files = {"certificate": str(certificate.chain), "key": str(certificate.key)}
+    with _script(script, {**_document(config), "app_url": app_url, "tls": files}, config) as process:
+        _read_line(process)
+        yield
 
 
 def _document(config: ForeignConfig) -> dict[str, Any]:

@@ -15,14 +15,14 @@ GOODBYE = "https://prints.example/goodbye"
 RENEWABLE = ["authorization_code", "refresh_token"]
 
 
-def check_life(result: dict[str, Any], account: Account, house: House) -> None:
+def check_life(result: dict[str, Any], account: Account, house: House, *, goodbye: str = GOODBYE) -> None:
     """What every client has seen in the end."""
     assert result["id_token_claims"]["iss"] == house.issuer
     assert result["id_token_claims"]["sub"] == account.sub
     assert result["userinfo"]["sub"] == account.sub
     assert result["userinfo"]["name"] == "Ada Lovelace"
     assert result["refresh_token_rotated"] is True
-    assert result["goodbye"].startswith(f"{GOODBYE}?state=")
+    assert result["goodbye"].startswith(f"{goodbye}?state=")
     assert result["goodbye_state_is_ours"] is True
     assert result["silent_login_afterwards"] == "login_required"
     assert result["refresh_afterwards"] == "invalid_grant"

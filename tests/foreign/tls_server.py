@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 HOST = "auth.tokenhouse.test"
+APP_HOST = "www.prints.test"
 TOKENHOUSE = Path(sys.executable).parent / "tokenhouse"
 _START_S = 60
 _STOP_S = 10
@@ -27,7 +28,7 @@ _STOP_S = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
-    """A certificate for `HOST` that vouches for itself: `chain` is also what clients are told to trust."""
+    """For `HOST` and `APP_HOST`; it vouches for itself: `chain` is also what clients are told to trust."""
 
     chain: Path
     key: Path
@@ -46,7 +47,7 @@ def make_certificate(folder: Path) -> Certificate:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(minutes=5))
         .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST), x509.DNSName(APP_HOST)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())

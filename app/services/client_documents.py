@@ -11,6 +11,7 @@ A host that answers something else than the document withdraws the client. A fai
 
 import hashlib
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,8 +67,9 @@ STALE_FOR_MS: Final = 86_400_000
 """How long a copy goes on serving at `/authorize` after it has ceased to be fresh, while its host cannot be reached."""
 FAILURE_REMEMBERED_FOR_MS: Final = 10_000
 DEADLINE_S: Final = 4.0
-MAX_WAITING: Final = 4
-"""How many requests may wait for documents at a time: hosts that hang must not occupy every thread of a server."""
+MAX_WAITING: Final = 6
+MAX_WAITING_FOR_ONE_HOST: Final = 4
+"""How many requests may wait at a time: hosts that hang must not occupy every thread, nor one of them every place."""
 MAX_DOCUMENTS: Final = 10_000
 """How many such clients are kept. Each is a page on the web, and those that nobody uses leave after two days."""
 
@@ -114,7 +116,7 @@ class ClientDocuments:
         self._failures: LRUCache[str, _Failure] = LRUCache(maxsize=1000)
         self._being_fetched: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
-        self._places = threading.BoundedSemaphore(MAX_WAITING)
+        self._waiting: Counter[str] = Counter()
 
     def find_client(self, client_id: str, *, address: str) -> Client | None:
         """The client, disabled ones too; fetched where it is a document and no fresh copy is here.
@@ -161,19 +163,27 @@ class ClientDocuments:
 
     def _fetch_once(self, client_id: str, stored: StoredDocument | None, address: str) -> Client | None:
         self._check_not_failed_lately(client_id)
-        if not self._places.acquire(blocking=False):
-            raise TemporarilyUnavailable("try again in a moment", headers={"Retry-After": "1"})
+        with self._place(document_host(client_id)), self._one_at_a_time(client_id):
+            # Whoever waited finds what the first one fetched, or that there is nothing to be had.
+            self._check_not_failed_lately(client_id)
+            newer = self._find_stored(client_id)
+            if newer is not None and not self._is_due(newer):
+                return self._deployment.registry.find_client(client_id)
+            self._check_limits(client_id, is_new=stored is None, address=address)
+            return self._fetch(client_id, known_digest=newer.digest if newer is not None else None)
+
+    @contextmanager
+    def _place(self, host: str) -> Iterator[None]:
+        with self._lock:
+            if self._waiting.total() >= MAX_WAITING or self._waiting[host] >= MAX_WAITING_FOR_ONE_HOST:
+                raise TemporarilyUnavailable("try again in a moment", headers={"Retry-After": "1"})
+            self._waiting[host] += 1
         try:
-            with self._one_at_a_time(client_id):
-                # Whoever waited finds what the first one fetched, or that there is nothing to be had.
-                self._check_not_failed_lately(client_id)
-                newer = self._find_stored(client_id)
-                if newer is not None and not self._is_due(newer):
-                    return self._deployment.registry.find_client(client_id)
-                self._check_limits(client_id, is_new=stored is None, address=address)
-                return self._fetch(client_id, known_digest=newer.digest if newer is not None else None)
+            yield
         finally:
-            self._places.release()
+            with self._lock:
+                self._waiting[host] -= 1
+                self._waiting += Counter()  # hosts that nobody waits for any more leave
 
     def _check_not_failed_lately(self, client_id: str) -> None:
         with self._lock:

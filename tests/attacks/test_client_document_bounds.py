@@ -89,13 +89,16 @@ def test_16_a_peer_makes_us_fetch_few_new_documents_and_others_are_not_slowed_do
     assert open_as(limited, host.publish(a_path()), ALICE).status == 200
 
 
-def test_101_hosts_that_hang_occupy_few_threads_and_nobody_else(limited: World, document_tls: ssl.SSLContext) -> None:
+def test_101_hosts_that_hang_occupy_few_threads_and_nobody_else(
+    limited: World, document_tls: ssl.SSLContext, host: DocumentHost
+) -> None:
     with DocumentHost(document_tls) as slow, ThreadPoolExecutor(12) as pool:
         slow.wait = threading.Event()
         peers = [f"198.51.100.{number}" for number in range(10, 20)]
         waiting = [pool.submit(open_as, limited, slow.publish(a_path()), peer) for peer in peers]
         wait_until(lambda: sum(slow.asked.values()) >= 4, within_s=30)
-        # Everybody else is served meanwhile.
+        # Everybody else is served meanwhile, and other hosts are asked.
+        assert open_as(limited, host.publish(a_path()), "198.51.100.99").status == 200
         party = limited.relying_party()
         assert limited.browser().get(party.begin().url).status == 200
         replies = [each.result(timeout=60) for each in waiting]

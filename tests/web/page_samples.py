@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,7 @@ from app.web.pages import (
 TEMPLATES = Path(pages.__file__).with_name("templates")
 
 
+@functools.cache
 def make_page_app(base_path: str = "") -> Flask:
     """Return a Flask application that has the templates and nothing else of the server."""
     flask_app = Flask("page_samples", template_folder=str(TEMPLATES), static_folder=None)

@@ -5,8 +5,11 @@ import itertools
 from collections import Counter
 
 import pytest
+from sqlalchemy import func, select
 
+from app.services.housekeeping import Housekeeper
 from app.services.manage_grants import list_grants
+from app.storage.tables import grants, refresh_tokens, users
 from tests.actors.browser import Browser
 from tests.actors.http import Reply, send
 from tests.actors.refreshing import OFFLINE, refreshing_party
@@ -35,6 +38,29 @@ def good(reply: Reply | None) -> dict[str, str]:
     assert reply.status == 200, reply.text
     answer: dict[str, str] = reply.json()
     return answer
+
+
+def test_72_housekeeping_erases_the_sealed_copy_that_nobody_asked_for_again(time_machine: FaultWorld) -> None:
+    party, account = refreshing_party(time_machine), time_machine.operator.add_user()
+    housekeeper = Housekeeper(time_machine.operator.deployment)
+    _, token = begin_family(time_machine, party, account)
+    good(time_machine.witness.refresh(party, token))
+    housekeeper.purge()
+    assert count_sealed_copies(time_machine, account) == 1, "inside the window"
+    time_machine.clock.move(seconds=11)
+    housekeeper.purge()
+    assert count_sealed_copies(time_machine, account) == 0
+
+
+def count_sealed_copies(world: FaultWorld, account: Account) -> int:
+    query = (
+        select(func.count(refresh_tokens.c.sealed_successor))
+        .join(grants, grants.c.grant_id == refresh_tokens.c.grant_id)
+        .join(users, users.c.id == grants.c.user_id)
+        .where(users.c.sub == account.sub)
+    )
+    with world.operator.deployment.database.reading() as connection:
+        return int(connection.execute(query).scalar_one())
 
 
 @pytest.mark.parametrize("failpoint", ["issue.before_redeem", "issue.before_commit", "issue.after_commit"])

@@ -32,6 +32,35 @@ _NUMBERS: Final = frozenset({"max_age", "tokenhouse_expires_in"})
 _REPEATABLE: Final = frozenset({"resource"})
 _DOCUMENTS: Final[Mapping[str, type]] = {"claims": dict, "authorization_details": list, "registration": dict}
 
+PARAMETERS: Final = frozenset(
+    {
+        *_NUMBERS,
+        *_REPEATABLE,
+        *_DOCUMENTS,
+        "client_id",
+        "response_type",
+        "response_mode",
+        "redirect_uri",
+        "scope",
+        "state",
+        "nonce",
+        "code_challenge",
+        "code_challenge_method",
+        "prompt",
+        "display",
+        "login_hint",
+        "id_token_hint",
+        "acr_values",
+        "ui_locales",
+        "claims_locales",
+        "dpop_jkt",
+        "tokenhouse_networks",
+    }
+)
+"""What the authorization endpoint reads: a value of the wrong type is an error in these, and none of our business in
+others.
+"""
+
 
 # ----- By reference -----
 
@@ -166,7 +195,7 @@ def _read_value(name: str, value: Any) -> str | Sequence[str]:
     if name in _NUMBERS and isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):
-        if _is_parameter(name):
+        if name in PARAMETERS:
             raise InvalidRequestObject(f"the request object's {name} is of the wrong JSON type")
         # A claim that is no parameter of ours is passed over, whatever it holds.
         return ""
@@ -182,42 +211,8 @@ def _check_text(name: str, value: str) -> None:
         raise InvalidRequestObject(f"the request object's {name:.40} holds a control character")
 
 
-def _is_parameter(name: str) -> bool:
-    return name in PARAMETERS
-
-
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-PARAMETERS: Final = frozenset(
-    {
-        *_NUMBERS,
-        *_REPEATABLE,
-        *_DOCUMENTS,
-        "client_id",
-        "response_type",
-        "response_mode",
-        "redirect_uri",
-        "scope",
-        "state",
-        "nonce",
-        "code_challenge",
-        "code_challenge_method",
-        "prompt",
-        "display",
-        "login_hint",
-        "id_token_hint",
-        "acr_values",
-        "ui_locales",
-        "claims_locales",
-        "dpop_jkt",
-        "tokenhouse_networks",
-    }
-)
-"""What the authorization endpoint reads: a value of the wrong type is an error in these, and none of our business in
-others.
-"""
 
 
 # ----- Beside the object -----

@@ -299,7 +299,7 @@ class ProfileRules:
     pkce_optional_for_confidential_clients: bool
     assertions_may_name_the_token_endpoint: bool
     """OpenID Connect Core 9: the token endpoint's URL as a client assertion's audience, beside the issuer, and either
-    of them also as an array of one.
+    of them or both also as an array: older clients send both names of one server.
     """
     unsigned_request_objects: bool
     """OpenID Connect Core 6.1 has them; RFC 9101 10.1 does not."""

@@ -120,7 +120,7 @@ def check_claims(
 ) -> ClientAssertion:
     """Returns what identifies the assertion; raises InvalidClient unless it is for us and for now (section 3).
 
-    `may_be_listed`: whether `aud` may also be an array of one. Does **not** verify the signature, look whether the
+    `may_be_listed`: whether `aud` may also be an array, of nobody but `audiences`. Does **not** verify the signature, look whether the
     client exists, or see replays.
     """
     _check_audience(claims.get("aud"), audiences, may_be_listed=may_be_listed)
@@ -141,9 +141,9 @@ def check_claims(
 
 
 def _check_audience(aud: object, audiences: Collection[str], *, may_be_listed: bool) -> None:
-    # One string: whoever signs for a list of servers gives each of them what opens the others (eprint 2025/629).
-    named = aud[0] if may_be_listed and isinstance(aud, list) and len(aud) == 1 else aud
-    if isinstance(named, str) and named in audiences:
+    # Nobody else: whoever signs for several servers gives each of them what opens the others (eprint 2025/629).
+    named = aud if may_be_listed and isinstance(aud, list) and aud else [aud]
+    if all(isinstance(one, str) and one in audiences for one in named):
         return
     difference = Difference(what="aud", expected="\n".join(audiences), received=f"{aud!s:.500}")
     raise InvalidClient(_FAILED, detail="the assertion is for another audience", differences=[difference])

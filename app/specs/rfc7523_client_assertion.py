@@ -120,8 +120,8 @@ def check_claims(
 ) -> ClientAssertion:
     """Returns what identifies the assertion; raises InvalidClient unless it is for us and for now (section 3).
 
-    `may_be_listed`: whether `aud` may also be an array, of nobody but `audiences`. Does **not** verify the signature, look whether the
-    client exists, or see replays.
+    `may_be_listed`: whether `aud` may also be an array, of nobody but `audiences`. Does **not** verify the signature,
+    look whether the client exists, or see replays.
     """
     _check_audience(claims.get("aud"), audiences, may_be_listed=may_be_listed)
     expires_at_s = _get_time(claims, "exp", now_s)

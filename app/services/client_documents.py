@@ -12,10 +12,10 @@ A host that answers something else than the document withdraws the client. A fai
 import hashlib
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from cachetools import LRUCache
@@ -27,7 +27,6 @@ from app.services.fetch_document import FetchedDocument, FetchError, FetchFailed
 from app.services.limit_requests import RequestLimits
 from app.services.manage_clients import canonical_policy
 from app.services.record_event import Event
-from app.services.sector_identifier import check_sector_identifier
 from app.specs.client_id_metadata_document import (
     MAX_DOCUMENT_BYTES,
     check_client_id_url,
@@ -170,7 +169,7 @@ class ClientDocuments:
             if newer is not None and not self._is_due(newer):
                 return self._deployment.registry.find_client(client_id)
             self._check_limits(client_id, is_new=stored is None, address=address)
-            return self._fetch(client_id, known_digest=newer.digest if newer is not None else None)
+            return self._fetch(client_id)
 
     @contextmanager
     def _place(self, host: str) -> Iterator[None]:
@@ -215,9 +214,9 @@ class ClientDocuments:
 
     # ----- Asking, and keeping what came -----
 
-    def _fetch(self, client_id: str, *, known_digest: bytes | None) -> Client | None:
+    def _fetch(self, client_id: str) -> Client | None:
         try:
-            fetched = self._read(client_id, self._ask(client_id), known_digest)
+            fetched = _read(client_id, self._ask(client_id), self._policy)
         except (InvalidRequest, Unreachable) as error:
             self._remember_failure(client_id, error)
             raise
@@ -251,28 +250,6 @@ class ClientDocuments:
         if answer.status >= 500 or answer.status == 429:
             raise Unreachable(f"answered {answer.status}")
         return answer
-
-    def _read(self, client_id: str, answer: FetchedDocument, known_digest: bytes | None) -> _Fetched:
-        # Section 5: "The authorization server MUST treat any response other than 200 OK as an error".
-        if answer.status != 200:
-            raise InvalidRequest(_NOT_HAD, detail=f"answered {answer.status}")
-        if not is_json_type(answer.content_type):
-            raise InvalidRequest("the client's metadata document is not JSON", detail=f"{answer.content_type!r:.200}")
-        digest = hashlib.sha256(answer.body).digest()
-        try:
-            metadata = parse_client_document(answer.body, client_id=client_id, policy=self._policy)
-            if digest != known_digest:
-                check_sector_identifier(self._deployment.fetcher, metadata)
-        except (InvalidClientMetadata, InvalidRedirectUri) as error:
-            raise InvalidRequest(
-                f"the client's metadata document is not valid: {error.description}",
-                detail=error.detail,
-                differences=error.differences,
-            ) from error
-        fresh_for_s = find_freshness_s(
-            answer.cache_control, default_s=USUAL_FRESH_S, least_s=SHORTEST_FRESH_S, most_s=LONGEST_FRESH_S
-        )
-        return _Fetched(metadata=metadata, digest=digest, fresh_for_s=fresh_for_s)
 
     def _store(self, client_id: str, fetched: _Fetched) -> Client | None:
         now = self._deployment.clock()
@@ -334,6 +311,27 @@ class ClientDocuments:
         self._deployment.recorder.record(
             connection, Event(type=event_type, actor="client", client_id=client_id, body=body)
         )
+
+
+def _read(client_id: str, answer: FetchedDocument, policy: Mapping[str, Any]) -> _Fetched:
+    # Section 5: "The authorization server MUST treat any response other than 200 OK as an error".
+    if answer.status != 200:
+        raise InvalidRequest(_NOT_HAD, detail=f"answered {answer.status}")
+    if not is_json_type(answer.content_type):
+        raise InvalidRequest("the client's metadata document is not JSON", detail=f"{answer.content_type!r:.200}")
+    digest = hashlib.sha256(answer.body).digest()
+    try:
+        metadata = parse_client_document(answer.body, client_id=client_id, policy=policy)
+    except (InvalidClientMetadata, InvalidRedirectUri) as error:
+        raise InvalidRequest(
+            f"the client's metadata document is not valid: {error.description}",
+            detail=error.detail,
+            differences=error.differences,
+        ) from error
+    fresh_for_s = find_freshness_s(
+        answer.cache_control, default_s=USUAL_FRESH_S, least_s=SHORTEST_FRESH_S, most_s=LONGEST_FRESH_S
+    )
+    return _Fetched(metadata=metadata, digest=digest, fresh_for_s=fresh_for_s)
 
 
 def _strictest(server: Profile) -> Profile:

@@ -88,7 +88,7 @@ def parse_client_document(raw: bytes, *, client_id: str, policy: Mapping[str, An
 
     What a document says of other servers' grants is passed over: one document serves them all. What would make a secret
     that two parties know, or a client without a person, is refused. `policy` is what the operator decided about all
-    clients of this kind. Does **not** look at what `sector_identifier_uri` leads to.
+    clients of this kind. Does **not** look at what `sector_identifier_uri` leads to: a document is its own sector.
     """
     try:
         document = parse_json_object(raw, max_bytes=MAX_DOCUMENT_BYTES)

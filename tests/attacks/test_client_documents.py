@@ -222,20 +222,6 @@ def test_101_an_answer_that_is_no_document_makes_no_client(
     assert "127.0.0.1" not in page.text
 
 
-def test_101_a_sector_that_does_not_list_the_document_is_not_its_sector(
-    reaching_world: World, host: DocumentHost
-) -> None:
-    """Or anybody could learn by which subjects another's sector knows people."""
-    sector = {"subject_type": "pairwise", "sector_identifier_uri": host.url("/sector.json")}
-    path = a_path()
-    client_id = host.publish(path, **sector)
-    host.answers["/sector.json"] = Answer(body=b'["https://bank.example/callback"]')
-    assert_page_refuses(open_page(reaching_world, client_id))
-    host.answers["/sector.json"] = Answer(body=f'["{CALLBACK}"]'.encode())
-    reaching_world.clock.move(seconds=11)
-    assert 'id="login-form"' in open_page(reaching_world, client_id).text
-
-
 @pytest.mark.parametrize(
     "tail", ["/a/../client.json", "/./client.json", "/client.json#x", "/%2e%2e/client.json", "", "/x y", "/x\\y"]
 )

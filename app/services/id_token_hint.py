@@ -12,6 +12,7 @@ from app.specs.protocol_error import InvalidRequest
 from app.specs.rfc7515_jose import (
     SIGNING_ALGORITHMS,
     InvalidJws,
+    InvalidKey,
     PublicKey,
     import_public_jwk,
     parse_unverified_header,
@@ -40,7 +41,7 @@ def verify_id_token_hint(deployment: Deployment, unverified_hint: str) -> IdToke
         key = _find_key(deployment, parse_unverified_header(unverified_hint).kid)
         payload = verify_jws(unverified_hint, key, algorithms=SIGNING_ALGORITHMS, typ=ID_TOKEN_TYP)
         claims = parse_json_object(payload)
-    except (InvalidJwe, InvalidJws, StrictJsonError) as error:
+    except (InvalidJwe, InvalidJws, InvalidKey, StrictJsonError) as error:
         raise InvalidRequest(_NO_HINT, detail=str(error)) from error
     return check_id_token_hint(claims, issuer=deployment.issuer)
 

@@ -74,6 +74,9 @@ def check_id_token_hint(claims: Mapping[str, Any], *, issuer: str) -> IdTokenHin
     # "the OP MUST validate that it was the issuer of the ID Token"
     if claims.get("iss") != issuer or not isinstance(client_id, str) or not isinstance(subject, str):
         raise InvalidRequest("id_token_hint is not an ID token of this server")
+    # Nor is it a logout token (`events`), or a userinfo response, which has the same `typ` and neither of these times.
+    if not all(isinstance(claims.get(name), int) for name in ("iat", "exp")):
+        raise InvalidRequest("id_token_hint is not an ID token of this server")
     if "events" in claims or not (sid is None or isinstance(sid, str)):
         raise InvalidRequest("id_token_hint is not an ID token of this server")
     return IdTokenHint(client_id=client_id, subject=subject, sid=sid)

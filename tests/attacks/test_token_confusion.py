@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
+from app.services.send_logout_token import sign_logout_token
 from app.specs.protocol_error import InvalidToken
 from app.specs.rfc7662_introspection import MEDIA_TYPE
 from app.specs.rfc8693_token_exchange import GRANT_TYPE
@@ -16,6 +18,7 @@ from tests.attacks.good_conduct import nothing_changes
 from tests.verifier.issuer import SigningKey
 from tests.world import World
 
+GOODBYE = "https://shop.example/goodbye"
 BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
@@ -31,11 +34,13 @@ class Stage:
 
 def make_stage(world: World) -> tuple[Stage, dict[str, str]]:
     """Everything that somebody could mistake for something else, all of it fresh and genuine."""
-    chain = make_chain(world, grant_types=["authorization_code", "refresh_token", GRANT_TYPE])
+    chain = make_chain(
+        world, grant_types=["authorization_code", "refresh_token", GRANT_TYPE], post_logout_redirect_uris=[GOODBYE]
+    )
     shop, account = chain.shop, chain.account
     tokens = world.get_tokens(shop, account, scope="openid offline_access photos.read", resource=chain.photos)
     opened = world.get_tokens(shop, account, scope="openid")
-    reader = world.relying_party(userinfo_signed_response_alg="ES256")
+    reader = world.relying_party(userinfo_signed_response_alg="ES256", post_logout_redirect_uris=[GOODBYE])
     signed_userinfo = reader.userinfo(world.get_tokens(reader, account).access_token)
     code, pending = world.get_code(shop, account, scope="openid photos.read", resource=chain.photos)
     assert tokens.refresh_token is not None
@@ -53,6 +58,13 @@ def make_stage(world: World) -> tuple[Stage, dict[str, str]]:
         "status list": send(status_uri).text,
         "introspection response": introspection.text,
         "signed userinfo": signed_userinfo.text,
+        "logout token": sign_logout_token(
+            world.operator.deployment,
+            client_id=shop.client_id,
+            subject=account.sub,
+            sid=opened.id_claims["sid"],
+            alg="RS256",
+        ),
         "client assertion": SigningKey().sign(assertion_of(world, chain), typ="JWT"),
         "DPoP proof": key.prove("POST", f"{world.issuer}/token", now_ms=world.clock()),
         "another issuer's token": SigningKey().sign({**claims, "iss": "https://other.example"}),
@@ -131,6 +143,14 @@ def ask_refresh(stage: Stage, artefact: str) -> bool:
     return is_good(stage.chain.backend.post("/token", grant_type="refresh_token", refresh_token=artefact))
 
 
+def ask_logout(stage: Stage, artefact: str) -> bool:
+    """As the hint of whoever is logged in nowhere; junk is no proof, so no address is obeyed beside it."""
+    query = urlencode({"id_token_hint": artefact, "post_logout_redirect_uri": GOODBYE})
+    reply = send(f"{stage.world.url}/logout?{query}")
+    assert reply.status == 303
+    return reply.location == GOODBYE
+
+
 def ask_code(stage: Stage, artefact: str) -> bool:
     return is_good(stage.chain.shop.try_exchange(artefact, stage.pending))
 
@@ -143,6 +163,7 @@ CONSUMERS: tuple[tuple[Callable[[Stage, str], bool], frozenset[str]], ...] = (
     (ask_client_assertion, frozenset()),
     (ask_client_secret, frozenset()),
     (ask_exchange, frozenset({"access token"})),
+    (ask_logout, frozenset({"ID token"})),
     (ask_refresh, frozenset({"refresh token"})),
     (ask_code, frozenset({"code"})),
 )

@@ -18,7 +18,7 @@ from app.specs.protocol_error import InvalidRequest
 from app.specs.strict_request import Parameters
 
 ISSUER = "https://login.example.com"
-CLAIMS: dict[str, Any] = {"iss": ISSUER, "sub": "u1", "aud": "client", "sid": "s1", "exp": 1}
+CLAIMS: dict[str, Any] = {"iss": ISSUER, "sub": "u1", "aud": "client", "sid": "s1", "iat": 0, "exp": 1}
 
 
 def test_a_request_is_read_and_shows_no_hint() -> None:
@@ -54,6 +54,8 @@ def test_an_expired_hint_says_whom_it_is_about(aud: str | list[str]) -> None:
         {"sub": None},
         {"sid": 7},
         {"events": {}},
+        {"iat": None},
+        {"exp": None},
     ],
     ids=str,
 )

@@ -54,12 +54,16 @@ def end_sessions(
         return ()
     renew_browser_state_of_sessions(connection, alive)
     clients = list_session_clients(connection, alive)
-    messages = [_message(client, sub) for client in clients if client.metadata.get("backchannel_logout_uri")]
-    enqueue(deployment, connection, messages, now=now)
+    enabled = deployment.settings.feature_names
+    if "backchannel_logout" in enabled:
+        messages = [_message(client, sub) for client in clients if client.metadata.get("backchannel_logout_uri")]
+        enqueue(deployment, connection, messages, now=now)
     for session_id in alive:
         told = sum(1 for client in clients if client.session_id == session_id)
         body = {"session": session_id, "reason": reason, "clients": told}
         deployment.recorder.record(connection, Event(type="session.ended", actor=actor, sub=sub, body=body))
+    if "frontchannel_logout" not in enabled:
+        return ()
     return tuple(
         FrontchannelClient(client_id=client.client_id, frontchannel_logout_uri=uri, sid=client.sid)
         for client in clients

@@ -12,6 +12,7 @@ from tests.actors.relying_party import Pending, RelyingParty, Tokens
 from tests.attacks.good_conduct import nothing_changes
 from tests.conftest import run_world
 from tests.deployments import Account
+from tests.patience import wait_until
 from tests.world import World
 
 READ, WRITE = "photos.read", "photos.write"
@@ -217,6 +218,9 @@ def test_a_scope_that_one_api_has_needs_no_resource(world: World, account: Accou
 
 def test_a_scope_that_two_apis_have_needs_a_resource(world: World, party: RelyingParty, resource: str) -> None:
     world.operator.add_resource()
+
+    # A running server notices within a second that there are two now; until then it asks who is there.
+    wait_until(lambda: 'id="login-form"' not in world.browser().get(party.begin(scope=READ).url).text)
     answer = party.read_answer(world.browser().get(party.begin(scope=READ).url))
     assert answer["error"] == "invalid_scope"
     assert resource not in answer["error_description"]

@@ -4,8 +4,12 @@
 Only this module reads `TEST_CLOCK` and `TEST_FAILPOINT`; the product has no setting for either.
 """
 
+import atexit
+import functools
 import multiprocessing.util
 import os
+import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -64,6 +68,17 @@ def free_port() -> int:
         return port
 
 
+@functools.cache
+def _log_directory() -> Path:
+    directory = Path(tempfile.mkdtemp(prefix="tokenhouse-logs-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    return directory
+
+
+def _new_log_path() -> Path:
+    return _log_directory() / f"{secrets.token_hex(6)}.log"
+
+
 @dataclass
 class ServerProcess:
     """One running server."""
@@ -73,7 +88,7 @@ class ServerProcess:
     clock_path: Path | None = None
     failpoint: str = ""
     threads: int = 8
-    log_path: Path = field(default_factory=lambda: Path(tempfile.mkstemp(prefix="tokenhouse-test-", suffix=".log")[1]))
+    log_path: Path = field(default_factory=_new_log_path)
     process: ForkedProcess | subprocess.Popen[bytes] | None = None
 
     @property

@@ -14,8 +14,10 @@ from tests.databases import BACKENDS, migrated_database_url
 from tests.deployments import Account, Operator, make_deployment, make_environment
 from tests.foreign.node_clients import FOLDER, ForeignConfig
 from tests.foreign.person import Person
+from tests.foreign.python_scripts import LOCK
 from tests.foreign.tls_server import HOST, Certificate, make_certificate, serving_over_tls
 from tests.node_runtime import NodeUnavailable, node_project
+from tests.python_environment import EnvironmentUnavailable, python_environment
 from tests.server import free_port
 
 NODE_IS_MISSING = "the clients written for Node cannot be installed here: npm's registry or PyPI is out of reach"
@@ -28,6 +30,23 @@ def require_node(folder: Path = FOLDER) -> None:
     if trouble is not None:
         assert os.environ.get("CI") != "true", f"{NODE_IS_MISSING}: {trouble}"
         pytest.skip(f"{NODE_IS_MISSING}: {trouble}")
+
+
+def require_python() -> None:
+    """The same for the clients in Python that have an environment of their own."""
+    trouble = _find_trouble_with_python()
+    if trouble is not None:
+        assert os.environ.get("CI") != "true", trouble
+        pytest.skip(trouble)
+
+
+@cache
+def _find_trouble_with_python() -> str | None:
+    try:
+        python_environment(LOCK)
+    except EnvironmentUnavailable as error:
+        return str(error)
+    return None
 
 
 @cache
@@ -51,6 +70,19 @@ class House:
     def ca_file(self) -> str:
         """What clients are told to trust."""
         return str(self.certificate.chain)
+
+    def unregistered(self, *, scope: str) -> ForeignConfig:
+        """The configuration of a client that still has to register itself."""
+        return ForeignConfig(
+            issuer=self.issuer,
+            client_id="",
+            client_secret=None,
+            redirect_uri=REDIRECT_URI,
+            scope=scope,
+            post_logout_redirect_uri="https://prints.example/goodbye",
+            ca_file=self.ca_file,
+            loopback_names=(HOST,),
+        )
 
     def add_account(self) -> Account:
         """Somebody with a name and an address."""
@@ -97,7 +129,7 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             database_url=database_url,
             directory=folder,
             dpop_nonce="required",
-            registration="token",
+            registration="open",
             profile="openid",
         )
         operator = Operator(make_deployment(environment))

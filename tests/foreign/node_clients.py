@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,19 +65,24 @@ def run_node_flow(script: str, config: ForeignConfig, drive: Drive) -> dict[str,
 
     Raises `ForeignRefusal` where the library refuses, with the library's code and message.
     """
-    with _script(script, _document(config), config) as process:
-        stdin = process.stdin
-        if stdin is None:
-            raise RuntimeError("the script has no stdin")
-        while "authorization_url" in (document := _refuse_errors(script, _read_line(process))):
-            stdin.write(drive(document["authorization_url"]) + "\n")
-            stdin.flush()
-        return document
+    with _script(script, document_of(config), config) as process:
+        return lead_browser(script, process, drive)
+
+
+def lead_browser(script: str, process: subprocess.Popen[str], drive: Drive) -> dict[str, Any]:
+    """Drives each URL that a flow script asks the browser for; what it says last."""
+    stdin = process.stdin
+    if stdin is None:
+        raise RuntimeError("the script has no stdin")
+    while "authorization_url" in (document := _refuse_errors(script, _read_line(process))):
+        stdin.write(drive(document["authorization_url"]) + "\n")
+        stdin.flush()
+    return document
 
 
 def verify_with_jose(access_token: str, config: ForeignConfig) -> dict[str, Any]:
     """`{"claims", "header"}` as npm's jose sees them; raises `ForeignRefusal` where it refuses."""
-    document = {**_document(config), "access_token": access_token}
+    document = {**document_of(config), "access_token": access_token}
     with _script("verify_access_token.js", document, config) as process:
         return _refuse_errors("verify_access_token.js", _read_line(process))
 
@@ -88,7 +93,7 @@ def protected_express_api(
 ) -> Iterator[str]:
     """The base URL of an Express API behind express-oauth2-jwt-bearer, with `/photos` and `/albums`."""
     document = {
-        **_document(config),
+        **document_of(config),
         "scope_of_photos": scope_of_photos,
         "access_token_signing_alg": access_token_signing_alg,
     }
@@ -100,12 +105,12 @@ def protected_express_api(
 def web_application(script: str, config: ForeignConfig, *, app_url: str, certificate: Certificate) -> Iterator[None]:
     """A web application of a script, answering over TLS at `app_url`."""
     files = {"certificate": str(certificate.chain), "key": str(certificate.key)}
-    with _script(script, {**_document(config), "app_url": app_url, "tls": files}, config) as process:
+    with _script(script, {**document_of(config), "app_url": app_url, "tls": files}, config) as process:
         _read_line(process)
         yield
 
 
-def _document(config: ForeignConfig) -> dict[str, Any]:
+def document_of(config: ForeignConfig) -> dict[str, Any]:
     """The JSON that the scripts read; None is left out, as an absent member."""
     members = {
         "issuer": config.issuer,
@@ -137,9 +142,17 @@ def _script(name: str, document: Mapping[str, Any], config: ForeignConfig) -> It
     }
     if config.ca_file is not None:
         environment["NODE_EXTRA_CA_CERTS"] = os.path.abspath(config.ca_file)
+    command = [str(find_node()), "--import", "./loopback_names.js", name]
+    with talking(command, folder=project, environment=environment) as process:
+        yield process
+
+
+@contextlib.contextmanager
+def talking(command: Sequence[str], *, folder: Path, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """A process that speaks in lines of JSON, for as long as a test needs it."""
     process = subprocess.Popen(
-        [str(find_node()), "--import", "./loopback_names.js", name],
-        cwd=project,
+        command,
+        cwd=folder,
         env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

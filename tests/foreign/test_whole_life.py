@@ -8,8 +8,9 @@ import pytest
 from tests.actors.signing_key import SigningKey, jwk_set
 from tests.deployments import Account
 from tests.foreign.authlib_life import run_authlib_life
-from tests.foreign.conftest import House, require_node
+from tests.foreign.conftest import House, require_node, require_python
 from tests.foreign.node_clients import run_node_flow
+from tests.foreign.python_scripts import run_python_flow
 
 GOODBYE = "https://prints.example/goodbye"
 RENEWABLE = ["authorization_code", "refresh_token"]
@@ -68,3 +69,17 @@ def test_authlib_lives_the_whole_life_of_a_login(house: House) -> None:
     config = house.config(scope="openid profile", grant_types=RENEWABLE, post_logout_redirect_uris=[GOODBYE])
 
     check_life(run_authlib_life(config, house.person(account)), account, house)
+
+
+@pytest.mark.requirement("RFC 7591", "3.1", "a client of others registers itself openly and lives on with that")
+def test_idpyoidc_registers_itself_and_lives_a_login(house: House) -> None:
+    require_python()
+    account = house.add_account()
+
+    result = run_python_flow("idpyoidc_life.py", house.unregistered(scope="openid profile"), house.person(account))
+
+    assert result["id_token_claims"]["sub"] == account.sub
+    assert result["id_token_claims"]["aud"] == [result["client"]["client_id"]]
+    assert result["userinfo"]["name"] == "Ada Lovelace"
+    assert result["goodbye"]["state"]
+    assert result["silent_login_afterwards"] == "login_required"

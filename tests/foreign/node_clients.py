@@ -58,6 +58,8 @@ class ForeignConfig:
     response_mode: str | None = None
     signing_jwk: Mapping[str, Any] | None = None
     """The private key with which the client signs its request objects, and its assertions for `private_key_jwt`."""
+    decryption_jwk: Mapping[str, Any] | None = None
+    """The private key that ID tokens and UserInfo are encrypted to."""
 
 
 def run_node_flow(script: str, config: ForeignConfig, drive: Drive) -> dict[str, Any]:
@@ -128,6 +130,7 @@ def document_of(config: ForeignConfig) -> dict[str, Any]:
         "post_logout_redirect_uri": config.post_logout_redirect_uri,
         "response_mode": config.response_mode,
         "signing_jwk": config.signing_jwk,
+        "decryption_jwk": config.decryption_jwk,
     }
     return {name: value for name, value in members.items() if value is not None}
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from app.specs.rfc7517_jwk import generate_private_jwk, public_members
 from tests.actors.signing_key import SigningKey, jwk_set
 from tests.deployments import Account
 from tests.foreign.authlib_life import run_authlib_life
@@ -61,6 +62,31 @@ def test_openid_client_signs_its_requests_and_assertions_and_is_answered_by_a_fo
     )
 
     check_life(result, account, house)
+
+
+@pytest.mark.requirement("OpenID Connect Core 1.0", "2", "a client of others reads encrypted ID tokens")
+def test_openid_client_reads_what_is_signed_and_then_encrypted_to_its_key(house: House) -> None:
+    require_node()
+    account, key = house.add_account(), generate_private_jwk("ECDH-ES+A256KW")
+    encrypted = {
+        f"{what}_encrypted_response_{member}": value
+        for what in ("id_token", "userinfo")
+        for member, value in (("alg", "ECDH-ES+A256KW"), ("enc", "A256GCM"))
+    }
+    config = house.config(
+        scope="openid profile",
+        grant_types=RENEWABLE,
+        post_logout_redirect_uris=[GOODBYE],
+        jwks={"keys": [public_members(key)]},
+        id_token_signed_response_alg="ES256",
+        userinfo_signed_response_alg="ES256",
+        **encrypted,
+    )
+
+    result = run_node_flow("openid_client_life.js", replace(config, decryption_jwk=key), house.person(account))
+
+    check_life(result, account, house)
+    assert result["id_token_parts"] == 5
 
 
 @pytest.mark.requirement("OpenID Connect RP-Initiated Logout 1.0", "3", "a client of others is told that it is done")

@@ -1,6 +1,7 @@
 // openid-client 6 over the whole life of a login: in, refreshed, described, out, and out for good.
 //
-// With `signing_jwk` every authorization request is a signed request object (RFC 9101).
+// With `signing_jwk` every authorization request is a signed request object (RFC 9101); with `decryption_jwk` ID tokens and
+// UserInfo come encrypted to that key, signed as `id_token_signed_response_alg` says.
 
 import { importJWK } from 'jose';
 import * as client from 'openid-client';
@@ -19,13 +20,22 @@ async function importSigningKey() {
 
 await run(async () => {
   const signing = await importSigningKey();
+  const signedBy = config.id_token_signed_response_alg;
   const settings = await client.discovery(
     new URL(config.issuer),
     config.client_id,
-    undefined,
+    {
+      id_token_signed_response_alg: signedBy,
+      ...(config.decryption_jwk ? { userinfo_signed_response_alg: signedBy } : {}),
+    },
     METHODS[config.token_endpoint_auth_method](config.client_secret ?? signing),
   );
   client.enableNonRepudiationChecks(settings);
+  if (config.decryption_jwk) {
+    const { alg, kid } = config.decryption_jwk;
+    const key = await importJWK(config.decryption_jwk, alg);
+    client.enableDecryptingResponses(settings, ['A256GCM'], { key, alg, kid });
+  }
 
   async function logIn(extra) {
     const checks = {
@@ -59,12 +69,13 @@ await run(async () => {
   const goodbye = await askBrowser(
     client.buildEndSessionUrl(settings, {
       post_logout_redirect_uri: config.post_logout_redirect_uri,
-      id_token_hint: refreshed.id_token ?? tokens.id_token,
+      id_token_hint: client.getDecryptedResponses(tokens)?.id_token?.token_endpoint ?? tokens.id_token,
       state,
     }),
   );
 
   print({
+    id_token_parts: tokens.id_token.split('.').length,
     id_token_claims: claims,
     refreshed_id_token_claims: refreshed.claims() ?? null,
     refresh_token_rotated: refreshed.refresh_token !== undefined && refreshed.refresh_token !== tokens.refresh_token,

@@ -103,9 +103,9 @@ header_lines = st.tuples(
 def list_paths(world: World) -> list[str]:
     """Every path that the application answers, from the application itself: a new one is tried without being named."""
     pages = Flask("paths", static_folder=None)
-    add_pages(pages, world.operator.deployment, RequestLimits(is_enabled=False))
-    deployment = world.operator.deployment
-    paths = {endpoint.path for endpoint in list_endpoints(deployment, list_documents(deployment))}
+    deployment, limits = world.operator.deployment, RequestLimits(is_enabled=False)
+    add_pages(pages, deployment, limits)
+    paths = {endpoint.path for endpoint in list_endpoints(deployment, limits, list_documents(deployment))}
     return sorted(paths | {str(rule) for rule in pages.url_map.iter_rules()})
 
 

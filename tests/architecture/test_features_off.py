@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from werkzeug.test import Client as HttpClient
 
-from app.factory import create_app
 from app.features import FEATURES, Feature
 from app.settings import SettingsError, load_settings
 from tests.architecture.test_features import MEMBERS
 from tests.deployments import Operator, make_deployment, make_environment
+from tests.in_process import open_application
 
 ISSUER = "http://localhost:8400"
 SWITCHABLE = [feature for feature in FEATURES if not feature.is_base]
@@ -97,11 +97,8 @@ def switched_off(environment: dict[str, str], *names: str) -> Iterator[Switched]
         else:
             variables[f"TOKENHOUSE_{switch.upper()}"] = "off"
     variables["TOKENHOUSE_FEATURES_OFF"] = ",".join(sorted(listed))
-    app = create_app(load_settings(variables))
-    try:
-        yield Switched(http=HttpClient(app), off=frozenset(names))
-    finally:
-        app.close()
+    with open_application(load_settings(variables)) as application:
+        yield Switched(http=HttpClient(application), off=frozenset(names))
 
 
 def test_with_nothing_off_everything_answers(environment: dict[str, str]) -> None:

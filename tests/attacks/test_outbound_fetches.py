@@ -11,6 +11,7 @@ import json
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,6 @@ from sqlalchemy import delete
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 import app.services.deployment
-from app.factory import create_app
 from app.services.fetch_document import DocumentFetcher
 from app.services.manage_clients import RegisteredClient
 from app.services.manage_outbox import list_messages
@@ -34,6 +34,7 @@ from tests.actors.registrant import register
 from tests.actors.relying_party import RelyingParty
 from tests.clock import MovableClock
 from tests.deployments import Operator, make_deployment, make_environment
+from tests.in_process import open_application
 from tests.patience import wait_until
 from tests.server import free_port
 from tests.services.fetching import Switchboard
@@ -138,10 +139,11 @@ def inside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inside]:
     )
     settings = make_deployment(environment)
     clock, switchboard = MovableClock(directory / "clock"), Switchboard()
+    fetcher = functools.partial(DocumentFetcher, resolve=switchboard)
     with pytest.MonkeyPatch.context() as patch:
-        fetcher = functools.partial(DocumentFetcher, resolve=switchboard)
         patch.setattr(app.services.deployment, "DocumentFetcher", fetcher)
-        application = create_app(settings, clock=clock)
+        stack = ExitStack()
+        application = stack.enter_context(open_application(settings, clock=clock))
     server = make_server("127.0.0.1", port, whole(application), threaded=True, request_handler=Quiet)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     operator = Operator(settings, clock=clock)
@@ -157,7 +159,7 @@ def inside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inside]:
     finally:
         server.shutdown()
         server.server_close()
-        application.close()
+        stack.close()
         operator.close()
 
 

@@ -109,12 +109,13 @@ def list_senders(deployment: Deployment) -> dict[str, Sender]:
 
 def add_pages(app: Flask, deployment: Deployment, limits: RequestLimits) -> None:
     """The door of people."""
+    enabled = deployment.settings.feature_names
     site = Site(
         deployment=deployment,
         limits=limits,
         logos=ClientLogos(deployment.fetcher, deployment.clock),
         documents=ClientDocuments(deployment, limits),
-        cookies=Cookies.of_issuer(deployment.issuer),
+        cookies=Cookies.of_issuer(deployment.issuer, has_browser_state="session_management" in enabled),
         base_path=deployment.settings.issuer_path,
     )
     add_errors(app, site)
@@ -123,7 +124,6 @@ def add_pages(app: Flask, deployment: Deployment, limits: RequestLimits) -> None
     add_login(app, site)
     add_select_account(app, site)
     add_consent(app, site)
-    enabled = deployment.settings.feature_names
     if "session_management" in enabled:
         add_check_session(app, site)
     if "rp_initiated_logout" in enabled:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from app.services.authorization_request import AuthorizationRequest
 from app.services.browser_state import renew_browser_state
 from app.services.deployment import Deployment
-from app.services.log_in import username_key
+from app.services.log_in import find_known_device_user, username_key
 from app.services.requested_person import RequestedPerson
 from app.services.transactions import Transaction
 from app.services.user_claims import email_key
@@ -71,14 +71,18 @@ def choose_account(
     if not several:
         return ChosenAccount(session=sessions[0] if sessions else None)
     known = _find_accounts(deployment, sessions, client_pk=client_pk)
+    is_silent = "none" in request.prompt
     hinted = [account for account in known if _is_named(account, request.login_hint)]
+    if is_silent:
+        # Otherwise a client that nobody ever used could ask, name by name, who is signed in here.
+        hinted = [account for account in hinted if account.last_used_at is not None]
     if len(hinted) == 1:
         return ChosenAccount(session=_session_of(sessions, hinted[0]), is_one_of_several=True)
     latest = known[0]
     # A page may ask; where none may be shown, a client goes on with the account that it had last.
     return ChosenAccount(
         session=_session_of(sessions, latest),
-        is_clear="none" in request.prompt and latest.last_used_at is not None,
+        is_clear=is_silent and latest.last_used_at is not None,
         is_one_of_several=True,
     )
 
@@ -88,10 +92,16 @@ def bound_session(sessions: tuple[SessionRow, ...], transaction: Transaction) ->
     return next((session for session in sessions if session.session_id == transaction.session_id), None)
 
 
-def expected_username(deployment: Deployment, request: AuthorizationRequest) -> str:
-    """The name that a login page may begin with: of whom `id_token_hint` names, else what `login_hint` says."""
+def expected_username(deployment: Deployment, request: AuthorizationRequest, *, known_device_secret: str | None) -> str:
+    """The name that a login page may begin with: of whom `id_token_hint` names, else what `login_hint` says.
+
+    An ID token tells its holder a subject, and not the name that a person logs in with: that is shown on devices only
+    where the person has logged in before.
+    """
     if request.hinted_user_id is None:
         return request.login_hint or ""
+    if find_known_device_user(deployment, known_device_secret) != request.hinted_user_id:
+        return ""
     with deployment.database.reading() as connection:
         user = find_user(connection, request.hinted_user_id)
     return "" if user is None else user.username

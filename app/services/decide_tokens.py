@@ -213,7 +213,7 @@ def _id_token(
     lifetime_s: int,
     access_token_is_for_userinfo: bool,
 ) -> IdTokenIssuance | None:
-    if "openid" not in identity_scope:
+    if "openid" not in identity_scope or "openid" not in deployment.settings.feature_names:
         return None
     snapshot, user_claims = basis.snapshot, basis.user_claims
     claims = release_requested(user_claims, snapshot, snapshot.claims.id_token, identity_scope)

@@ -1,7 +1,8 @@
 """Request objects at addresses that clients registered, fetched when a person arrives with such an address.
 
-What comes is not remembered: what a client puts there is for one request. Few wait at a time, and fewer for one client;
-a host that could not be reached is left alone for a moment. Hosts that hang must not occupy the threads of a server.
+What comes is not remembered: what a client puts there is for one request. Few are fetched at a time, fewer for one
+client and one for each peer that asks, because anybody may ask; who finds no place waits a moment for one. A host that
+could not be reached is left alone for a while. Hosts that hang must not occupy the threads of a server.
 """
 
 import threading
@@ -13,12 +14,15 @@ from typing import Final
 from cachetools import TTLCache
 
 from app.services.fetch_document import DocumentFetcher, FetchedDocument, FetchError, FetchFailed
+from app.services.throttle_logins import network_of
 from app.specs.protocol_error import InvalidRequestUri, TemporarilyUnavailable
 from app.specs.rfc9101_request_objects import MAX_BYTES, MEDIA_TYPE
 
 DEADLINE_S: Final = 3.0
 MAX_WAITING: Final = 4
 MAX_WAITING_FOR_ONE_CLIENT: Final = 2
+MAX_WAITING_FOR_ONE_PEER: Final = 1
+PATIENCE_S: Final = 1.0
 LEFT_ALONE_FOR_S: Final = 5.0
 MAX_REMEMBERED: Final = 1000
 
@@ -30,17 +34,18 @@ class RequestObjectFetcher:
 
     def __init__(self, fetcher: DocumentFetcher) -> None:
         self._fetcher = fetcher
-        self._waiting: Counter[str] = Counter()
+        self._by_client: Counter[str] = Counter()
+        self._by_peer: Counter[str] = Counter()
         self._unreachable: TTLCache[tuple[str, str], str] = TTLCache(MAX_REMEMBERED, ttl=LEFT_ALONE_FOR_S)
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
 
-    def fetch(self, url: str, *, client_id: str) -> str:
-        """What stands at the address, unverified. Raises `InvalidRequestUri`, or `TemporarilyUnavailable` where too
-        many wait already.
+    def fetch(self, url: str, *, client_id: str, address: str) -> str:
+        """What stands at the URL, unverified. Raises `InvalidRequestUri`, or `TemporarilyUnavailable` where too many
+        wait already. `address`: of the peer that asks.
 
         Its content type is not looked at: a signature says more.
         """
-        with self._place(client_id):
+        with self._place(client_id, network_of(address)):
             try:
                 document = self._fetch(url, client_id)
             except FetchError as error:
@@ -65,16 +70,28 @@ class RequestObjectFetcher:
             raise
 
     @contextmanager
-    def _place(self, client_id: str) -> Iterator[None]:
+    def _place(self, client_id: str, peer: str) -> Iterator[None]:
         with self._lock:
-            if self._waiting.total() >= MAX_WAITING or self._waiting[client_id] >= MAX_WAITING_FOR_ONE_CLIENT:
+            if not self._lock.wait_for(lambda: self._has_place(client_id, peer), PATIENCE_S):
                 raise TemporarilyUnavailable(
                     "request objects are being fetched", detail="too many wait already", headers={"Retry-After": "1"}
                 )
-            self._waiting[client_id] += 1
+            self._by_client[client_id] += 1
+            self._by_peer[peer] += 1
         try:
             yield
         finally:
             with self._lock:
-                self._waiting[client_id] -= 1
-                self._waiting += Counter()  # names that nobody waits for any more leave
+                self._by_client[client_id] -= 1
+                self._by_peer[peer] -= 1
+                # Names that nobody waits for any more leave.
+                self._by_client += Counter()
+                self._by_peer += Counter()
+                self._lock.notify_all()
+
+    def _has_place(self, client_id: str, peer: str) -> bool:
+        return (
+            self._by_client.total() < MAX_WAITING
+            and self._by_client[client_id] < MAX_WAITING_FOR_ONE_CLIENT
+            and self._by_peer[peer] < MAX_WAITING_FOR_ONE_PEER
+        )

@@ -105,7 +105,7 @@ def log_in(deployment: Deployment, attempt: LoginAttempt) -> LoggedIn:
     """
     key = username_key(attempt.username)
     now = deployment.clock()
-    known_user_id = _known_device_user(deployment, attempt.known_device_secret)
+    known_user_id = find_known_device_user(deployment, attempt.known_device_secret)
 
     def count(connection: Connection) -> tuple[UserRow | None, Attempt | TooManyAttempts]:
         user = find_user_by_name(connection, key)
@@ -244,7 +244,8 @@ def _renew_known_device(
     )
 
 
-def _known_device_user(deployment: Deployment, secret: str | None) -> int | None:
+def find_known_device_user(deployment: Deployment, secret: str | None) -> int | None:
+    """Whose device it is, by the cookie that it brings; None where that names nobody's."""
     if secret is None or not is_well_formed("kd", secret):
         return None
     with deployment.database.reading() as connection:

@@ -22,13 +22,14 @@ from app.specs.strict_request import Parameters
 
 
 def open_request_object(
-    deployment: Deployment, parameters: Parameters, client: Client, rules: ProfileRules
+    deployment: Deployment, parameters: Parameters, client: Client, rules: ProfileRules, *, address: str
 ) -> Parameters:
     """The parameters of the request; those of the query or the form where there is no request object.
 
-    Raises `ProtocolError`. Nothing of the object decides where that refusal goes: it is not believed yet.
+    `address`: of the peer that asks. Raises `ProtocolError`. Nothing of the object decides where that refusal goes: it
+    is not believed yet.
     """
-    raw_request_object = _find_request_object(deployment, parameters, client)
+    raw_request_object = _find_request_object(deployment, parameters, client, address)
     if raw_request_object is None:
         # RFC 9101 10.5: "the authorization server MUST reject" a plain request from such a client.
         if client.metadata.require_signed_request_object:
@@ -50,25 +51,27 @@ def open_request_object(
         parameters,
         read_request_parameters(claims),
         client_id=client.client_id,
-        may_complete=not rules.request_objects_are_complete,
+        # RFC 9101 10.5: who must sign the request gets nothing added to it on the way, whatever the profile.
+        may_complete=not (rules.request_objects_are_complete or client.metadata.require_signed_request_object),
     )
 
 
 class OpenedOnce:
     """The request object of one request, fetched and opened once however often the request is validated."""
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: Deployment, *, address: str) -> None:
         self._deployment = deployment
+        self._address = address
         self._parameters: Parameters | None = None
 
     def open(self, parameters: Parameters, client: Client, rules: ProfileRules) -> Parameters:
         """As `open_request_object`."""
         if self._parameters is None:
-            self._parameters = open_request_object(self._deployment, parameters, client, rules)
+            self._parameters = open_request_object(self._deployment, parameters, client, rules, address=self._address)
         return self._parameters
 
 
-def _find_request_object(deployment: Deployment, parameters: Parameters, client: Client) -> str | None:
+def _find_request_object(deployment: Deployment, parameters: Parameters, client: Client, address: str) -> str | None:
     by_value, request_uri = parameters.get("request"), parameters.get("request_uri")
     if "request_objects" not in deployment.settings.feature_names:
         # OpenID Connect Core 3.1.2.6: what is not supported is refused, never silently dropped.
@@ -81,7 +84,7 @@ def _find_request_object(deployment: Deployment, parameters: Parameters, client:
     if by_value is not None:
         raise InvalidRequest("request and request_uri must not both be sent")
     url = check_request_uri(request_uri, client.metadata.request_uris)
-    return deployment.request_object_fetcher.fetch(url, client_id=client.client_id)
+    return deployment.request_object_fetcher.fetch(url, client_id=client.client_id, address=address)
 
 
 def _decrypt(deployment: Deployment, raw_request_object: str) -> str:

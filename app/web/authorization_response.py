@@ -24,6 +24,8 @@ from app.web.static_files import form_post_script_url
 def send_code(site: Site, step: Code) -> Response:
     """The authorization response (RFC 6749 4.1.2), with `session_state` for who may ask the check-session iframe."""
     parameters = {"code": step.code}
+    if "session_management" not in site.deployment.settings.feature_names:
+        return _answer(site, step.request.target, parameters)
     browser_state = get_browser_state(site.deployment, step.session)
     session_state = make_session_state(step.request, browser_state)
     if session_state is not None:

@@ -64,7 +64,7 @@ def _validate(site: Site, parameters: Parameters) -> AuthorizationRequest:
     registry = site.deployment.registry
     site.deployment.notice_changes()
 
-    opened = OpenedOnce(site.deployment)
+    opened = OpenedOnce(site.deployment, address=request.environ.get("REMOTE_ADDR", ""))
 
     def validate() -> AuthorizationRequest:
         return validate_authorization_request(

@@ -24,14 +24,17 @@ class Cookies:
     prefix: str
     suffix: str
     is_secure: bool
+    has_browser_state: bool = True
+    """Whether there is a check-session iframe that reads it."""
 
     @classmethod
-    def of_issuer(cls, issuer: str) -> "Cookies":
+    def of_issuer(cls, issuer: str, *, has_browser_state: bool = True) -> "Cookies":
         """Cookie names carry a short hash of the issuer, so that two issuers on one host stay apart."""
         short = hashlib.sha256(issuer.encode()).hexdigest()[:8]
         if issuer.startswith("https://"):
-            return cls(prefix=f"__Host-th-{short}", suffix="", is_secure=True)
-        return cls(prefix=f"th-{short}", suffix=f"-{urlsplit(issuer).port or 80}", is_secure=False)
+            return cls(prefix=f"__Host-th-{short}", suffix="", is_secure=True, has_browser_state=has_browser_state)
+        suffix = f"-{urlsplit(issuer).port or 80}"
+        return cls(prefix=f"th-{short}", suffix=suffix, is_secure=False, has_browser_state=has_browser_state)
 
     def read_browser(self, request: Request) -> str | None:
         """The browser's secret, not yet looked up."""
@@ -66,7 +69,7 @@ class Cookies:
         script reads it: it is random and opens nothing. Without TLS no browser takes such a cookie, so on http loopback
         it is an ordinary one, which is enough for clients on the same host.
         """
-        if _read_once(request, self.browser_state_name) == browser_state:
+        if not self.has_browser_state or _read_once(request, self.browser_state_name) == browser_state:
             return
         response.set_cookie(
             self.browser_state_name,

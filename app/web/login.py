@@ -30,8 +30,11 @@ def add_login(app: Flask, site: Site) -> None:
             return _show(site, transaction, username="")
         sessions = current_sessions(site.deployment, site.cookies.read_browser(request))
         chosen = bound_session(sessions, transaction)
-        username = chosen.username if chosen else expected_username(site.deployment, transaction.request)
-        return _show(site, transaction, username=username)
+        if chosen is not None:
+            return _show(site, transaction, username=chosen.username)
+        device = site.cookies.read_known_device(request)
+        expected = expected_username(site.deployment, transaction.request, known_device_secret=device)
+        return _show(site, transaction, username=expected)
 
     @app.post("/login")
     def login_post() -> Response:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from werkzeug.test import Client as HttpClient
 from app.features import FEATURES, Feature
 from app.settings import SettingsError, load_settings
 from tests.architecture.test_features import MEMBERS
-from tests.deployments import Operator, make_deployment, make_environment
+from tests.deployments import Account, Operator, make_deployment, make_environment
 from tests.in_process import open_application
 
 ISSUER = "http://localhost:8400"
@@ -159,6 +160,29 @@ def test_what_asks_for_a_feature_that_is_off_is_refused(
         reply = server.http.get(f"/authorize?{asked}")
         assert reply.status_code == 303
         assert f"error={error}" in reply.headers["Location"]
+
+
+def test_without_session_management_no_login_leaves_its_cookie(environment: dict[str, str]) -> None:
+    operator = Operator(load_settings(environment))
+    account = operator.add_user()
+    operator.close()
+    for off in ("", "session_management"):
+        with switched_off(environment, *([off] if off else [])) as server:
+            page = log_in(server.http, account)
+            cookies = " ".join(page.headers.getlist("Set-Cookie"))
+            assert ("-state-" in cookies) is not bool(off), cookies
+
+
+def log_in(http: HttpClient, account: Account) -> Any:
+    """A login at a request of the registered client; the answer to the form."""
+    client = http.application.deployment.registry.find_client("everything")  # type: ignore[attr-defined]
+    challenge = f"code_challenge={'c' * 43}&code_challenge_method=S256"
+    redirect_uri = client.metadata.redirect_uris[0]
+    asked = f"client_id=everything&response_type=code&redirect_uri={redirect_uri}&scope=openid&{challenge}"
+    page = http.get(f"/authorize?{asked}", base_url=ISSUER, follow_redirects=True)
+    fields = dict(re.findall(r'name="(transaction|csrf_token)" value="([^"]+)"', page.text))
+    form = {**fields, "username": account.username, "password": account.password}
+    return http.post("/login", data=form, base_url=ISSUER, headers={"Origin": ISSUER})
 
 
 @pytest.mark.parametrize(

@@ -208,6 +208,14 @@ def test_parameters_beside_the_object_complete_it(openid_world: World) -> None:
 
 
 @pytest.mark.requirement("OpenID Connect Core 1.0", "6.1", "response_type and client_id must match those beside")
+def test_who_must_sign_gets_nothing_added_on_the_way(openid_world: World) -> None:
+    requester = lax(openid_world, require_signed_request_object=True)
+    _, claims = requester.begin(prompt="none")
+    raw = requester.key.sign(claims)
+    reply = requester.send(raw, beside={"response_mode": "fragment", "claims": '{"userinfo": {"email": null}}'})
+    assert requester.party.read_answer(reply, mode="query")["error"] == "login_required"
+
+
 @pytest.mark.parametrize("changes", [{"response_type": "token"}, {"client_id": "another"}])
 def test_what_contradicts_the_object_is_refused(openid_world: World, changes: dict[str, str]) -> None:
     requester = lax(openid_world)

@@ -109,10 +109,17 @@ def test_the_person_who_was_logged_out_logs_in_again(world: World, party: Relyin
     assert party.exchange(party.read_callback(reply, pending), pending).id_claims["sub"] == ada.sub
 
 
-def test_the_login_page_expects_the_one_who_is_meant(world: World, party: RelyingParty, ada: Account) -> None:
-    hint = sign_in(world, world.browser(), party, ada)
-    page = world.browser().get(party.begin(id_token_hint=hint).url)
+def test_the_login_page_expects_the_one_who_is_meant_on_a_device_of_theirs_only(
+    world: World, party: RelyingParty, ada: Account
+) -> None:
+    browser = world.browser()
+    hint = sign_in(world, browser, party, ada)
+    page = browser.get(party.begin(id_token_hint=hint, prompt="login").url)
     assert f'value="{ada.username}"' in page.text
+    # Whoever got hold of an ID token learns no name by it.
+    page = world.browser().get(party.begin(id_token_hint=hint).url)
+    assert 'id="login-form"' in page.text
+    assert ada.username not in page.text
 
 
 @pytest.mark.requirement(CORE, "3.1.2.1", "a hint that was encrypted to the server is opened")

@@ -236,6 +236,16 @@ def test_the_choice_can_be_made_whatever_was_hinted(
 # ----- prompt=none -----
 
 
+def test_prompt_none_does_not_tell_a_new_client_who_is_signed_in(
+    world: World, browser: Browser, party: RelyingParty, ada: Account
+) -> None:
+    choose(browser, party, ada)
+    assert silent_sub(browser, party, login_hint=ada.username) == ada.sub
+    stranger = world.relying_party()
+    for hint in (ada.username, "nobody@example.com"):
+        assert silent_error(browser, stranger, login_hint=hint) == "account_selection_required"
+
+
 @pytest.mark.requirement("OpenID Connect Core 1.0", "3.1.2.6", "account_selection_required")
 def test_prompt_none_cannot_choose_where_nothing_tells(world: World, browser: Browser, party: RelyingParty) -> None:
     with nothing_changes(world):

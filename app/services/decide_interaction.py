@@ -150,7 +150,7 @@ def client_cannot_be_remembered(situation: Situation) -> str | None:
     redirect_uri = situation.request.redirect_uri
     if not can_be_remembered(situation.client, redirect_uri):
         if situation.client.is_document:
-            return "a metadata document without keys does not prove which application asks"
+            return "a metadata document without keys in it does not prove which application asks"
         return f"a {redirect_kind(redirect_uri)} redirect does not prove which application asks"
     return None
 
@@ -159,8 +159,9 @@ def can_be_remembered(client: Client, redirect_uri: str) -> bool:
     """Whether an answer to this client may stand for the next time: its web host, or its secret, proves who asks."""
     kind = redirect_kind(redirect_uri)
     if client.is_document:
-        # Nobody has met it before it came: keys prove that it is the same one again, and a host alone does not.
-        return kind == "https" and client.is_confidential
+        # Nobody has met it before it came: keys prove that it is the same one again, and a host alone does not. What
+        # stands at a jwks_uri changes unseen, so keys count only where they are in the document.
+        return kind == "https" and client.is_confidential and client.metadata.jwks is not None
     return kind == "https" or (kind == "loopback" and client.is_confidential)
 
 

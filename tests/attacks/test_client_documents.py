@@ -473,6 +473,19 @@ def test_120_what_was_said_to_a_document_with_keys_counts_until_it_becomes_anoth
     assert changed.read_answer(browser.get(changed.begin(prompt="none").url))["error"] == "consent_required"
 
 
+def test_120_keys_that_are_elsewhere_may_become_anybodys_so_the_person_is_always_asked(
+    reaching_world: World, host: DocumentHost
+) -> None:
+    client_id = keyed(host, a_path(), jwks=None, jwks_uri=host.url("/jwks"))
+    party = party_of(reaching_world, client_id, method="private_key_jwt")
+    account, browser = reaching_world.operator.add_user(), reaching_world.browser()
+    for _ in range(2):
+        page = consent_page(reaching_world, party, account, browser)
+        assert "You are still asked each time" in page.text
+        assert "code" in party.read_answer(browser.consent(page))
+    assert party.read_answer(browser.get(party.begin(prompt="none").url))["error"] == "consent_required"
+
+
 def test_120_what_was_said_to_a_document_ends_after_ninety_days(reaching_world: World, host: DocumentHost) -> None:
     client_id = keyed(host, a_path())
     party = party_of(reaching_world, client_id, method="private_key_jwt")

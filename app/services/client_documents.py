@@ -129,13 +129,25 @@ class ClientDocuments:
         if stored is None or self._is_due(stored):
             check_client_id_url(client_id)
             return self._renew(client_id, stored, address)
-        return self._deployment.registry.find_client(client_id)
+        return self._find_known(stored)
 
     # ----- Whether to ask -----
 
     def _find_stored(self, client_id: str) -> StoredDocument | None:
         with self._deployment.database.reading() as connection:
             return find_document(connection, client_id)
+
+    def _find_known(self, stored: StoredDocument) -> Client | None:
+        """The client as it is stored: a copy that left, and came again from another process, may be remembered."""
+        row, registry = stored.client, self._deployment.registry
+        known = registry.find_client(row.client_id)
+        if row.origin != METADATA_DOCUMENT or row.removed_at is not None:
+            return known
+        client = registry.read_client(row)
+        if known != client:
+            # The whole of it is compared: SQLite gives the key of a row that left to the next one.
+            registry.forget_client(row.client_id)
+        return client
 
     def _is_due(self, stored: StoredDocument) -> bool:
         """Whether the copy is not fresh. What an operator made, disabled or removed is never asked for."""
@@ -167,7 +179,7 @@ class ClientDocuments:
             self._check_not_failed_lately(client_id)
             newer = self._find_stored(client_id)
             if newer is not None and not self._is_due(newer):
-                return self._deployment.registry.find_client(client_id)
+                return self._find_known(newer)
             self._check_limits(client_id, is_new=stored is None, address=address)
             return self._fetch(client_id)
 
@@ -226,6 +238,7 @@ class ClientDocuments:
             return self._store(client_id, fetched)
         except AlreadyTaken:
             # Another process was faster by a moment.
+            self._deployment.registry.forget_client(client_id)
             return self._deployment.registry.find_client(client_id)
 
     def _remember_failure(self, client_id: str, error: InvalidRequest | Unreachable) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, ForeignKeyConstraint, Table, delete, exists, func, insert, select, update
 
+from app.storage import changes
 from app.storage.clients import ClientRow, find_client
 from app.storage.tables import client_metadata_documents, clients, consents, grants, metadata
 
@@ -81,20 +82,26 @@ def count_documents(connection: Connection) -> int:
 
 
 def delete_unused_documents(connection: Connection, *, fresh_before: int, at_most: int) -> int:
-    """Drop clients whose copy is old and to which nothing belongs; how many left."""
+    """Drop clients whose copy is old and to which nothing belongs, and tell running servers; how many left."""
     documents = client_metadata_documents
-    candidates = (
+    unused = (
         select(documents.c.client_pk)
         .join(clients, clients.c.id == documents.c.client_pk)
         .where(documents.c.fresh_until < fresh_before, clients.c.origin == ORIGIN)
         .where(clients.c.disabled_at.is_(None), clients.c.removed_at.is_(None))
         .where(*(~exists().where(column == documents.c.client_pk) for column in _referring_columns()))
-        .limit(at_most)
     )
-    left = [row[0] for row in connection.execute(candidates)]
-    if left:
-        connection.execute(delete(documents).where(documents.c.client_pk.in_(left)))
-        connection.execute(delete(clients).where(clients.c.id.in_(left)))
+    found = connection.execute(unused.limit(at_most)).scalars().all()
+    if not found:
+        return 0
+    # Before the clients' own rows: all who change clients lock in this order.
+    changes.bump(connection, "clients")
+    lock = select(clients.c.id).where(clients.c.id.in_(found)).with_for_update(skip_locked=True)
+    locked = connection.execute(lock).scalars().all()
+    # Once more, with the rows in hand: somebody may have come to use one meanwhile.
+    left = connection.execute(unused.where(clients.c.id.in_(locked))).scalars().all()
+    connection.execute(delete(documents).where(documents.c.client_pk.in_(left)))
+    connection.execute(delete(clients).where(clients.c.id.in_(left)))
     return len(left)
 
 

@@ -47,7 +47,9 @@ def purge_expired(
     Refresh tokens that were used before `retries_end_before` lose the sealed copies of their successors. Messages that
     died before `outbox_dead_before` leave the outbox; one that may still arrive never does.
     """
-    erased = erase_successors(connection, used_before=retries_end_before)
+    # First, because it locks the change counter as all do who change clients: before the rows.
+    deleted = delete_unused_documents(connection, fresh_before=now - DOCUMENTS_STAY_FOR_MS, at_most=DOCUMENTS_BATCH)
+    deleted += erase_successors(connection, used_before=retries_end_before)
     day_ago = now - REPLAY_IS_SEEN_FOR_MS
     # A dead session stays until nothing refers to it.
     session_is_free = ~exists(select(grants.c.grant_id).where(grants.c.session_id == sessions.c.id)) & ~exists(
@@ -126,13 +128,10 @@ def purge_expired(
         ),
         (audit_events, audit_events.c.event_id, audit_events.c.at <= audit_before),
     )
-    deleted = erased
     for table, key, is_over in steps:
         batch = select(key).where(is_over).limit(BATCH)
         deleted += connection.execute(delete(table).where(key.in_(batch))).rowcount
-    return deleted + delete_unused_documents(
-        connection, fresh_before=now - DOCUMENTS_STAY_FOR_MS, at_most=DOCUMENTS_BATCH
-    )
+    return deleted
 
 
 def erase_successors(connection: Connection, *, used_before: int) -> int:

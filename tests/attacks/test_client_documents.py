@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from app.services.client_documents import STALE_FOR_MS
+from app.services.client_documents import STALE_FOR_MS, ClientDocuments
 from app.services.explain_incident import explain_incident
+from app.services.limit_requests import RequestLimits
 from app.services.list_audit import list_audit
 from app.services.manage_clients import RegisteredClient, disable_client, enable_client, remove_client, show_client
 from app.storage.client_documents import delete_unused_documents, find_document
@@ -348,6 +349,18 @@ def test_a_host_that_answers_something_else_withdraws_its_client_at_once(
     assert_page_refuses(open_page(reaching_world, client_id))
 
 
+def meet(world: World, client_id: str) -> Reply:
+    """A request that is answered at once stores no transaction, to which the client would belong for a day."""
+    return world.browser().get(party_of(world, client_id).begin(prompt="none").url)
+
+
+def let_unused_leave(world: World) -> int:
+    later = world.clock() + STALE_FOR_MS + 2 * DAY_S * 1000
+    return world.operator.deployment.database.transact(
+        lambda connection: delete_unused_documents(connection, fresh_before=later, at_most=10_000)
+    )
+
+
 def test_a_copy_that_nobody_uses_leaves_and_one_that_somebody_uses_stays(
     reaching_world: World, host: DocumentHost
 ) -> None:
@@ -355,16 +368,44 @@ def test_a_copy_that_nobody_uses_leaves_and_one_that_somebody_uses_stays(
     used, unused, disabled = host.publish(a_path()), host.publish(a_path()), host.publish(a_path())
     reaching_world.get_tokens(party_of(reaching_world, used), reaching_world.operator.add_user())
     for client_id in (unused, disabled):
-        # A request that is answered at once stores no transaction, to which the client would belong for a day.
-        party = party_of(reaching_world, client_id)
-        reaching_world.browser().get(party.begin(prompt="none").url)
+        meet(reaching_world, client_id)
     disable_client(reaching_world.operator.deployment, disabled)
-    later = reaching_world.clock() + STALE_FOR_MS + 2 * DAY_S * 1000
-    database.transact(lambda connection: delete_unused_documents(connection, fresh_before=later, at_most=10_000))
+    let_unused_leave(reaching_world)
     with database.reading() as connection:
         kept = [find_document(connection, client_id) is not None for client_id in (used, unused, disabled)]
     assert kept == [True, False, True]
     assert 'id="login-form"' in open_page(reaching_world, unused).text
+
+
+def test_what_left_is_forgotten_by_every_process_and_nothing_is_forgotten_where_nothing_left(
+    reaching_world: World, host: DocumentHost
+) -> None:
+    deployment, client_id = reaching_world.operator.deployment, host.publish(a_path())
+    meet(reaching_world, client_id)
+    deployment.notice_changes(at_once=True)
+    assert deployment.registry.find_client(client_id) is not None
+    assert let_unused_leave(reaching_world) >= 1
+    deployment.notice_changes(at_once=True)
+    assert deployment.registry.find_client(client_id) is None
+    generation = deployment.registry.generation
+    assert let_unused_leave(reaching_world) == 0
+    deployment.notice_changes(at_once=True)
+    assert deployment.registry.generation == generation
+
+
+def test_a_copy_that_another_process_fetched_anew_is_not_taken_for_the_one_that_left(
+    reaching_world: World, host: DocumentHost
+) -> None:
+    path, second = a_path(), "https://agent.example/second"
+    client_id = host.publish(path)
+    for _ in range(2):
+        meet(reaching_world, client_id)  # fetched, then remembered
+    let_unused_leave(reaching_world)
+    host.publish(path, redirect_uris=[second])
+    elsewhere = ClientDocuments(reaching_world.operator.deployment, RequestLimits(is_enabled=False))
+    assert elsewhere.find_client(client_id, address="127.0.0.1") is not None
+    assert 'id="login-form"' in open_page(reaching_world, client_id, redirect_uri=second).text
+    assert_page_refuses(open_page(reaching_world, client_id))
 
 
 # ----- The operator -----

@@ -48,6 +48,7 @@ from app.storage import changes
 from app.storage.client_documents import (
     StoredDocument,
     count_documents,
+    delete_unused_documents,
     find_document,
     insert_document,
     renew_document,
@@ -70,7 +71,10 @@ MAX_WAITING: Final = 6
 MAX_WAITING_FOR_ONE_HOST: Final = 4
 """How many requests may wait at a time: hosts that hang must not occupy every thread, nor one of them every place."""
 MAX_DOCUMENTS: Final = 10_000
-"""How many such clients are kept. Each is a page on the web, and those that nobody uses leave after two days."""
+"""How many such clients are kept. Each is a page on the web, and those that nobody uses leave after two days, or
+earlier where somebody else needs the place."""
+LEAVE_AT_ONCE: Final = 50
+"""So that the others' caches, which this empties, are emptied for every fiftieth newcomer only."""
 
 _ACCEPT: Final = "application/json"
 _MAX_LOGGED_CHARACTERS: Final = 200
@@ -299,7 +303,7 @@ class ClientDocuments:
     ) -> Client | None:
         if find_resource(connection, client_id) is not None:
             raise InvalidRequest("the client is not known here", detail="client_id is the identifier of a resource")
-        if count_documents(connection) >= MAX_DOCUMENTS:
+        if not self._makes_room(connection):
             raise TemporarilyUnavailable(
                 "no further application can be met at present",
                 detail=f"{MAX_DOCUMENTS} client metadata documents are stored",
@@ -318,6 +322,14 @@ class ClientDocuments:
         self._record(connection, "client.document_met", client_id)
         row = find_client_by_pk(connection, client_pk)
         return None if row is None else self._deployment.registry.read_client(row)
+
+    def _makes_room(self, connection: Connection) -> bool:
+        """Whether one more may be kept; where all places are taken, the oldest that nobody uses leave for it."""
+        if count_documents(connection) < MAX_DOCUMENTS:
+            return True
+        delete_unused_documents(connection, at_most=LEAVE_AT_ONCE)
+        # Counted again: another process may have made room meanwhile, or filled it.
+        return count_documents(connection) < MAX_DOCUMENTS
 
     def _record(self, connection: Connection, event_type: str, client_id: str) -> None:
         body = {"host": document_host(client_id)}

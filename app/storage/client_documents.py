@@ -81,17 +81,22 @@ def count_documents(connection: Connection) -> int:
     return count
 
 
-def delete_unused_documents(connection: Connection, *, fresh_before: int, at_most: int) -> int:
-    """Drop clients whose copy is old and to which nothing belongs, and tell running servers; how many left."""
+def delete_unused_documents(connection: Connection, *, fresh_before: int | None = None, at_most: int) -> int:
+    """Drop clients to which nothing belongs, the oldest copies first, and tell running servers; how many left.
+
+    `fresh_before`: only those whose copy had ceased to be fresh by then; None for all.
+    """
     documents = client_metadata_documents
     unused = (
         select(documents.c.client_pk)
         .join(clients, clients.c.id == documents.c.client_pk)
-        .where(documents.c.fresh_until < fresh_before, clients.c.origin == ORIGIN)
-        .where(clients.c.disabled_at.is_(None), clients.c.removed_at.is_(None))
+        .where(clients.c.origin == ORIGIN, clients.c.disabled_at.is_(None), clients.c.removed_at.is_(None))
         .where(*(~exists().where(column == documents.c.client_pk) for column in _referring_columns()))
     )
-    found = connection.execute(unused.limit(at_most)).scalars().all()
+    if fresh_before is not None:
+        unused = unused.where(documents.c.fresh_until < fresh_before)
+    oldest = unused.order_by(documents.c.fetched_at, documents.c.client_pk).limit(at_most)
+    found = connection.execute(oldest).scalars().all()
     if not found:
         return 0
     # Before the clients' own rows: all who change clients lock in this order.

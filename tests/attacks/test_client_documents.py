@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from app.services import client_documents
 from app.services.client_documents import STALE_FOR_MS, ClientDocuments
 from app.services.explain_incident import explain_incident
 from app.services.limit_requests import RequestLimits
 from app.services.list_audit import list_audit
 from app.services.manage_clients import RegisteredClient, disable_client, enable_client, remove_client, show_client
-from app.storage.client_documents import delete_unused_documents, find_document
+from app.specs.protocol_error import TemporarilyUnavailable
+from app.storage.client_documents import count_documents, delete_unused_documents, find_document
 from tests.actors.asserting import Asserting
 from tests.actors.browser import Browser
 from tests.actors.document_host import Answer, DocumentHost
@@ -391,6 +393,35 @@ def test_what_left_is_forgotten_by_every_process_and_nothing_is_forgotten_where_
     assert let_unused_leave(reaching_world) == 0
     deployment.notice_changes(at_once=True)
     assert deployment.registry.generation == generation
+
+
+def test_101_when_all_places_are_taken_the_oldest_that_nobody_uses_make_room(
+    reaching_world: World, host: DocumentHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = reaching_world.operator.deployment.database
+    here = ClientDocuments(reaching_world.operator.deployment, RequestLimits(is_enabled=False))
+    used, old, recent = (host.publish(a_path()) for _ in range(3))
+    reaching_world.get_tokens(party_of(reaching_world, used), reaching_world.operator.add_user())
+    let_unused_leave(reaching_world)
+    for client_id in (old, recent):
+        reaching_world.clock.move(seconds=1)
+        meet(reaching_world, client_id)
+    with database.reading() as connection:
+        places = count_documents(connection)
+    monkeypatch.setattr(client_documents, "MAX_DOCUMENTS", places)
+    monkeypatch.setattr(client_documents, "LEAVE_AT_ONCE", 1)
+    newcomer = host.publish(a_path())
+    assert here.find_client(newcomer, address="127.0.0.1") is not None
+    with database.reading() as connection:
+        kept = [find_document(connection, each) is not None for each in (used, old, recent, newcomer)]
+    assert kept == [True, False, True, True]
+    # What is in use never leaves: then there is no place.
+    monkeypatch.setattr(client_documents, "MAX_DOCUMENTS", places - 2)
+    let_unused_leave(reaching_world)
+    with pytest.raises(TemporarilyUnavailable):
+        here.find_client(host.publish(a_path()), address="127.0.0.1")
+    with database.reading() as connection:
+        assert find_document(connection, used) is not None
 
 
 def test_a_copy_that_another_process_fetched_anew_is_not_taken_for_the_one_that_left(

@@ -60,6 +60,8 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]
             if token_request.authenticated is not None and token_request.authenticated.assertion is not None:
                 use_assertion_alone(self.deployment, token_request.authenticated.assertion)
             raise
+        if token_request.authenticated is not None:
+            self.deployment.client_uses.note(token_request.authenticated.client)
         return answer
 
     def create_oauth2_request(self, request: TokenRequest) -> TokenRequest:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from app.services.client_assertions import VerifiedAssertion, use_assertion_alone, verify_client_assertion
 from app.services.client_registry import BrokenClient, Client
 from app.services.deployment import Deployment
+from app.services.refusals import name_unknown_client
 from app.specs.protocol_error import Difference, InvalidClient, InvalidRequest, UnauthorizedClient
 from app.specs.rfc6749_oauth import parse_basic_credentials
 from app.specs.rfc7523_client_assertion import (
@@ -81,7 +82,7 @@ def verify_client(deployment: Deployment, *, authorization: str | None, paramete
     except BrokenClient as error:
         raise _refusal(presented, str(error)) from error
     if client is None:
-        raise _refusal(presented, f"unknown client_id {presented.client_id!r:.300}")
+        raise _refusal(presented, f"unknown client_id {name_unknown_client(presented.client_id)!r:.300}")
     registered = client.metadata.token_endpoint_auth_method
     if presented.method != registered:
         raise _refusal(presented, f"registered for {registered}, presented {presented.method}")
@@ -91,7 +92,9 @@ def verify_client(deployment: Deployment, *, authorization: str | None, paramete
         if verified is not None:
             use_assertion_alone(deployment, verified.assertion)
         raise UnauthorizedClient("the client may not do this at present", detail="the client is disabled")
-    deployment.client_uses.note(client)
+    if client.is_confidential:
+        # Of a public client only its name was said, by whomever: it is used when something is issued to it.
+        deployment.client_uses.note(client)
     return AuthenticatedClient(
         client=client,
         method=presented.method,

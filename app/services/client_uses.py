@@ -28,7 +28,7 @@ class ClientUses:
         self._lock = threading.Lock()
 
     def note(self, client: Client) -> None:
-        """The client has just proven itself; of an operator's clients nothing is kept."""
+        """The client has just proven itself, or got something; of an operator's clients nothing is kept."""
         if client.origin is None:
             return
         now = self._clock()

@@ -29,6 +29,7 @@ class Basis:
     """The living grant that tokens are asked on. `expires_at` in milliseconds.
 
     `subject`: the person's own, whatever clients and APIs are told; a machine's `client_id` where `is_person` is False.
+    `holder_knows`: the subject by which whoever gets the token knows the person, where that is not the client's own.
     """
 
     grant_id: str
@@ -38,6 +39,7 @@ class Basis:
     snapshot: GrantSnapshot
     expires_at: int
     is_person: bool = True
+    holder_knows: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,9 +161,13 @@ def choose_subject(deployment: Deployment, basis: Basis, resource: Resource | No
 def choose_format(
     deployment: Deployment, client: Client, basis: Basis, resource: Resource | None, access_token_subject: str
 ) -> Literal["jwt", "opaque"]:
-    """A client can read a JWT: a pairwise one gets none that says another subject than its own."""
+    """A client can read a JWT: a pairwise one gets none that says another subject than its own, and an API's server
+    none that says another one than its own tokens do.
+    """
     if resource is None:
         return "jwt"
+    if basis.holder_knows is not None and basis.holder_knows != access_token_subject:
+        return "opaque"
     if basis.is_person and access_token_subject != get_client_subject(deployment, client, basis.subject):
         is_pairwise = client.metadata.subject_type == "pairwise"
         return "opaque" if is_pairwise else resource.metadata.access_token_format

@@ -344,6 +344,7 @@ def make_basis(client: Client, subject: Subject, target: Target, granted: Grante
         # The token may name the person as one sector knows them: the target is told what it knows itself.
         subject=user_sub or subject.claims.subject,
         is_person=user_sub is not None,
+        holder_knows=None if client.client_id == subject.claims.client_id else subject.claims.subject,
         user_claims={},
         snapshot=replace(
             subject.snapshot,

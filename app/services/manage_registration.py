@@ -120,6 +120,9 @@ def update_registration(
 
 def remove_registration(deployment: Deployment, request: ManagementRequest) -> None:
     """End the client with its grants, tokens and secrets. Raises `InvalidToken` or `UnauthorizedClient`."""
+    with deployment.database.reading() as connection:
+        # A token that is none must not take the place of the only writer.
+        find_own_client(deployment, connection, request)
 
     def work(connection: Connection) -> None:
         changes.bump(connection, "clients")
@@ -185,9 +188,10 @@ def find_statement(deployment: Deployment, row: ClientRow, statement: object) ->
 
     Leaving it out does not get rid of it: what somebody else said of the client would be the client's to say again.
     """
-    if statement is not None:
-        return str(statement), verify_software_statement(deployment, statement)
     kept = row.metadata.get("software_statement")
+    # RFC 7592 2.2 has a client send back what it was told; what was verified once is not judged by today's keys.
+    if statement is not None and statement != kept:
+        return str(statement), verify_software_statement(deployment, statement)
     return (None, {}) if kept is None else (kept, reread_statement_metadata(kept))
 
 
@@ -215,9 +219,10 @@ def store_change(
     changed = frozenset(name for name in names if stored.get(name) != row.metadata.get(name))
     is_asked_again = any(name.partition("#")[0] in _CONSENTED_MEMBERS for name in changed)
     # A client may become stricter by a change, never laxer.
-    kept: Profile = row.security_profile  # type: ignore[assignment]
-    chosen = choose_profile(metadata, server=deployment.profile)
-    profile = max(kept, chosen, key=lambda name: PROFILES[name].strictness)
+    profile: Profile = row.security_profile  # type: ignore[assignment]
+    if "token_endpoint_auth_method" in changed:
+        chosen = choose_profile(metadata, server=deployment.profile)
+        profile = max(profile, chosen, key=lambda name: PROFILES[name].strictness)
     check_profile_allows(metadata, PROFILES[profile])
     clients.update_client(
         connection,

@@ -77,7 +77,7 @@ def register_client(deployment: Deployment, request: RegistrationRequest) -> Reg
     voucher = find_voucher(deployment, request.initial_access_token)
     with deployment.database.reading() as connection:
         # Before anything is fetched or written for who would be refused anyway.
-        check_capacity(deployment, connection, room_for=1)
+        check_capacity(deployment, connection, has_voucher=voucher is not None, room_for=1)
     policy = choose_policy(deployment, voucher)
     statement = request.document.get("software_statement")
     attested = {} if statement is None else verify_software_statement(deployment, statement)
@@ -97,7 +97,7 @@ def register_client(deployment: Deployment, request: RegistrationRequest) -> Reg
     def work(connection: Connection) -> ClientRow:
         now = deployment.clock()
         row = store_client(deployment, connection, new, now=now)
-        check_quotas(deployment, connection, address=request.address, now=now)
+        check_quotas(deployment, connection, address=request.address, has_voucher=voucher is not None, now=now)
         if voucher is not None and not use_initial_access_token(connection, voucher.id, now=now):
             raise InvalidToken(
                 "the initial access token is not valid", detail=f"{voucher.label!r} was used up meanwhile"
@@ -179,7 +179,7 @@ def choose_profile(metadata: ClientMetadata, *, server: Profile) -> Profile:
     return max(wanted, server, key=lambda name: PROFILES[name].strictness)
 
 
-def check_quotas(deployment: Deployment, connection: Connection, *, address: str, now: int) -> None:
+def check_quotas(deployment: Deployment, connection: Connection, *, address: str, has_voucher: bool, now: int) -> None:
     """Raises `TooManyRequests` where a new client is one too many. The new one is stored already, and counted."""
     settings = deployment.settings
     key = deployment.seals.digest("throttle-registration", network_of(address))[0]
@@ -187,12 +187,18 @@ def check_quotas(deployment: Deployment, connection: Connection, *, address: str
     if count.attempts > settings.registration_max_clients_per_address_per_day:
         retry_after_s = max(1, (count.window_ends_at - now + 999) // 1000)
         raise TooManyRequests("too many clients were registered", headers={"Retry-After": str(retry_after_s)})
-    check_capacity(deployment, connection, room_for=0)
+    check_capacity(deployment, connection, has_voucher=has_voucher, room_for=0)
 
 
-def check_capacity(deployment: Deployment, connection: Connection, *, room_for: int) -> None:
-    """Raises `TooManyRequests` where there would be more clients that registered themselves than there may be."""
-    if count_registered_clients(connection) + room_for > deployment.settings.registration_max_clients:
+def check_capacity(deployment: Deployment, connection: Connection, *, has_voucher: bool, room_for: int) -> None:
+    """Raises `TooManyRequests` where there would be more clients that registered themselves than there may be.
+
+    Those with an initial access token are counted apart: strangers must not be able to take their places.
+    """
+    if (
+        count_registered_clients(connection, with_token=has_voucher) + room_for
+        > deployment.settings.registration_max_clients
+    ):
         raise TooManyRequests("there are too many registered clients", headers={"Retry-After": "3600"})
 
 

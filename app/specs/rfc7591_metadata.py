@@ -347,10 +347,14 @@ def parse_client_metadata(document: Mapping[str, Any]) -> ClientMetadata:
 def find_sector(metadata: ClientMetadata) -> str | None:
     """The host that stands for all clients that know a person by one pairwise subject (OpenID Connect Core 8.1).
 
-    None where redirect URIs of several hosts, or of none, leave it open. Does not look at `subject_type`.
+    None where redirect URIs of several hosts, or of none, leave it open; and where one of them is not a web host's:
+    what stands as a host in a private-use scheme, or names this very device, is nobody's. Does not look at
+    `subject_type`.
     """
     if metadata.sector_identifier_uri is not None:
         return urlsplit(metadata.sector_identifier_uri).hostname
+    if any(redirect_kind(uri) != "https" for uri in metadata.redirect_uris):
+        return None
     hosts = {urlsplit(uri).hostname for uri in metadata.redirect_uris}
     return hosts.pop() if len(hosts) == 1 else None
 

@@ -147,9 +147,11 @@ def delete_registration_tokens(connection: Connection, client_pk: int) -> None:
 # ----- How many -----
 
 
-def count_registered_clients(connection: Connection) -> int:
-    """The living clients that registered themselves."""
+def count_registered_clients(connection: Connection, *, with_token: bool) -> int:
+    """The living clients that registered themselves: those with an initial access token, or those without."""
+    token_id = clients.c.initial_access_token_id
     living = clients.c.removed_at.is_(None) & (clients.c.origin == ORIGIN)
+    living &= token_id.is_not(None) if with_token else token_id.is_(None)
     # `origin IS NOT NULL` again, because the partial index is found by these words.
     query = select(func.count()).select_from(clients).where(living, clients.c.origin.is_not(None))
     count: int = connection.execute(query).scalar_one()

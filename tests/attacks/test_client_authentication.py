@@ -1,6 +1,7 @@
 """Attacks on client authentication at the token endpoint (cases 53 to 62, as far as they concern what is built)."""
 
 import base64
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -336,3 +337,21 @@ def test_62_forged_assertions_are_throttled_like_guessed_secrets(limited_world: 
     assert machine.try_get_token(headers={"X-Forwarded-For": "203.0.113.7"}).status == 429
     assert neighbour.try_get_token(headers={"X-Forwarded-For": "203.0.113.7"}).status == 200
     assert machine.try_get_token(headers={"X-Forwarded-For": "198.51.100.9"}).status == 200
+
+
+def test_a_chosen_secret_in_the_place_of_the_name_is_written_nowhere(world: World) -> None:
+    """It has no shape of ours by which it could be known, so a name that nobody has is not written down whole."""
+    chosen = secrets.token_urlsafe(40)
+    party = world.relying_party(client_secret=chosen)
+    reply = party.ask_for_tokens(
+        {"grant_type": "authorization_code", "code": "x"},
+        headers={"Authorization": basic(chosen, party.client_id)},
+        client_id=None,
+    )
+    assert reply.status == 401
+    incident = reply.json()["error_description"][-9:-1]
+    deployment = world.operator.deployment
+    wait_until(lambda: bool(list_audit(deployment, incident=incident)))
+    (event,) = list_audit(deployment, incident=incident)
+    assert chosen[:20] not in f"{event.client_id} {event.body}"
+    assert f"({len(chosen)} characters)" in str(event.client_id)

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from app.services.initial_access_tokens import add_initial_access_token
 from app.services.list_audit import list_audit
 from app.services.manage_clients import disable_client
 from tests.actors.http import Reply, send
@@ -185,6 +186,19 @@ def test_people_are_asked_again_after_a_change_of_what_they_saw(registration_wor
 
 
 @pytest.mark.requirement("RFC 7592", "2.1", "a client that may not manage itself is told 403")
+def test_a_change_of_something_else_leaves_the_profile_as_it_was(registration_world: World) -> None:
+    voucher = add_initial_access_token(
+        registration_world.operator.deployment,
+        label="lax",
+        max_uses=1,
+        expires_in_s=3600,
+        policy={"security_profile": "openid"},
+    )
+    managed = Managed(registration_world, token=voucher.token, token_endpoint_auth_method="none")
+    assert managed.put(contacts=["a@example.com"], token_endpoint_auth_method="none").status == 200
+    assert registration_world.operator.show_client(managed.client_id).security_profile == "openid"
+
+
 def test_a_disabled_client_manages_nothing(registration_world: World) -> None:
     managed = Managed(registration_world)
     disable_client(registration_world.operator.deployment, managed.client_id)

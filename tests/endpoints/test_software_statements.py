@@ -54,6 +54,20 @@ def test_96_a_change_does_not_get_rid_of_what_was_attested(registration_world: W
         assert document["software_statement"] == statement
 
 
+def test_a_statement_that_was_good_once_may_be_sent_back_after_its_end(registration_world: World) -> None:
+    statement = make_statement(client_name="Photos", exp=time.time() + HOUR)
+    registered = register(registration_world.url, software_statement=statement).json()
+    url = f"{registration_world.url}/register/{registered['client_id']}"
+    registration_world.clock.move(seconds=2 * HOUR)
+    change = {
+        "client_id": registered["client_id"],
+        "redirect_uris": registered["redirect_uris"],
+        "software_statement": statement,
+    }
+    changed = send_document(url, change, method="PUT", token=registered["registration_access_token"])
+    assert (changed.status, changed.json()["client_name"]) == (200, "Photos")
+
+
 def test_96_a_statement_cannot_say_what_only_an_operator_says(registration_world: World) -> None:
     statement = make_statement(policy={"skip_consent": True}, client_id="chosen", client_secret="x" * 60)
     document = register(registration_world.url, software_statement=statement).json()

@@ -492,3 +492,13 @@ def test_a_pairwise_client_has_one_sector() -> None:
             parse_client_metadata(ambiguous)
         decided = parse_client_metadata({**ambiguous, "sector_identifier_uri": "https://sector.example/uris"})
         assert find_sector(decided) == "sector.example"
+
+
+@pytest.mark.parametrize("uri", ["com.evil.app://rp.example/cb", "http://127.0.0.1/cb", "http://localhost:8080/cb"])
+def test_what_is_no_web_host_is_no_sector(uri: str) -> None:
+    metadata = parse_client_metadata({"redirect_uris": [uri], "application_type": "native"})
+    assert find_sector(metadata) is None
+
+
+def test_a_web_host_is_a_sector() -> None:
+    assert find_sector(parse_client_metadata({"redirect_uris": ["https://rp.example/cb"]})) == "rp.example"

@@ -30,7 +30,8 @@ def test_a_dead_letter_is_listed_tried_again_and_dropped(reaching_world: World, 
 
     disable_user(reaching_world.operator.deployment, account.username)
     wait_until(lambda: all(receiver.at(path) for path in paths), within_s=PATIENCE_S)
-    wait_until(lambda: [message["attempts"] for message in listed()] == [1, 1], within_s=PATIENCE_S)
+    # On a busy machine the next attempt may have come before anybody looks.
+    wait_until(lambda: [message["last_error"] for message in listed()] == ["answered 500"] * 2, within_s=PATIENCE_S)
     assert listed("--dead") == []
     (first, second) = listed()
     assert set(first) == {
@@ -56,15 +57,17 @@ def test_a_dead_letter_is_listed_tried_again_and_dropped(reaching_world: World, 
     reaching_world.clock.reset()
     findings = {finding["check"]: finding for finding in command_line.json("doctor", "--url", "-")["findings"]}
     assert findings["outbox"]["status"] == "warning"
-    (event, *_) = command_line.json("audit", "list", "--type", "outbox.dead")
-    assert event["body"]["message"] in {first["message_id"], second["message_id"]}
+    events = command_line.json("audit", "list", "--type", "outbox.dead")
+    assert {first["message_id"], second["message_id"]} <= {event["body"]["message"] for event in events}
     # One is given up; the other arrives, because the application works again.
     dropped = next(message for message in listed() if message["client_id"] == parties[0].client_id)
     assert command_line.json("outbox", "drop", str(dropped["message_id"]))["message_id"] == dropped["message_id"]
+    before = [len(receiver.at(path)) for path in paths]
     receiver.answers.clear()
     assert command_line.json("outbox", "retry", "--dead")["retried"] >= 1
     wait_until(lambda: listed() == [], within_s=PATIENCE_S)
-    assert len(receiver.at(paths[0])) < len(receiver.at(paths[1]))
+    assert len(receiver.at(paths[0])) == before[0]
+    assert len(receiver.at(paths[1])) > before[1]
 
 
 def test_a_message_that_is_not_there_is_refused(command_line: CommandLine) -> None:

@@ -28,7 +28,7 @@ from app.services.narrow_details import narrow_details
 from app.services.record_event import Event
 from app.services.rotate_refresh_token import BeginFamily, begin_family
 from app.specs.protocol_error import Difference, InvalidDpopProof, InvalidGrant
-from app.specs.rfc7636_pkce import check_code_verifier
+from app.specs.rfc7636_pkce import check_code_verifier, check_no_code_verifier
 from app.specs.rfc9396_authorization_details import Details
 from app.storage.database import Connection
 from app.storage.grants import CodeRow, find_code
@@ -164,10 +164,9 @@ def check_verifier(deployment: Deployment, exchange: CodeExchange, row: CodeRow,
     try:
         if code_challenge is not None:
             check_code_verifier(exchange.code_verifier, code_challenge)
-        elif exchange.code_verifier is not None:
-            # RFC 9700 4.8.2: otherwise an attacker who removed the challenge would not be noticed.
-            raise InvalidGrant("code_verifier was sent for a code without code_challenge")
-        elif not (rules.pkce_optional_for_confidential_clients and exchange.client.is_confidential):
+            return
+        check_no_code_verifier(exchange.code_verifier)
+        if not (rules.pkce_optional_for_confidential_clients and exchange.client.is_confidential):
             raise InvalidGrant("the code was issued without code_challenge")
     except InvalidGrant:
         _spend(deployment, exchange, row, now=now)

@@ -61,12 +61,6 @@ class HeadersTooLarge(InvalidRequest):
     status = 431
 
 
-class UnsupportedMediaType(InvalidRequest):
-    """`invalid_request` for a content encoding that is not read."""
-
-    status = 415
-
-
 class MethodNotAllowed(InvalidRequest):
     """`invalid_request` for a method that the endpoint does not have; the caller adds `Allow`."""
 
@@ -164,12 +158,6 @@ class ConsentRequired(ProtocolError):
     """OpenID Connect Core 3.1.2.6."""
 
     error = "consent_required"
-
-
-class InteractionRequired(ProtocolError):
-    """OpenID Connect Core 3.1.2.6."""
-
-    error = "interaction_required"
 
 
 class AccountSelectionRequired(ProtocolError):

@@ -65,6 +65,10 @@ class Settings(BaseSettings):
     config: Path | None = None
     redis_url: SecretStr | None = None
 
+    # ----- Mail to people -----
+    smtp_url: SecretStr | None = None
+    mail_from: str | None = None
+
     # ----- The network around us -----
     trusted_proxies: Networks = ()
     metrics_networks: Networks = ()

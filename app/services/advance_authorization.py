@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from app.services.authentication_context import requested_acr_values
 from app.services.authorization_request import AuthorizationRequest
 from app.services.choose_account import ChosenAccount, bound_session, choose_account
 from app.services.client_registry import BrokenClient, Client
@@ -12,6 +13,7 @@ from app.services.decide_interaction import (
     asked_pairs,
     covering_pair,
     decide_interaction,
+    due_level,
     find_refusal,
 )
 from app.services.deployment import Deployment
@@ -19,6 +21,7 @@ from app.services.issue_code import Approval, Decision, Duration, decided_pairs,
 from app.services.limit_networks import check_choice, checks_networks, read_networks
 from app.services.narrow_details import digest_requested
 from app.services.requested_person import RequestedPerson, find_requested_person
+from app.services.second_factors import find_factors
 from app.services.transactions import Transaction
 from app.services.userinfo import userinfo_resource
 from app.services.validate_authorization_request import RedirectedError
@@ -290,8 +293,32 @@ def _situation(
         now=now,
         userinfo=userinfo_resource(deployment.issuer),
         acr_names=deployment.acr_names,
+        reachable=_reachable(deployment, request, client, session),
         person=person,
     )
+
+
+def _reachable(
+    deployment: Deployment, request: AuthorizationRequest, client: Client, session: SessionRow | None
+) -> frozenset[str]:
+    # Nobody who is asked for no more than a password pays for a look at what else they have.
+    is_asked = request.claims.acr is not None or requested_acr_values(request, client)
+    if session is None or not is_asked:
+        return frozenset()
+    with deployment.database.reading() as connection:
+        return find_factors(connection, session.user_id).levels
+
+
+def due_level_of(
+    deployment: Deployment, transaction: Transaction, sessions: tuple[SessionRow, ...]
+) -> tuple[SessionRow, str] | None:
+    """Whose login is to be made stronger, and to which level; None where that is not what is due."""
+    client = get_client(deployment, transaction.request)
+    person = find_requested_person(deployment, client, transaction.request)
+    account = choose_account(deployment, transaction.request, sessions, transaction, client_pk=client.pk, person=person)
+    situation = _situation(deployment, transaction.request, client, account, transaction, person)
+    level = due_level(situation)
+    return None if account.session is None or level is None else (account.session, level)
 
 
 def check_can_answer(situation: Situation) -> None:

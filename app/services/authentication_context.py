@@ -26,12 +26,30 @@ def choose_acr(names: AcrNames, level: str, requested: Sequence[str]) -> str:
     return met[-1] if met else str(getattr(names, level))
 
 
+def missing_level(names: AcrNames, level: str, requested: Sequence[str]) -> str | None:
+    """The lowest level above `level` that would meet a requested value, where `level` meets none of those that we
+    know; None where it does, and where nothing that we know was requested.
+    """
+    known = [name for name in LEVELS if getattr(names, name) in requested]
+    if not known or any(LEVELS.index(name) <= LEVELS.index(level) for name in known):
+        return None
+    return known[0]
+
+
 def lacks_essential_acr(names: AcrNames, level: str, request: AuthorizationRequest) -> bool:
     """OpenID Connect Core 5.5.1.1: an essential `acr` with values, of which the login meets none."""
     wish = request.claims.acr
     if wish is None or not wish.essential:
         return False
     return not any(wish.accepts(name) for name in _names_met(names, level))
+
+
+def missing_essential_level(names: AcrNames, level: str, request: AuthorizationRequest) -> str | None:
+    """The lowest level that an essential `acr` would accept, where the login's is not one of them and a higher is."""
+    if not lacks_essential_acr(names, level, request) or request.claims.acr is None:
+        return None
+    higher = LEVELS[LEVELS.index(level) + 1 :]
+    return next((name for name in higher if request.claims.acr.accepts(getattr(names, name))), None)
 
 
 def _names_met(names: AcrNames, level: str) -> list[str]:

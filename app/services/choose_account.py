@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.services.authorization_request import AuthorizationRequest
+from app.services.begin_session import find_known_device_user
 from app.services.browser_state import renew_browser_state
 from app.services.deployment import Deployment
-from app.services.log_in import find_known_device_user, username_key
+from app.services.log_in import username_key
 from app.services.requested_person import RequestedPerson
-from app.services.transactions import Transaction
+from app.services.transactions import Pending, Transaction
 from app.services.user_claims import email_key
 from app.storage.accounts import AccountRow, find_accounts
 from app.storage.database import Connection
@@ -87,7 +88,7 @@ def choose_account(
     )
 
 
-def bound_session(sessions: tuple[SessionRow, ...], transaction: Transaction) -> SessionRow | None:
+def bound_session(sessions: tuple[SessionRow, ...], transaction: Pending) -> SessionRow | None:
     """The session that a transaction was bound to; None where it is bound to none, or to one that has ended."""
     return next((session for session in sessions if session.session_id == transaction.session_id), None)
 

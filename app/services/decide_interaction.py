@@ -8,7 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from app.services.authentication_context import lacks_essential_acr
+from app.services.authentication_context import (
+    LEVELS,
+    lacks_essential_acr,
+    missing_essential_level,
+    missing_level,
+    requested_acr_values,
+)
 from app.services.authorization_request import AuthorizationRequest
 from app.services.choose_account import ChosenAccount
 from app.services.client_registry import Client
@@ -27,7 +33,7 @@ from app.specs.rfc8252_redirects import redirect_kind
 from app.storage.consents import ConsentRow
 from app.storage.sessions import SessionRow
 
-PromptName = Literal["login", "select_account", "consent"]
+PromptName = Literal["login", "select_account", "second_factor", "consent"]
 CLAIM_PREFIX = "claim:"
 """Makes a single claim a name beside the userinfo endpoint's scopes, of which none begins so."""
 
@@ -37,6 +43,7 @@ class Situation:
     """What is known when the decision is made. `began_at`: when the transaction began, in milliseconds.
 
     `person`: the one who may answer, where the client asks for one.
+    `reachable`: the levels that this person can still reach, by the second factors that they have.
     `details_digests`: of the authorization details that are asked for, by the resource to which they belong.
     """
 
@@ -49,6 +56,7 @@ class Situation:
     now: int
     userinfo: str
     acr_names: AcrNames
+    reachable: frozenset[str] = frozenset()
     person: RequestedPerson | None = None
 
     @property
@@ -66,7 +74,7 @@ class Interaction:
 
     def as_error(self) -> ProtocolError:
         """What `prompt=none` gets instead (OpenID Connect Core 3.1.2.6)."""
-        if self.prompt == "login":
+        if self.prompt in ("login", "second_factor"):
             return LoginRequired("the person has to log in", detail=self.reason)
         if self.prompt == "select_account":
             return AccountSelectionRequired("the person has to choose an account", detail=self.reason)
@@ -91,7 +99,8 @@ def find_refusal(situation: Situation) -> ProtocolError | None:
         # As for `id_token_hint`: whoever was asked for has not logged in.
         return LoginRequired("another person logged in than the one who was asked for")
     level = session.events[0].level
-    if lacks_essential_acr(situation.acr_names, level, situation.request):
+    missing = missing_essential_level(situation.acr_names, level, situation.request)
+    if lacks_essential_acr(situation.acr_names, level, situation.request) and not _can_reach(situation, missing):
         # OpenID Connect Core 5.5.1.1: to be treated "as a failed authentication attempt".
         return AccessDenied("the login does not meet the acr that is asked for", detail=f"it was {level}")
     return None
@@ -135,6 +144,33 @@ def account_was_asked(situation: Situation) -> str | None:
 def account_is_unclear(situation: Situation) -> str | None:
     """Several people, or one person's several accounts, are logged in, and nothing tells for which the request is."""
     return None if situation.account.is_clear else "several accounts are logged in in this browser"
+
+
+# ----- Second factor -----
+
+
+def level_is_too_low(situation: Situation) -> str | None:
+    """A stronger login is asked for (RFC 9470, or `acr_values`), and this person has the means for it.
+
+    What is only wished for is passed over where no page may be shown: the answer tells the truth.
+    """
+    missing = due_level(situation)
+    return None if missing is None else f"the client asked for a login of level {missing}"
+
+
+def due_level(situation: Situation) -> str | None:
+    """The level to step up to; None where none is due."""
+    if situation.session is None:
+        return None
+    level, names = situation.session.events[0].level, situation.acr_names
+    missing = missing_essential_level(names, level, situation.request)
+    if missing is None and "none" not in situation.request.prompt:
+        missing = missing_level(names, level, requested_acr_values(situation.request, situation.client))
+    return missing if _can_reach(situation, missing) else None
+
+
+def _can_reach(situation: Situation, level: str | None) -> bool:
+    return level is not None and any(LEVELS.index(each) >= LEVELS.index(level) for each in situation.reachable)
 
 
 # ----- Consent -----
@@ -214,6 +250,7 @@ PROMPTS: tuple[tuple[PromptName, Callable[[Situation], str | None]], ...] = (
     ("select_account", account_is_unclear),
     # How old a login is depends on whose it is.
     ("login", login_is_too_old),
+    ("second_factor", level_is_too_low),
     ("consent", consent_was_asked),
     ("consent", _by_policy(client_cannot_be_remembered)),
     ("consent", _by_policy(consent_is_missing)),

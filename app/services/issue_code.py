@@ -6,13 +6,13 @@ from typing import Any, Literal
 
 from app.services.authentication_context import choose_acr, requested_acr_values
 from app.services.authorization_request import AuthorizationRequest
+from app.services.begin_session import new_sid
 from app.services.client_registry import Client
 from app.services.decide_interaction import asked_pairs, client_identity, find_claim, is_claim
 from app.services.deployment import Deployment
 from app.services.grant_snapshot import GrantSnapshot, RefreshKind
 from app.services.identifiers import new_grant_id
 from app.services.limit_networks import decide_grant_networks, read_networks
-from app.services.log_in import new_sid
 from app.services.mint_secret import mint_secret
 from app.services.narrow_details import belongs_to, read_details
 from app.services.record_event import Event
@@ -245,7 +245,7 @@ def _snapshot(
         scope={resource: tuple(names) for resource, names in scope.items()},
         auth_time_s=event.at // 1000,
         acr=choose_acr(deployment.acr_names, event.level, requested_acr_values(approval.request, approval.client)),
-        amr=tuple(sorted({event.method for event in approval.session.events})),
+        amr=tuple(sorted(event.method.split())),
         sid=sid,
         access_token_lifetime_s=approval.request.access_token_lifetime_s,
         refresh_tokens=refresh_tokens,

@@ -165,6 +165,29 @@ class EventRecorder:
         personal: dict[str, str] = orjson.loads(opened)
         return personal
 
+    def seal_for_person(
+        self, connection: Connection, sub: str, personal: Mapping[str, str], *, table: str, row: str
+    ) -> bytes | None:
+        """What only its owner's pages show, sealed so that it goes when they are erased; None for who has no key."""
+        key = self._person_key(connection, sub)
+        plaintext = orjson.dumps(dict(personal), option=orjson.OPT_SORT_KEYS)
+        return None if key is None else seal_under(key, plaintext, table=table, row=row, purpose=_PURPOSE)
+
+    def open_for_person(
+        self, connection: Connection, sub: str, sealed: bytes | None, *, table: str, row: str
+    ) -> dict[str, str]:
+        """What `seal_for_person` sealed; empty where nothing was, or the key is gone."""
+        key = None if sealed is None else self._person_key(connection, sub)
+        if key is None or sealed is None:
+            return {}
+        personal: dict[str, str] = orjson.loads(unseal_under(key, sealed, table=table, row=row, purpose=_PURPOSE))
+        return personal
+
+    def forget_person(self, sub: str) -> None:
+        """The person's key was destroyed: do not go on with a copy of it."""
+        with self._person_keys_lock:
+            self._person_keys.pop(sub, None)
+
     def _row(self, connection: Connection, event: Event, *, at: int) -> AuditRow:
         event_id = uuid7_bytes(at)
         body = {"actor": event.actor, **event.body}

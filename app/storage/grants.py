@@ -74,7 +74,7 @@ class TokenHolder:
 # Whose token was exchanged, where it was a machine's.
 _ORIGIN = clients.alias("origin")
 
-_INSERT_GRANT = Prepared(insert(grants).values({column.name: bindparam(column.name) for column in grants.c}))
+_INSERT_GRANT = Prepared(insert(grants).values({name: bindparam(name) for name in GrantRow.__dataclass_fields__}))
 _INSERT_CODE = Prepared(
     insert(authorization_codes).values({column.name: bindparam(column.name) for column in authorization_codes.c})
 )
@@ -328,7 +328,7 @@ def list_grants(
         query = query.where(grants.c.user_id.is_(None))
     views = []
     for row in connection.execute(query).mappings():
-        fields = {column.name: row[column] for column in grants.c}
+        fields = {name: row[grants.c[name]] for name in GrantRow.__dataclass_fields__}
         grant = GrantRow(**{**fields, "snapshot": json.loads(fields["snapshot"])})
         view = GrantView(grant=grant, sub=row["sub"], username=row["username"], client_id=row["client_id"])
         views.append(view)

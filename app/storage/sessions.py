@@ -23,7 +23,7 @@ from app.storage.tables import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthenticationEventRow:
-    """One proof of who somebody is: how, how strong, when."""
+    """One login: what was proven in it (RFC 8176, with spaces between), how strong that is, when."""
 
     method: str
     level: str
@@ -196,6 +196,11 @@ def touch_session(connection: Connection, session_id: int, *, now: int, expires_
     """The session was used; with `expires_at`, it was authenticated anew and lives on."""
     values = {"last_used_at": now} if expires_at is None else {"last_used_at": now, "expires_at": expires_at}
     connection.execute(update(sessions).where(sessions.c.id == session_id).values(**values))
+
+
+def set_sealed_device(connection: Connection, session_id: int, sealed_device: bytes | None) -> None:
+    """From where the latest login of a session came."""
+    connection.execute(update(sessions).where(sessions.c.id == session_id).values(sealed_device=sealed_device))
 
 
 def find_or_insert_sid(connection: Connection, *, session_id: int, client_pk: int, sid: str, now: int) -> str:

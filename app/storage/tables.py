@@ -112,7 +112,125 @@ users = Table(
     # What names a person in the audit trail is sealed under this key; destroying it erases them from the trail.
     Column("sealed_audit_key", LargeBinary),
     Column("seal_key_id", Text),
+    Column("password_set_at", _Time),
+    # Random, apart from `sub` and `id`: an authenticator keeps it and shows it to whoever asks (WebAuthn 14.6.1).
+    Column("webauthn_user_handle", LargeBinary(32)),
+    # A deleted account leaves its row, emptied: a `sub` is never given out again.
+    Column("deleted_at", _Time),
     Index("ix_users_email_key", "email_key"),
+    Index("uq_users_webauthn_user_handle", "webauthn_user_handle", unique=True),
+)
+
+passkeys = Table(
+    "passkeys",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("user_id", _RowId, ForeignKey("users.id"), nullable=False, index=True),
+    # A credential id may have 1,023 bytes: unique by digest, so that no index row grows past its page.
+    Column("credential_id_digest", LargeBinary(32), nullable=False, unique=True),
+    Column("credential_id", LargeBinary, nullable=False),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("sign_count", BigInteger, nullable=False),
+    Column("transports", Text, nullable=False),
+    Column("aaguid", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("is_backed_up", Boolean, nullable=False),
+    Column("created_at", _Time, nullable=False),
+    Column("last_used_at", _Time),
+)
+
+# RFC 6238. Counts once it was confirmed by a code; a time step is used once.
+totp_secrets = Table(
+    "totp_secrets",
+    metadata,
+    Column("user_id", _RowId, ForeignKey("users.id"), primary_key=True, autoincrement=False),
+    Column("sealed_secret", LargeBinary, nullable=False),
+    Column("seal_key_id", Text, nullable=False),
+    Column("created_at", _Time, nullable=False),
+    Column("confirmed_at", _Time),
+    Column("last_used_step", BigInteger),
+)
+
+recovery_codes = Table(
+    "recovery_codes",
+    metadata,
+    *_digest_columns(),
+    Column("user_id", _RowId, ForeignKey("users.id"), nullable=False, index=True),
+    Column("created_at", _Time, nullable=False),
+    Column("used_at", _Time),
+)
+
+# A link that was sent to an address: good once, for one purpose and one person, while `bound_digest` still holds.
+email_links = Table(
+    "email_links",
+    metadata,
+    *_digest_columns(),
+    Column("purpose", Text, nullable=False),
+    # NULL where somebody is only about to become a person here.
+    Column("user_id", _RowId, ForeignKey("users.id"), index=True),
+    # Of what must not have changed since: the password and the e-mail address, say.
+    Column("bound_digest", LargeBinary(32)),
+    Column("sealed_body", LargeBinary, nullable=False),
+    Column("seal_key_id", Text, nullable=False),
+    Column("created_at", _Time, nullable=False),
+    Column("expires_at", _Time, nullable=False, index=True),
+    Column("used_at", _Time),
+)
+
+# ----- Other providers, whose login counts here -----
+
+identity_providers = Table(
+    "identity_providers",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    # A segment of its callback's path; never reused, so that a link made with one provider is never another's.
+    Column("name", Text, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+    Column("issuer", Text, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("sealed_client_secret", LargeBinary),
+    Column("seal_key_id", Text),
+    Column("created_at", _Time, nullable=False),
+    Column("disabled_at", _Time),
+)
+
+identity_provider_domains = Table(
+    "identity_provider_domains",
+    metadata,
+    Column("domain", Text, primary_key=True),
+    Column("provider_id", _RowId, ForeignKey("identity_providers.id"), nullable=False, index=True),
+)
+
+linked_identities = Table(
+    "linked_identities",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("provider_id", _RowId, ForeignKey("identity_providers.id"), nullable=False),
+    # Of (iss, sub), which alone says who somebody is at a provider.
+    Column("subject_digest", LargeBinary(32), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("user_id", _RowId, ForeignKey("users.id"), nullable=False, index=True),
+    # What people call the account there, for the page on which they unlink it.
+    Column("label", Text, nullable=False),
+    Column("created_at", _Time, nullable=False),
+    Column("last_used_at", _Time),
+    UniqueConstraint("provider_id", "subject_digest"),
+)
+
+# A login that was sent to a provider and is awaited back, in the browser that left for it.
+upstream_transactions = Table(
+    "upstream_transactions",
+    metadata,
+    *_digest_columns(),
+    Column("provider_id", _RowId, ForeignKey("identity_providers.id"), nullable=False, index=True),
+    Column("purpose", Text, nullable=False),
+    # The transaction of ours that goes on afterwards.
+    Column("transaction_id", Text, nullable=False),
+    Column("sealed_body", LargeBinary, nullable=False),
+    Column("seal_key_id", Text, nullable=False),
+    Column("created_at", _Time, nullable=False),
+    Column("expires_at", _Time, nullable=False, index=True),
+    Column("used_at", _Time),
 )
 
 # Pairwise subjects (OpenID Connect Core 8.1): given out once per person and sector, and never derived anew.
@@ -147,6 +265,22 @@ sessions = Table(
     Column("last_used_at", _Time, nullable=False),
     Column("expires_at", _Time, nullable=False, index=True),
     Column("revoked_at", _Time),
+    # The address and the browser of its latest login, for its owner's eyes: sealed under their own key.
+    Column("sealed_device", LargeBinary),
+)
+
+# What a session came from, where that was a provider's: so that it hears of a logout there, and can offer one.
+upstream_sessions = Table(
+    "upstream_sessions",
+    metadata,
+    Column("session_id", _RowId, ForeignKey("sessions.id"), primary_key=True, autoincrement=False),
+    Column("provider_id", _RowId, ForeignKey("identity_providers.id"), nullable=False),
+    Column("subject_digest", LargeBinary(32), nullable=False),
+    Column("sid", Text),
+    Column("sealed_id_token", LargeBinary),
+    Column("seal_key_id", Text),
+    Index("ix_upstream_sessions_provider_id_subject_digest", "provider_id", "subject_digest"),
+    Index("ix_upstream_sessions_provider_id_sid", "provider_id", "sid"),
 )
 
 authentication_events = Table(
@@ -154,6 +288,7 @@ authentication_events = Table(
     metadata,
     Column("id", _RowId, primary_key=True),
     Column("session_id", _RowId, ForeignKey("sessions.id"), nullable=False, index=True),
+    # What was proven in it, in the words of RFC 8176, with spaces between: `pwd otp mfa`.
     Column("method", Text, nullable=False),
     Column("level", Text, nullable=False),
     Column("at", _Time, nullable=False),
@@ -291,12 +426,18 @@ authorization_transactions = Table(
     Column("transaction_id", Text, primary_key=True),
     Column("digest", LargeBinary(32), nullable=False),
     Column("digest_key_id", Text, nullable=False),
-    Column("client_pk", _RowId, ForeignKey("clients.id"), nullable=False),
+    # NULL where the person came for a page of ours, and no client asked.
+    Column("client_pk", _RowId, ForeignKey("clients.id")),
     Column("request", Text, nullable=False),
     Column("session_id", _RowId, ForeignKey("sessions.id")),
     Column("created_at", _Time, nullable=False),
     Column("expires_at", _Time, nullable=False, index=True),
     Column("used_at", _Time),
+    # Who has proven the first factor and owes a second: no session begins before.
+    Column("first_factor_user_id", _RowId, ForeignKey("users.id")),
+    Column("first_factor_methods", Text),
+    Column("first_factor_at", _Time),
+    Column("second_factor_attempts", SmallInteger),
 )
 
 consents = Table(
@@ -336,6 +477,11 @@ grants = Table(
     Column("created_at", _Time, nullable=False),
     Column("expires_at", _Time, nullable=False, index=True),
     Column("revoked_at", _Time),
+    # What the person took back later: scopes per resource, networks. The snapshot stays what was granted.
+    Column("narrowing", Text),
+    Column("last_used_at", _Time),
+    # From which address, sealed under the person's own key.
+    Column("sealed_last_use", LargeBinary),
     Index(
         "ix_grants_revoked_at",
         "revoked_at",

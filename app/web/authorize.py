@@ -8,12 +8,21 @@ so what it says about the session would be wrong.
 from flask import Flask, Response, request
 
 from app.services.advance_authorization import Code, Prompt, advance
+from app.services.advance_visit import Arrived, VisitPrompt, advance_visit
 from app.services.authorization_request import AuthorizationRequest
+from app.services.begin_session import current_sessions
 from app.services.decide_interaction import PromptName
 from app.services.id_token_hint import find_user_to_continue
-from app.services.log_in import current_sessions
 from app.services.open_request_object import OpenedOnce
-from app.services.transactions import Transaction, begin_transaction, resume_transaction
+from app.services.transactions import (
+    OwnPage,
+    Transaction,
+    Visit,
+    begin_transaction,
+    begin_visit,
+    resume_pending,
+    resume_transaction,
+)
 from app.services.userinfo import userinfo_resource
 from app.services.validate_authorization_request import RedirectedError, validate_authorization_request
 from app.specs.protocol_error import InvalidAuthorizationDetails, InvalidScope, InvalidTarget
@@ -41,9 +50,11 @@ def add_authorize(app: Flask, site: Site) -> None:
 
     @app.get("/authorize/resume")
     def authorize_resume() -> Response:
-        transaction = current_transaction(site, read_query())
+        pending = current_pending(site, read_query())
         sessions = current_sessions(site.deployment, site.cookies.read_browser(request))
-        return go_on(site, transaction, advance(site.deployment, transaction.request, sessions, transaction))
+        if isinstance(pending, Visit):
+            return _go_on_visit(site, pending, advance_visit(site.deployment, pending, sessions))
+        return go_on(site, pending, advance(site.deployment, pending.request, sessions, pending))
 
 
 def current_transaction(site: Site, parameters: Parameters) -> Transaction:
@@ -53,11 +64,32 @@ def current_transaction(site: Site, parameters: Parameters) -> Transaction:
     return resume_transaction(site.deployment, transaction_id, secret)
 
 
+def current_pending(site: Site, parameters: Parameters) -> Transaction | Visit:
+    """The transaction or visit that the parameters name, if this browser began it. Raises `ProtocolError`."""
+    transaction_id = parameters.get("transaction") or ""
+    secret = site.cookies.read_transaction(request, transaction_id)
+    return resume_pending(site.deployment, transaction_id, secret)
+
+
+def send_to_sign_in(site: Site, page: OwnPage, prompt: VisitPrompt) -> Response:
+    """Away from a page of ours, to what the person has to do first; they come back to it by themselves."""
+    visit, secret = begin_visit(site.deployment, page)
+    response = site.redirect(site.url(f"{path_of(prompt)}?transaction={visit.transaction_id}"))
+    site.cookies.set_transaction(request, response, visit.transaction_id, secret)
+    return response
+
+
+def _go_on_visit(site: Site, visit: Visit, step: Arrived | VisitPrompt) -> Response:
+    if isinstance(step, Arrived):
+        return site.redirect(site.url(visit.page.path))
+    return site.redirect(site.url(f"{path_of(step)}?transaction={visit.transaction_id}"))
+
+
 def go_on(site: Site, transaction: Transaction, step: Code | Prompt) -> Response:
     """The redirect to the client, or to the page that is due."""
     if isinstance(step, Code):
         return send_code(site, step)
-    return site.redirect(site.url(f"{_path_of(step.interaction.prompt)}?transaction={transaction.transaction_id}"))
+    return site.redirect(site.url(f"{path_of(step.interaction.prompt)}?transaction={transaction.transaction_id}"))
 
 
 def _validate(site: Site, parameters: Parameters) -> AuthorizationRequest:
@@ -92,13 +124,13 @@ def _validate(site: Site, parameters: Parameters) -> AuthorizationRequest:
         return validate()
 
 
-def _path_of(prompt: PromptName) -> str:
+def path_of(prompt: PromptName) -> str:
     return "/" + prompt.replace("_", "-")
 
 
 def _store(site: Site, authorization_request: AuthorizationRequest, *, prompt: PromptName | None) -> Response:
     transaction, secret = begin_transaction(site.deployment, authorization_request)
-    path = "/authorize/resume" if prompt is None else _path_of(prompt)
+    path = "/authorize/resume" if prompt is None else path_of(prompt)
     response = site.redirect(site.url(f"{path}?transaction={transaction.transaction_id}"))
     site.cookies.set_transaction(request, response, transaction.transaction_id, secret)
     return response

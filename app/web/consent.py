@@ -16,6 +16,7 @@ from app.services.advance_authorization import (
     prepare_consent,
     required_pairs,
 )
+from app.services.begin_session import current_sessions
 from app.services.client_registry import Client
 from app.services.decide_interaction import asked_pairs, can_be_remembered, find_claim
 from app.services.issue_code import Duration
@@ -26,7 +27,6 @@ from app.services.limit_networks import (
     parse_chosen_networks,
     read_networks,
 )
-from app.services.log_in import current_sessions
 from app.services.narrow_details import details_of_resources
 from app.services.transactions import Transaction, account_csrf_token, is_account_csrf_token_of, is_csrf_token_of
 from app.services.userinfo import userinfo_resource

@@ -3,13 +3,14 @@
 from flask import Flask, Response, request
 
 from app.services.advance_authorization import get_client
+from app.services.begin_session import Arrival, LoggedIn, current_sessions
 from app.services.choose_account import bound_session, expected_username
 from app.services.hash_password import PasswordPoolBusy
-from app.services.log_in import LoginAttempt, LoginFailed, current_sessions, log_in
+from app.services.log_in import LoginAttempt, LoginFailed, SecondFactorDue, log_in
 from app.services.throttle_logins import FairShare, TooManyAttempts
-from app.services.transactions import Transaction, is_csrf_token_of
-from app.web.authorize import current_transaction
-from app.web.pages import LoginPage, render_login
+from app.services.transactions import Pending, Transaction, Visit, is_csrf_token_of
+from app.web.authorize import current_pending
+from app.web.pages import ClientCard, LoginPage, render_login
 from app.web.site import ForgedForm, Site, read_form, read_query
 
 WRONG = "The name or the password is not right."
@@ -25,13 +26,15 @@ def add_login(app: Flask, site: Site) -> None:
     @app.get("/login")
     def login_get() -> Response:
         parameters = read_query()
-        transaction = current_transaction(site, parameters)
+        transaction = current_pending(site, parameters)
         if parameters.get("account") == "another":
             return _show(site, transaction, username="")
         sessions = current_sessions(site.deployment, site.cookies.read_browser(request))
         chosen = bound_session(sessions, transaction)
         if chosen is not None:
             return _show(site, transaction, username=chosen.username)
+        if isinstance(transaction, Visit):
+            return _show(site, transaction, username="")
         device = site.cookies.read_known_device(request)
         expected = expected_username(site.deployment, transaction.request, known_device_secret=device)
         return _show(site, transaction, username=expected)
@@ -40,20 +43,16 @@ def add_login(app: Flask, site: Site) -> None:
     def login_post() -> Response:
         site.check_own_form()
         form = read_form()
-        transaction = current_transaction(site, form)
+        transaction = current_pending(site, form)
         if not is_csrf_token_of(transaction, form.get("csrf_token")):
             raise ForgedForm("the form was not made for this sign-in")
-        get_client(site.deployment, transaction.request)
+        client_of(site, transaction)
         username = form.get("username") or ""
         address = request.environ.get("REMOTE_ADDR", "")
         attempt = LoginAttempt(
             username=username[:200],
             password=form.get("password") or "",
-            address=address,
-            user_agent=request.headers.get("User-Agent", "")[:300],
-            browser_secret=site.cookies.read_browser(request),
-            known_device_secret=site.cookies.read_known_device(request),
-            transaction_id=transaction.transaction_id,
+            arrival=arrival_of(site, transaction),
         )
         try:
             with shares.place(address):
@@ -71,29 +70,53 @@ def add_login(app: Flask, site: Site) -> None:
                 status=429,
                 retry_after_s=error.retry_after_s,
             )
-        response = site.redirect(site.url(f"/authorize/resume?transaction={transaction.transaction_id}"))
-        site.cookies.set_login(
-            response,
-            browser_secret=logged_in.browser_secret,
-            known_device_secret=logged_in.known_device_secret,
-        )
-        site.cookies.keep_browser_state(request, response, logged_in.browser_state)
-        return response
+        if isinstance(logged_in, SecondFactorDue):
+            return site.redirect(site.url(f"/second-factor?transaction={transaction.transaction_id}"))
+        return let_in(site, transaction, logged_in)
+
+
+def arrival_of(site: Site, pending: Pending) -> Arrival:
+    """From where a person comes to prove who they are, and for which sign-in."""
+    return Arrival(
+        address=request.environ.get("REMOTE_ADDR", ""),
+        user_agent=request.headers.get("User-Agent", "")[:300],
+        browser_secret=site.cookies.read_browser(request),
+        known_device_secret=site.cookies.read_known_device(request),
+        transaction_id=pending.transaction_id,
+    )
+
+
+def let_in(site: Site, pending: Pending, logged_in: LoggedIn) -> Response:
+    """Somebody has got in: their cookies, and the hop on our own origin from which their sign-in goes on."""
+    response = site.redirect(site.url(f"/authorize/resume?transaction={pending.transaction_id}"))
+    site.cookies.set_login(
+        response,
+        browser_secret=logged_in.browser_secret,
+        known_device_secret=logged_in.known_device_secret,
+    )
+    site.cookies.keep_browser_state(request, response, logged_in.browser_state)
+    return response
+
+
+def client_of(site: Site, pending: Transaction | Visit) -> ClientCard | None:
+    """Who asks, for the pages of a sign-in; None where it is for a page of ours. Raises `InvalidRequest`."""
+    if isinstance(pending, Visit):
+        return None
+    return site.client_card(get_client(site.deployment, pending.request), pending.request)
 
 
 def _show(
     site: Site,
-    transaction: Transaction,
+    transaction: Transaction | Visit,
     *,
     username: str,
     error: str | None = None,
     status: int = 200,
     retry_after_s: int | None = None,
 ) -> Response:
-    client = get_client(site.deployment, transaction.request)
     html = render_login(
         LoginPage(
-            client=site.client_card(client, transaction.request),
+            client=client_of(site, transaction),
             transaction=transaction.transaction_id,
             csrf_token=transaction.csrf_token,
             action=f"{site.base_path}/login",

@@ -9,9 +9,9 @@ import secrets
 
 from flask import Flask, Response, request
 
+from app.services.begin_session import current_sessions
 from app.services.browser_state import read_browser_state
 from app.services.client_registry import BrokenClient, Client
-from app.services.log_in import current_sessions
 from app.services.log_out import (
     CheckedLogout,
     PendingLogout,

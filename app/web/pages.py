@@ -14,7 +14,7 @@ from flask import Flask, render_template
 from jinja2 import StrictUndefined
 
 from app.specs.rfc9396_details_types import DescribedDetail
-from app.web import display_text
+from app.web import display_text, language
 from app.web.static_files import favicon_url, stylesheet_url
 
 RedirectKind = Literal["https", "loopback", "custom"]
@@ -50,9 +50,12 @@ class ClientCard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginPage:
-    """The form at which a person signs in; `error` is a sentence for them, shown once above the fields."""
+    """The form at which a person signs in; `error` is a sentence for them, shown once above the fields.
 
-    client: ClientCard
+    `client` is None where they came for a page of ours.
+    """
+
+    client: ClientCard | None
     transaction: str = field(repr=False)
     csrf_token: str = field(repr=False)
     action: str
@@ -237,6 +240,8 @@ def prepare_templates(flask_app: Flask, *, base_path: str, server_name: str) -> 
     environment.undefined = StrictUndefined
     environment.trim_blocks = True
     environment.lstrip_blocks = True
+    environment.add_extension("jinja2.ext.i18n")
+    environment.install_gettext_callables(language.gettext, language.ngettext, newstyle=True)  # type: ignore[attr-defined]
     environment.filters["one_line"] = display_text.one_line
     environment.filters["sentence"] = display_text.sentence
     environment.filters["monogram"] = display_text.monogram

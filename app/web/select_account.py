@@ -3,8 +3,8 @@
 from flask import Flask, Response, request
 
 from app.services.advance_authorization import advance, get_client
+from app.services.begin_session import current_sessions
 from app.services.choose_account import list_accounts, select_account
-from app.services.log_in import current_sessions
 from app.services.transactions import Transaction, is_csrf_token_of
 from app.storage.sessions import SessionRow
 from app.web.authorize import current_transaction, go_on

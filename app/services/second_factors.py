@@ -1,0 +1,73 @@
+"""What a person has beside a password, and how strong a login they can reach with it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.services.begin_session import Arrival, LoggedIn, begin_session
+from app.services.deployment import Deployment
+from app.services.transactions import FirstFactor
+from app.storage.database import Connection
+from app.storage.factors import count_passkeys, count_unused_recovery_codes, has_totp
+from app.storage.sessions import SessionRow
+from app.storage.transactions import clear_first_factor
+from app.storage.users import find_user
+
+FIRST_FACTOR_COUNTS_FOR_MS = 10 * 60_000
+
+
+class FirstFactorOver(Exception):
+    """Whoever proved the first factor has to begin again: it was too long ago, or the account is no longer open."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Factors:
+    """The second factors of one person. Recovery codes stand in for them and are no factor alone."""
+
+    has_totp: bool
+    passkeys: int
+    recovery_codes: int
+
+    @property
+    def levels(self) -> frozenset[str]:
+        """The levels that these reach; none where there is no second factor."""
+        if self.passkeys:
+            return frozenset({"mfa", "phr"})
+        return frozenset({"mfa"}) if self.has_totp else frozenset()
+
+
+def find_factors(connection: Connection, user_id: int) -> Factors:
+    """What the person has confirmed and not removed."""
+    return Factors(
+        has_totp=has_totp(connection, user_id),
+        passkeys=count_passkeys(connection, user_id),
+        recovery_codes=count_unused_recovery_codes(connection, user_id),
+    )
+
+
+def complete_login(
+    deployment: Deployment,
+    connection: Connection,
+    arrival: Arrival,
+    basis: FirstFactor | SessionRow,
+    *,
+    methods: Sequence[str],
+    level: str,
+    now: int,
+) -> LoggedIn:
+    """Let in whoever has proven a second factor (`methods`, by RFC 8176) beside the first, or made a session stronger.
+
+    Raises `FirstFactorOver`. Whether the proof of the second factor holds has been seen by the caller, in the same
+    transaction.
+    """
+    if isinstance(basis, FirstFactor):
+        earlier = basis.methods
+        if now - basis.at > FIRST_FACTOR_COUNTS_FOR_MS:
+            raise FirstFactorOver
+    else:
+        earlier = tuple(basis.events[0].method.split())
+    user = find_user(connection, basis.user_id)
+    if user is None or user.disabled_at is not None:
+        raise FirstFactorOver
+    clear_first_factor(connection, arrival.transaction_id)
+    together = tuple(dict.fromkeys((*earlier, *methods, "mfa")))
+    return begin_session(deployment, connection, arrival, user, methods=together, level=level, now=now)

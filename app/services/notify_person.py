@@ -1,7 +1,7 @@
 """Telling a person by mail what happened to their account: written to the outbox in the transaction that did it.
 
-The message names its text and its values; the words are put together where the pages' words are, in the person's
-language, when it leaves. Without `TOKENHOUSE_SMTP_URL` there is no mail, and nothing is written.
+The message names its text and its values; the words are put together where the pages' words are (`web/mail_texts`), in
+the person's language, when it leaves. Without `TOKENHOUSE_SMTP_URL` there is no mail, and nothing is written.
 """
 
 from collections.abc import Mapping
@@ -10,13 +10,55 @@ from typing import Final
 from app.services.deployment import Deployment
 from app.services.outbox import Message, enqueue
 from app.storage.database import Connection
+from app.storage.users import UserRow
 
 MAIL: Final = "mail"
+# What may happen to an account that its owner hears of, each with the values that its text shows. All of them may have
+# `address` beside, from where it was done, and those where an operator may have done it `by`, which is then "operator".
+NOTICES: Final[Mapping[str, frozenset[str]]] = {
+    "password_changed": frozenset(),
+    "email_changed": frozenset(),
+    "totp_added": frozenset(),
+    "totp_removed": frozenset(),
+    "passkey_added": frozenset({"name"}),
+    "passkey_removed": frozenset({"name"}),
+    "recovery_code_used": frozenset({"remaining"}),
+    "recovery_codes_renewed": frozenset(),
+    "login_linked": frozenset({"provider"}),
+    "login_unlinked": frozenset({"provider"}),
+    "new_device": frozenset({"device"}),
+    "many_failed_logins": frozenset(),
+    "account_deleted": frozenset(),
+    "factors_reset": frozenset(),
+}
+_ALWAYS_ALLOWED: Final = frozenset({"address", "by"})
 
 
 def sends_mail(deployment: Deployment) -> bool:
     """Whether this deployment can send mail at all."""
     return deployment.settings.smtp_url is not None
+
+
+def notify_person(
+    deployment: Deployment, connection: Connection, user: UserRow, text: str, values: Mapping[str, str], now: int
+) -> None:
+    """Tell the owner of an account what has just been done to it, in the caller's transaction.
+
+    `text` is one of `NOTICES`, `values` are what that one names (and `address`, where the one who did it is known by
+    one; `by`: "operator" where they did it). `user` is as it was before: the mail goes to the address that it had.
+    Raises ValueError for a text that there is not, and for values that are not its own.
+    """
+    required = NOTICES.get(text)
+    if required is None or not required <= set(values) <= required | _ALWAYS_ALLOWED:
+        raise ValueError(f"there is no notice {text!r} with {sorted(values)}")
+    shown = {"username": user.username, "at": str(now), **values}
+    enqueue_mail(deployment, connection, to=user.email, text=text, locale=locale_of(user), values=shown, now=now)
+
+
+def locale_of(user: UserRow) -> str | None:
+    """The language that is written down for a person, if one is."""
+    locale = user.claims.get("locale")
+    return locale if isinstance(locale, str) else None
 
 
 def enqueue_mail(

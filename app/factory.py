@@ -30,6 +30,7 @@ from app.services.status_lists import start_publishing
 from app.services.write_log import configure_log
 from app.settings import Settings, load_settings
 from app.specs.rfc8414_metadata import well_known_paths
+from app.web.account import add_account
 from app.web.authorize import add_authorize
 from app.web.check_session import add_check_session
 from app.web.consent import add_consent
@@ -124,6 +125,7 @@ def add_pages(app: Flask, deployment: Deployment, limits: RequestLimits) -> None
     add_login(app, site)
     add_select_account(app, site)
     add_consent(app, site)
+    add_account(app, site)
     if "session_management" in enabled:
         add_check_session(app, site)
     if "rp_initiated_logout" in enabled:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from flask import Flask
 
+import app.web.account_pages as account_pages
 import app.web.pages as pages
 from app.specs.rfc9396_details_types import DescribedDetail, SentencePart
+from app.web.account_frame import AccountFrame
 from app.web.pages import (
     AccountChoice,
     ClientCard,
@@ -213,6 +215,15 @@ LOGOUT = LogoutPage(
     usernames=("anna",),
 )
 LOGGED_OUT = LoggedOutPage(ended=("anna",), remaining=(), logout_url="/logout")
+FRAME = AccountFrame(username="anna", section="overview", base_path="", logout_url="/logout")
+NASTY_FRAME = AccountFrame(
+    username='"><script>alert(1)</script>' + "u" * 100,
+    section="security",
+    base_path="",
+    logout_url="javascript:alert(1)",
+    done="It is done. " + "w" * 100,
+    error="<b>It</b> is not right.",
+)
 
 SAMPLES: dict[str, tuple[Callable[..., str], object]] = {
     "login": (pages.render_login, LOGIN),
@@ -332,4 +343,6 @@ SAMPLES: dict[str, tuple[Callable[..., str], object]] = {
     ),
     "still-signed-in": (pages.render_logged_out, replace(LOGGED_OUT, ended=(), remaining=("anna",))),
     "home": (pages.render_home, HOME),
+    "account": (account_pages.render_overview, account_pages.OverviewPage(frame=FRAME)),
+    "account-nasty": (account_pages.render_overview, account_pages.OverviewPage(frame=NASTY_FRAME)),
 }

@@ -77,6 +77,7 @@ class Deployment:
         self.clock = clock
         self.failpoint = failpoint
         self.issuer = settings.issuer
+        self.rp_id = row.rp_id
         self.profile: Profile = settings.profile
         self.acr_names = AcrNames(pwd=row.acr_pwd, mfa=row.acr_mfa, phr=row.acr_phr)
         self.registry = ClientRegistry(database, clock, absent_features=settings.absent_features)

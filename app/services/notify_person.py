@@ -22,6 +22,7 @@ NOTICES: Final[Mapping[str, frozenset[str]]] = {
     "totp_removed": frozenset(),
     "passkey_added": frozenset({"name"}),
     "passkey_removed": frozenset({"name"}),
+    "passkey_cloned": frozenset({"name"}),
     "recovery_code_used": frozenset({"remaining"}),
     "recovery_codes_renewed": frozenset(),
     "login_linked": frozenset({"provider"}),

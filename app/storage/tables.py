@@ -134,6 +134,8 @@ passkeys = Table(
     Column("transports", Text, nullable=False),
     Column("aaguid", Text, nullable=False),
     Column("name", Text, nullable=False),
+    # Whether the key can live on several devices (decided when it is made), and whether it does by now.
+    Column("is_backup_eligible", Boolean, nullable=False),
     Column("is_backed_up", Boolean, nullable=False),
     Column("created_at", _Time, nullable=False),
     Column("last_used_at", _Time),

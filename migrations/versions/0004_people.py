@@ -81,6 +81,7 @@ def _create_factors() -> None:
         sa.Column("transports", sa.Text, nullable=False),
         sa.Column("aaguid", sa.Text, nullable=False),
         sa.Column("name", sa.Text, nullable=False),
+        sa.Column("is_backup_eligible", sa.Boolean, nullable=False),
         sa.Column("is_backed_up", sa.Boolean, nullable=False),
         sa.Column("created_at", _TIME, nullable=False),
         sa.Column("last_used_at", _TIME),

@@ -11,15 +11,16 @@ from typing import Literal
 from app.services.begin_session import Arrival, LoggedIn, begin_session, find_known_device_user
 from app.services.deployment import Deployment
 from app.services.hash_password import PasswordPoolBusy
+from app.services.limit_guesses import (
+    CountedGuesses,
+    TooManyAttempts,
+    count_guesses,
+    forgive_guesses,
+    uncount_guesses,
+)
 from app.services.record_event import Event
 from app.services.second_factors import find_factors
-from app.services.throttle_logins import (
-    Attempt,
-    TooManyAttempts,
-    count_login_attempt,
-    forgive_login_attempt,
-    uncount_login_attempt,
-)
+from app.services.throttle_logins import login_guesses
 from app.storage.database import Connection
 from app.storage.transactions import set_first_factor
 from app.storage.users import UserRow, find_user, find_user_by_name, set_password_hash
@@ -68,18 +69,15 @@ def log_in(deployment: Deployment, attempt: LoginAttempt) -> LoggedIn | SecondFa
     now = deployment.clock()
     known_user_id = find_known_device_user(deployment, attempt.arrival.known_device_secret)
 
-    def count(connection: Connection) -> tuple[UserRow | None, Attempt | TooManyAttempts]:
+    def count(connection: Connection) -> tuple[UserRow | None, CountedGuesses | TooManyAttempts]:
         user = find_user_by_name(connection, key)
         is_known = user is not None and user.id == known_user_id
-        counted = count_login_attempt(
-            connection,
-            deployment.seals,
+        guesses = login_guesses(
             username_key=key,
             address=attempt.arrival.address,
             known_device=attempt.arrival.known_device_secret if is_known else None,
-            now=now,
         )
-        return user, counted
+        return user, count_guesses(connection, deployment.seals, guesses, now=now)
 
     user, counted = deployment.database.transact(count)
     if isinstance(counted, TooManyAttempts):
@@ -89,7 +87,7 @@ def log_in(deployment: Deployment, attempt: LoginAttempt) -> LoggedIn | SecondFa
     try:
         is_right = deployment.passwords.verify(password_hash, attempt.password[: MAX_PASSWORD_CHARACTERS + 1])
     except PasswordPoolBusy:
-        deployment.database.transact(lambda connection: uncount_login_attempt(connection, counted))
+        deployment.database.transact(lambda connection: uncount_guesses(connection, counted, now=deployment.clock()))
         raise
     if user is None or not is_right or user.disabled_at is not None:
         _refuse(deployment, attempt, user, reason=_why(user, is_right=is_right))
@@ -101,7 +99,7 @@ def log_in(deployment: Deployment, attempt: LoginAttempt) -> LoggedIn | SecondFa
 
 
 def _finish(
-    deployment: Deployment, attempt: LoginAttempt, user: UserRow, counted: Attempt, *, fresh_hash: str | None
+    deployment: Deployment, attempt: LoginAttempt, user: UserRow, counted: CountedGuesses, *, fresh_hash: str | None
 ) -> LoggedIn | SecondFactorDue:
     now = deployment.clock()
 
@@ -110,7 +108,7 @@ def _finish(
         current = find_user(connection, user.id)
         if current is None or current.disabled_at is not None or current.password_hash != user.password_hash:
             raise LoginFailed
-        forgive_login_attempt(connection, counted)
+        forgive_guesses(connection, counted, now=now)
         if fresh_hash is not None:
             set_password_hash(connection, user.id, fresh_hash)
         if find_factors(connection, user.id).levels:

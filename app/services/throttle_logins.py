@@ -1,8 +1,8 @@
 """Throttling of logins: counted in the database, before a password is hashed.
 
-An attempt is counted first and forgiven when it turns out to be the right person's, so that parallel guesses cannot
-exceed the limit. Unknown names count like known ones (by HMAC). A device on which the person has logged in before has
-a counter of its own: nobody else's failures can lock the owner out.
+Three counters stand before a name from an unknown device: its network's, the name's from that network, and the name's
+from everywhere. Unknown names count like known ones. A device on which the person has logged in before has a counter
+of its own and none of these: nobody else's failures can lock the owner out.
 """
 
 import ipaddress
@@ -10,76 +10,31 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 
-from app.services.seals import Seals
-from app.storage.database import Connection
-from app.storage.throttle import count_attempt, forget_attempts, forgive_attempt
+from app.services.limit_guesses import Guess, GuessLimit, TooManyAttempts
 
-WINDOW_MS = 15 * 60_000
-ATTEMPTS_PER_ACCOUNT = 10
-ATTEMPTS_PER_KNOWN_DEVICE = 20
-ATTEMPTS_PER_ADDRESS = 50
-
-
-class TooManyAttempts(Exception):
-    """Come back in `retry_after_s` seconds."""
-
-    def __init__(self, retry_after_s: int, *, what: str) -> None:
-        super().__init__(what)
-        self.retry_after_s = retry_after_s
-        self.what = what
+# A network is often a whole office. In IPv6 it is a /64, which one person has to themselves.
+LOGINS_FROM_NETWORK = GuessLimit(name="address", free=50, given_back_after_s=30, starts_anew=False)
+# One attacker at one address reaches this long before the next, and hurts nobody who comes from elsewhere.
+LOGINS_OF_ACCOUNT_FROM_NETWORK = GuessLimit(name="account_from_network", free=10, given_back_after_s=600)
+LOGINS_OF_ACCOUNT = GuessLimit(name="account", free=20, given_back_after_s=300)
+LOGINS_ON_KNOWN_DEVICE = GuessLimit(name="device", free=20, given_back_after_s=600)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
-    """A counted attempt, to be forgiven if it succeeds: `reset` start anew, `uncounted` lose this one attempt."""
-
-    reset: tuple[bytes, ...]
-    uncounted: tuple[bytes, ...]
-
-
-def count_login_attempt(
-    connection: Connection, seals: Seals, *, username_key: str, address: str, known_device: str | None, now: int
-) -> Attempt | TooManyAttempts:
-    """Count an attempt; the refusal comes back as a value, because the count must be committed either way.
+def login_guesses(*, username_key: str, address: str, known_device: str | None) -> tuple[Guess, ...]:
+    """Under which limits a password is tried.
 
     `known_device` is the secret of a device that this very person has used before.
     """
     if known_device is not None:
-        limits = [("device", seals.digest("throttle-device", known_device)[0], ATTEMPTS_PER_KNOWN_DEVICE)]
-    else:
-        limits = [
-            ("address", seals.digest("throttle-address", network_of(address))[0], ATTEMPTS_PER_ADDRESS),
-            ("account", seals.digest("throttle-account", username_key)[0], ATTEMPTS_PER_ACCOUNT),
-        ]
-    for what, key, limit in limits:
-        count = count_attempt(connection, key, now=now, window_ms=WINDOW_MS)
-        if count.attempts > limit:
-            return TooManyAttempts(max(1, (count.window_ends_at - now + 999) // 1000), what=what)
-    return Attempt(
-        reset=tuple(key for what, key, _ in limits if what != "address"),
-        uncounted=tuple(key for what, key, _ in limits if what == "address"),
+        return (Guess(LOGINS_ON_KNOWN_DEVICE, known_device),)
+    network = network_of(address)
+    return (
+        Guess(LOGINS_FROM_NETWORK, network),
+        Guess(LOGINS_OF_ACCOUNT_FROM_NETWORK, f"{network} {username_key}"),
+        Guess(LOGINS_OF_ACCOUNT, username_key),
     )
-
-
-def forgive_login_attempt(connection: Connection, attempt: Attempt) -> None:
-    """The password was right: the account's counter starts anew, the address keeps its other failures.
-
-    An address is often a whole office: who gets in must not use up the attempts of those who come after, and an
-    attacker's own good login must not wash their guesses away.
-    """
-    for key in attempt.reset:
-        forget_attempts(connection, key)
-    for key in attempt.uncounted:
-        forgive_attempt(connection, key)
-
-
-def uncount_login_attempt(connection: Connection, attempt: Attempt) -> None:
-    """No password was looked at: nothing was guessed, and a server that is busy must not lock people out."""
-    for key in (*attempt.reset, *attempt.uncounted):
-        forgive_attempt(connection, key)
 
 
 # Asked twice by every request, and mostly about few addresses.

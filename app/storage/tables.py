@@ -315,13 +315,15 @@ known_devices = Table(
     Column("expires_at", _Time, nullable=False, index=True),
 )
 
-# Counts failed logins per account name (by HMAC, unknown names too), per address and per known device.
+# Counts what can be guessed, by HMAC: logins per account name (unknown names too), per address, per known device, and
+# whatever else has a limit. A bucket that leaks: `window_ends_at` is when it will be empty.
 login_throttle = Table(
     "login_throttle",
     metadata,
     Column("key", LargeBinary(32), primary_key=True),
     Column("failures", Integer, nullable=False),
     Column("window_ends_at", _Time, nullable=False, index=True),
+    Column("blocked_until", _Time),
 )
 
 # ----- Clients and resources -----

@@ -4,13 +4,22 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from app.services.client_registry import BrokenClient, Client
+from app.services.hash_password import PasswordPoolBusy
+from app.services.limit_guesses import TooManyAttempts
 from app.services.refusals import record_refusal
 from app.services.transactions import TransactionEnded
 from app.services.validate_authorization_request import RedirectedError
-from app.specs.protocol_error import InvalidRequest, MethodNotAllowed, ProtocolError, TemporarilyUnavailable
+from app.specs.protocol_error import (
+    InvalidRequest,
+    MethodNotAllowed,
+    ProtocolError,
+    TemporarilyUnavailable,
+    TooManyRequests,
+)
 from app.specs.strict_request import check_header_size
 from app.storage.database import DatabaseUnavailable
 from app.web.authorization_response import send_error
+from app.web.come_back import busy_sentence, too_many_sentence
 from app.web.pages import ErrorPage, render_error
 from app.web.site import Site, read_query, way_back
 
@@ -45,6 +54,18 @@ def add_errors(app: Flask, site: Site) -> None:
             counts_against_peer=False,
         )
 
+    @app.errorhandler(TooManyAttempts)
+    def too_many(error: TooManyAttempts) -> Response:
+        """For pages that have no better place for the sentence. What was guessed is counted already."""
+        come_back = {"Retry-After": str(error.retry_after_s)}
+        refusal = TooManyRequests("too many attempts", detail=error.what, headers=come_back)
+        return _page(site, refusal, sentence=too_many_sentence(error.retry_after_s), counts_against_peer=False)
+
+    @app.errorhandler(PasswordPoolBusy)
+    def busy(_error: PasswordPoolBusy) -> Response:
+        refusal = TemporarilyUnavailable("try again in a moment", headers={"Retry-After": "1"})
+        return _page(site, refusal, sentence=busy_sentence(), counts_against_peer=False)
+
     @app.errorhandler(HTTPException)
     def not_routed(error: HTTPException) -> Response:
         if error.code == 405:
@@ -61,13 +82,16 @@ def add_errors(app: Flask, site: Site) -> None:
         retry_after_s = site.limits.retry_after_s(_address())
         if retry_after_s is None:
             return None
-        response = Response("Too many refused requests.", status=429, content_type="text/plain")
+        sentence = f"Too many requests from your network were refused. Please try again in {retry_after_s} seconds."
+        response = Response(sentence, status=429, content_type="text/plain")
         response.headers["Retry-After"] = str(retry_after_s)
         response.headers["Cache-Control"] = "no-store"
         return response
 
 
-def _page(site: Site, error: ProtocolError, *, counts_against_peer: bool = True) -> Response:
+def _page(
+    site: Site, error: ProtocolError, *, sentence: str | None = None, counts_against_peer: bool = True
+) -> Response:
     address = _address()
     if counts_against_peer:
         site.limits.count_refusal(address)
@@ -85,7 +109,7 @@ def _page(site: Site, error: ProtocolError, *, counts_against_peer: bool = True)
         ErrorPage(
             title="Logout error" if is_logout else "Authorization error",
             error=error.error,
-            description=error.description,
+            description=error.description if sentence is None else sentence,
             incident=incident,
             back_uri=back_uri,
             back_label=back_label,

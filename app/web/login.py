@@ -6,15 +6,16 @@ from app.services.advance_authorization import get_client
 from app.services.begin_session import Arrival, LoggedIn, current_sessions
 from app.services.choose_account import bound_session, expected_username
 from app.services.hash_password import PasswordPoolBusy
+from app.services.limit_guesses import TooManyAttempts
 from app.services.log_in import LoginAttempt, LoginFailed, SecondFactorDue, log_in
-from app.services.throttle_logins import FairShare, TooManyAttempts
+from app.services.throttle_logins import FairShare
 from app.services.transactions import Pending, Transaction, Visit, is_csrf_token_of
 from app.web.authorize import current_pending
+from app.web.come_back import busy_sentence, set_retry_after, too_many_sentence
 from app.web.pages import ClientCard, LoginPage, render_login
 from app.web.site import ForgedForm, Site, read_form, read_query
 
 WRONG = "The name or the password is not right."
-BUSY = "Many people are signing in just now. Please try again in a moment."
 
 
 def add_login(app: Flask, site: Site) -> None:
@@ -60,13 +61,13 @@ def add_login(app: Flask, site: Site) -> None:
         except LoginFailed:
             return _show(site, transaction, username=username, error=WRONG)
         except PasswordPoolBusy:
-            return _show(site, transaction, username=username, error=BUSY, status=503, retry_after_s=1)
+            return _show(site, transaction, username=username, error=busy_sentence(), status=503, retry_after_s=1)
         except TooManyAttempts as error:
             return _show(
                 site,
                 transaction,
                 username=username,
-                error=_too_many(error.retry_after_s),
+                error=too_many_sentence(error.retry_after_s),
                 status=429,
                 retry_after_s=error.retry_after_s,
             )
@@ -125,11 +126,4 @@ def _show(
         )
     )
     response = site.page(html, status=status, has_form=True, leads_to_client=True)
-    if retry_after_s is not None:
-        response.headers["Retry-After"] = str(retry_after_s)
-    return response
-
-
-def _too_many(retry_after_s: int) -> str:
-    minutes = (retry_after_s + 59) // 60
-    return f"Too many attempts. Please try again in {minutes} {'minute' if minutes == 1 else 'minutes'}."
+    return set_retry_after(response, retry_after_s)

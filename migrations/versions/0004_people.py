@@ -27,6 +27,7 @@ _TABLES = (
 _COLUMNS = {
     "users": ("password_set_at", "deleted_at"),
     "sessions": ("sealed_device",),
+    "login_throttle": ("blocked_until",),
     "grants": ("narrowing", "last_used_at", "sealed_last_use"),
     "authorization_transactions": ("first_factor_methods", "first_factor_at", "second_factor_attempts"),
 }
@@ -54,6 +55,7 @@ def upgrade() -> None:
         "ix_upstream_sessions_provider_id_subject_digest", "upstream_sessions", ["provider_id", "subject_digest"]
     )
     op.create_index("ix_upstream_sessions_provider_id_sid", "upstream_sessions", ["provider_id", "sid"])
+    op.add_column("login_throttle", sa.Column("blocked_until", _TIME))
     op.add_column("grants", sa.Column("narrowing", sa.Text))
     op.add_column("grants", sa.Column("last_used_at", _TIME))
     op.add_column("grants", sa.Column("sealed_last_use", sa.LargeBinary))

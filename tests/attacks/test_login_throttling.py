@@ -9,8 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from app.services.limit_guesses import WAITS_MS
 from app.services.list_audit import list_audit
-from app.services.throttle_logins import ATTEMPTS_PER_ACCOUNT, ATTEMPTS_PER_ADDRESS, ATTEMPTS_PER_KNOWN_DEVICE
+from app.services.throttle_logins import (
+    LOGINS_FROM_NETWORK,
+    LOGINS_OF_ACCOUNT,
+    LOGINS_OF_ACCOUNT_FROM_NETWORK,
+    LOGINS_ON_KNOWN_DEVICE,
+)
 from tests.actors.browser import Browser, find_form
 from tests.actors.http import Reply, send
 from tests.conftest import run_world
@@ -20,7 +26,10 @@ from tests.patience import wait_until
 from tests.world import World
 
 WRONG_PASSWORD = "not this one, certainly"
-WINDOW_S = 15 * 60
+LONGEST_WAIT_S = WAITS_MS[-1] // 1000
+ATTEMPTS_PER_ACCOUNT = LOGINS_OF_ACCOUNT.free
+ATTEMPTS_PER_ADDRESS = LOGINS_FROM_NETWORK.free
+ATTEMPTS_PER_KNOWN_DEVICE = LOGINS_ON_KNOWN_DEVICE.free
 
 
 @pytest.fixture(scope="module", params=BACKENDS)
@@ -63,7 +72,7 @@ class Guesser:
 
 def assert_throttled(reply: Reply) -> None:
     assert reply.status == 429, (reply.status, reply.text[:300])
-    assert 0 < int(reply.headers["retry-after"]) <= WINDOW_S
+    assert 0 < int(reply.headers["retry-after"]) <= LONGEST_WAIT_S
     assert "Too many attempts" in reply.text
 
 
@@ -76,7 +85,7 @@ def test_107_after_so_many_failures_even_the_right_password_waits(guarded: World
         assert guesser.guess(account.username).status == 200
     assert_throttled(guesser.guess(account.username))
     assert_throttled(guesser.guess(account.username, account.password))
-    guarded.clock.move(seconds=WINDOW_S + 1)
+    guarded.clock.move(seconds=LONGEST_WAIT_S + 1)
     assert Guesser(guarded).guess(account.username, account.password).status == 303
 
 
@@ -106,6 +115,36 @@ def test_107_a_hundred_parallel_guesses_are_not_more_guesses(guarded: World) -> 
     for _ in range(ATTEMPTS_PER_ACCOUNT - statuses.count(200)):
         assert guesser.guess(account.username).status == 200
     assert_throttled(guesser.guess(account.username, account.password))
+
+
+def test_107_every_guess_beyond_the_free_ones_waits_longer_and_no_longer_than_a_quarter_of_an_hour(
+    guarded: World,
+) -> None:
+    account, guesser, address = guarded.operator.add_user(), Guesser(guarded), any_address()
+    for _ in range(LOGINS_OF_ACCOUNT_FROM_NETWORK.free - 1):
+        assert guesser.guess(account.username, address=address).status == 200
+    waits_s: list[int] = []
+    for _ in range(len(WAITS_MS) + 3):
+        guesser = Guesser(guarded)
+        assert guesser.guess(account.username, address=address).status == 200
+        refused = guesser.guess(account.username, account.password, address=address)
+        assert_throttled(refused)
+        waits_s.append(int(refused.headers["retry-after"]))
+        guarded.clock.move(seconds=waits_s[-1])
+    assert waits_s[:4] == sorted(set(waits_s[:4])), "each longer than the one before"
+    assert max(waits_s) <= LONGEST_WAIT_S
+    assert Guesser(guarded).guess(account.username, account.password, address=address).status == 303, "not for good"
+
+
+def test_108_one_address_alone_never_locks_an_account_for_others(guarded: World) -> None:
+    account, address = guarded.operator.add_user(), any_address()
+    guesser = Guesser(guarded)
+    for _ in range(ATTEMPTS_PER_ACCOUNT + 10):
+        refused = guesser.guess(account.username, address=address)
+        if refused.status == 429:
+            guarded.clock.move(seconds=int(refused.headers["retry-after"]))
+            guesser = Guesser(guarded)
+    assert Guesser(guarded).guess(account.username, account.password).status == 303
 
 
 def test_107_a_success_resets_the_accounts_count(guarded: World) -> None:
@@ -153,7 +192,8 @@ def test_an_office_behind_one_address_is_not_throttled_for_logging_in(guarded: W
 
 def test_every_refused_login_is_in_the_audit_trail_with_its_reason(guarded: World) -> None:
     account, guesser = guarded.operator.add_user(), Guesser(guarded)
-    for _ in range(ATTEMPTS_PER_ACCOUNT + 1):
+    free = LOGINS_OF_ACCOUNT_FROM_NETWORK.free
+    for _ in range(free + 1):
         guesser.guess(account.username, address="192.0.2.77")
     deployment = guarded.operator.deployment
 
@@ -162,7 +202,7 @@ def test_every_refused_login_is_in_the_audit_trail_with_its_reason(guarded: Worl
         assert all(event.personal["address"] == "192.0.2.77" for event in events)
         return sorted(event.body["reason"] for event in events)
 
-    wait_until(lambda: reasons() == ["password"] * ATTEMPTS_PER_ACCOUNT + ["throttled:account"])
+    wait_until(lambda: reasons() == ["password"] * free + ["throttled:account_from_network"])
 
 
 # ----- Case 108: whom it must not hurt -----

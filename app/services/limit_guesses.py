@@ -1,0 +1,126 @@
+"""Limits on whatever can be guessed or asked for too often: passwords, codes, mails to an address.
+
+A guess is counted first and forgiven when it turns out to be right, in the database and in one statement, so that
+parallel guesses on every node together cannot exceed the limit. What is counted leaks away slowly; beyond the limit
+each guess begins a wait, and the waits grow up to 15 minutes and no further: nobody is locked out for good.
+
+    counted = count_guesses(connection, deployment.seals, [Guess(SECOND_FACTORS_OF_PERSON, sub)], now=now)
+    if isinstance(counted, TooManyAttempts): let the transaction commit, *then* raise it (a page of 429 comes of it)
+    …
+    forgive_guesses(connection, counted, now=now)      # it was right
+    uncount_guesses(connection, counted, now=now)      # nothing was looked at: the server was busy
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from app.services.seals import Seals
+from app.storage.database import Connection
+from app.storage.throttle import Bucket, count_guess, find_blocked_until, forget_attempts, forgive_guess
+
+WAITS_MS = tuple(minutes * 60_000 for minutes in (1, 2, 4, 8, 15))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuessLimit:
+    """How many guesses are free, and after how many seconds each of them is given back.
+
+    `starts_anew`: whether a right guess wipes out the wrong ones before it. Not for what many people share (a network):
+    an attacker's own good login must not wash their guesses away.
+    """
+
+    name: str
+    free: int
+    given_back_after_s: int
+    starts_anew: bool = True
+
+    @property
+    def bucket(self) -> Bucket:
+        """As it is stored."""
+        return Bucket(free=self.free, leak_ms=self.given_back_after_s * 1000, waits_ms=WAITS_MS)
+
+
+# Of the codes of a second factor: per person, and on a device of theirs apart from what others do.
+SECOND_FACTORS_OF_PERSON = GuessLimit(name="second_factor", free=10, given_back_after_s=600)
+SECOND_FACTORS_ON_KNOWN_DEVICE = GuessLimit(name="second_factor_device", free=10, given_back_after_s=600)
+# Mails that somebody asks for: to one address (by its key), and from one network.
+MAILS_TO_ADDRESS = GuessLimit(name="mail_to", free=5, given_back_after_s=900, starts_anew=False)
+MAILS_FROM_NETWORK = GuessLimit(name="mail_network", free=20, given_back_after_s=120, starts_anew=False)
+# RFC 8628 5.1: the codes that people type from a device's screen, per person and per network.
+USER_CODES_OF_PERSON = GuessLimit(name="user_code", free=10, given_back_after_s=60)
+USER_CODES_OF_NETWORK = GuessLimit(name="user_code_network", free=10, given_back_after_s=60, starts_anew=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """One guess under one limit: `who` makes it or is hurt by it (a subject, a name, `network_of(address)`)."""
+
+    limit: GuessLimit
+    who: str = field(repr=False)
+
+    def key(self, seals: Seals) -> bytes:
+        """By HMAC: a name that was typed is sometimes a password, and is nowhere kept."""
+        return seals.digest(f"throttle-{self.limit.name}", self.who)[0]
+
+
+class TooManyAttempts(Exception):
+    """Come back in `retry_after_s` seconds; `what` is the name of the limit that was reached."""
+
+    def __init__(self, retry_after_s: int, *, what: str) -> None:
+        super().__init__(what)
+        self.retry_after_s = retry_after_s
+        self.what = what
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountedGuesses:
+    """What was counted: each key, its limit, and the wait that it began for the next one (0: none)."""
+
+    counts: tuple[tuple[bytes, GuessLimit, int], ...] = field(repr=False)
+
+
+def count_guesses(
+    connection: Connection, seals: Seals, guesses: Sequence[Guess], *, now: int
+) -> CountedGuesses | TooManyAttempts:
+    """Count one attempt under each limit; where one of them is reached, under none.
+
+    The refusal comes back as a value, because the transaction must be committed either way. Order: from what many
+    share to what is one's own, the same everywhere, so that two attempts never wait for each other.
+    """
+    counts: list[tuple[bytes, GuessLimit, int]] = []
+    for guess in guesses:
+        key = guess.key(seals)
+        count = count_guess(connection, key, guess.limit.bucket, now=now)
+        if not count.is_admitted:
+            # Who is refused here has not guessed: the others behind the same address keep their attempts.
+            uncount_guesses(connection, CountedGuesses(counts=tuple(counts)), now=now)
+            return TooManyAttempts(max(1, (count.blocked_until - now + 999) // 1000), what=guess.limit.name)
+        counts.append((key, guess.limit, count.blocked_until))
+    return CountedGuesses(counts=tuple(counts))
+
+
+def forgive_guesses(connection: Connection, counted: CountedGuesses, *, now: int) -> None:
+    """It was right: one's own counters start anew, and those that many share lose this one attempt."""
+    for key, limit, blocked_until in counted.counts:
+        if limit.starts_anew:
+            forget_attempts(connection, key)
+        else:
+            forgive_guess(connection, key, limit.bucket, blocked_until=blocked_until, now=now)
+
+
+def uncount_guesses(connection: Connection, counted: CountedGuesses, *, now: int) -> None:
+    """Nothing was looked at, so nothing was guessed: a server that is busy must not lock people out."""
+    for key, limit, blocked_until in counted.counts:
+        forgive_guess(connection, key, limit.bucket, blocked_until=blocked_until, now=now)
+
+
+def forget_guesses(connection: Connection, seals: Seals, guesses: Sequence[Guess]) -> None:
+    """Whatever was counted there is forgotten: the operator unlocks somebody, say."""
+    for guess in guesses:
+        forget_attempts(connection, guess.key(seals))
+
+
+def find_wait_s(connection: Connection, seals: Seals, guess: Guess, *, now: int) -> int | None:
+    """For how long nothing may be guessed there, in seconds; None where it may."""
+    until = find_blocked_until(connection, guess.key(seals), now=now)
+    return None if until is None else max(1, (until - now + 999) // 1000)

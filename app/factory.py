@@ -24,8 +24,10 @@ from app.services.end_session import BACKCHANNEL_LOGOUT
 from app.services.failpoints import Failpoint, no_failpoint
 from app.services.housekeeping import Housekeeper
 from app.services.limit_requests import RequestLimits
+from app.services.notify_person import MAIL, sends_mail
 from app.services.outbox import OutboxDispatcher, Sender
 from app.services.send_logout_token import logout_token_sender
+from app.services.send_mail import mail_sender
 from app.services.status_lists import start_publishing
 from app.services.write_log import configure_log
 from app.settings import Settings, load_settings
@@ -39,6 +41,7 @@ from app.web.errors import add_errors
 from app.web.home import add_home
 from app.web.login import add_login
 from app.web.logout import add_logout
+from app.web.mail_texts import mail_renderer
 from app.web.pages import prepare_templates
 from app.web.select_account import add_select_account
 from app.web.site import Site
@@ -105,7 +108,11 @@ def create_app(
 
 def list_senders(deployment: Deployment) -> dict[str, Sender]:
     """Who delivers what is in the outbox, by the kind of the message."""
-    return {BACKCHANNEL_LOGOUT: logout_token_sender(deployment, deployment.fetcher)}
+    senders = {BACKCHANNEL_LOGOUT: logout_token_sender(deployment, deployment.fetcher)}
+    if sends_mail(deployment):
+        render = mail_renderer(issuer=deployment.issuer, server_name=deployment.settings.server_name)
+        senders[MAIL] = mail_sender(deployment, render)
+    return senders
 
 
 def add_pages(app: Flask, deployment: Deployment, limits: RequestLimits) -> None:

@@ -18,8 +18,10 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from app.features import FEATURES, Feature, Profile, find_switch_problems
 from app.specs.metadata_values import HttpsUri
+from app.specs.rfc5322_mail_address import parse_mailbox
 from app.specs.rfc7517_jwk import check_own_jwk_set
 from app.specs.rfc7591_metadata import ClientPolicy
+from app.specs.smtp_url import parse_smtp_url
 from app.specs.strict_json import parse_json
 
 PREFIX = "TOKENHOUSE_"
@@ -195,6 +197,31 @@ class Settings(BaseSettings):
             raise ValueError("must begin with sqlite:/// or postgresql://")
         return url
 
+    @field_validator("smtp_url")
+    @classmethod
+    def _check_smtp_url(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            server = parse_smtp_url(url.get_secret_value())
+            if server.security == "none" and server.password is not None and not is_loopback_host(server.host):
+                raise ValueError("would send the password in the clear: use smtps:// or smtp+starttls://")
+        return url
+
+    @field_validator("mail_from")
+    @classmethod
+    def _check_mail_from(cls, mail_from: str | None) -> str | None:
+        if mail_from is not None:
+            parse_mailbox(mail_from)
+        return mail_from
+
+    @model_validator(mode="after")
+    def _check_mail(self) -> "Settings":
+        if self.smtp_url is not None:
+            try:
+                parse_mailbox(self.mailbox)
+            except ValueError:
+                raise ValueError(f"mail_from must be set: {self.mailbox} is no address that mail can be from") from None
+        return self
+
     @model_validator(mode="after")
     def _check_together(self) -> "Settings":
         if self.session_idle_lifetime_s > self.session_absolute_lifetime_s:
@@ -258,6 +285,11 @@ class Settings(BaseSettings):
         """The issuer's scheme, host and port."""
         parts = urlsplit(self.issuer)
         return f"{parts.scheme}://{parts.netloc}"
+
+    @cached_property
+    def mailbox(self) -> str:
+        """Whom mail is from: a name and an address, or an address."""
+        return self.mail_from or f"no-reply@{self.rp_id}"
 
     @cached_property
     def is_https(self) -> bool:

@@ -11,6 +11,7 @@ from app.services.deployment import DeploymentError, check_identity
 from app.services.doctor_client_keys import examine_key_addresses
 from app.services.doctor_clients import examine_clients
 from app.services.doctor_keys import examine_seals
+from app.services.doctor_mail import examine_mail
 from app.services.findings import Finding, error, ok, warning
 from app.services.hash_password import MINIMUM_MEMORY_KIB
 from app.services.seals import Kek, KekError, kek_path, read_kek
@@ -32,6 +33,7 @@ def examine(settings: Settings, *, now: int) -> tuple[Finding, ...]:
         *_examine_keys_dir(settings),
         *_examine_database(settings, now=now),
         *examine_key_addresses(settings),
+        *examine_mail(settings),
     )
 
 

@@ -11,6 +11,7 @@ from app.services.end_session import end_user_sessions
 from app.services.hash_password import Argon2Parameters, hash_password
 from app.services.identifiers import new_sub
 from app.services.log_in import MAX_PASSWORD_CHARACTERS, username_key
+from app.services.notify_person import notify_person
 from app.services.record_event import Event, make_person_key
 from app.services.refusal import Refusal
 from app.services.seals import Seals
@@ -188,6 +189,7 @@ def set_password(deployment: Deployment, name: str, password: str) -> User:
             "grants": revoke_user_grants(connection, row.id, now=now),
         }
         _announce(deployment, connection, row, "user.password_set", ended)
+        notify_person(deployment, connection, row, "password_changed", {"by": "operator"}, now)
 
     return _change(deployment, name, work)
 

@@ -17,6 +17,7 @@ MAIL: Final = "mail"
 # `address` beside, from where it was done, and those where an operator may have done it `by`, which is then "operator".
 NOTICES: Final[Mapping[str, frozenset[str]]] = {
     "password_changed": frozenset(),
+    "email_change_asked": frozenset(),
     "email_changed": frozenset(),
     "totp_added": frozenset(),
     "totp_removed": frozenset(),

@@ -49,6 +49,10 @@ class DeliveryFailed(Exception):
     """The message did not arrive; the reason is for the operator."""
 
 
+class DeliveryRefused(DeliveryFailed):
+    """It never will: there is nobody at that address. It is not tried again by itself."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """What is to be told. `recipient` is what waits for each other; `client_pk` where it is a client of ours."""
@@ -126,6 +130,7 @@ def pause_ms(attempts: int) -> int:
 class _Outcome:
     row: OutboxRow
     error: str | None
+    is_final: bool = False
 
 
 class Pace:
@@ -231,7 +236,7 @@ class OutboxDispatcher:
             outbox.release_recipients(connection, sorted(waited), now=now)
             for outcome in outcomes:
                 if outcome.error is not None:
-                    self._note_failure(connection, outcome.row, outcome.error, now=now)
+                    self._note_failure(connection, outcome, outcome.error, now=now)
             if most == 0:
                 return ()
             return outbox.claim_messages(
@@ -246,9 +251,10 @@ class OutboxDispatcher:
         self._in_hand -= len(outcomes)
         return claimed
 
-    def _note_failure(self, connection: Connection, row: OutboxRow, error: str, *, now: int) -> None:
+    def _note_failure(self, connection: Connection, outcome: _Outcome, error: str, *, now: int) -> None:
+        row = outcome.row
         next_attempt_at = now + pause_ms(row.attempts + 1)
-        if next_attempt_at < row.expires_at:
+        if not outcome.is_final and next_attempt_at < row.expires_at:
             outbox.postpone(connection, row, error=error, next_attempt_at=next_attempt_at)
             return
         outbox.bury(connection, row, error=error, now=now)
@@ -271,16 +277,15 @@ class OutboxDispatcher:
         self._deployment.recorder.record(connection, event)
 
     def _deliver(self, row: OutboxRow) -> None:
-        error: str | None = "the server failed"
+        outcome = _Outcome(row, "the server failed")
         try:
-            error = self._attempt(row)
+            outcome = self._attempt(row)
         finally:
-            DELIVERIES.labels(row.kind, "delivered" if error is None else "failed").inc()
-            self._outcomes.append(_Outcome(row, error))
+            DELIVERIES.labels(row.kind, "delivered" if outcome.error is None else "failed").inc()
+            self._outcomes.append(outcome)
             self._deployment.outbox_changed.set()
 
-    def _attempt(self, row: OutboxRow) -> str | None:
-        """None where it arrived, else what was wrong."""
+    def _attempt(self, row: OutboxRow) -> _Outcome:
         self._deployment.failpoint("outbox.before_delivery")
         try:
             delivery = Delivery(
@@ -291,9 +296,10 @@ class OutboxDispatcher:
             )
             self._senders[row.kind](delivery)
         except (DeliveryFailed, SealError, DatabaseUnavailable) as failure:
-            return f"{failure}"[:_MOST_ERROR_CHARACTERS]
+            is_final = isinstance(failure, DeliveryRefused)
+            return _Outcome(row, f"{failure}"[:_MOST_ERROR_CHARACTERS], is_final)
         except Exception as bug:
             _log.error("a sender failed", kind=row.kind, error=type(bug).__name__)
-            return f"the server failed: {type(bug).__name__}"
+            return _Outcome(row, f"the server failed: {type(bug).__name__}")
         self._deployment.failpoint("outbox.after_delivery")
-        return None
+        return _Outcome(row, None)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.actors.mail_server import MailServer
 from tests.databases import BACKENDS
 from tests.faults.fault_world import FaultWorld, Witness, fault_world
 from tests.postgresql_cluster import PostgresqlCluster, running_cluster
@@ -22,9 +23,21 @@ def cluster() -> Iterator[PostgresqlCluster]:
 
 
 @pytest.fixture(scope="session")
-def reaching(authority: CertificateAuthority) -> dict[str, str]:
-    """What lets these servers go to applications on this machine."""
-    return {"outbound_allowed_networks": "127.0.0.1/32", "outbound_ca_bundle": str(authority.bundle)}
+def mail_server() -> Iterator[MailServer]:
+    """Whoever takes these servers' mail."""
+    with MailServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def reaching(authority: CertificateAuthority, mail_server: MailServer) -> dict[str, str]:
+    """What lets these servers go to applications on this machine, and what takes their mail."""
+    return {
+        "outbound_allowed_networks": "127.0.0.1/32",
+        "outbound_ca_bundle": str(authority.bundle),
+        "smtp_url": f"smtp://127.0.0.1:{mail_server.port}",
+        "mail_from": "door@meadow.example",
+    }
 
 
 @pytest.fixture(scope="session")

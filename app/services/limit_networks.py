@@ -6,6 +6,7 @@ would be taken for no limit by the next reader.
 
 import re
 from collections.abc import Iterable
+from typing import Final
 
 from app.services.bind_sender import SenderBinding
 from app.services.client_registry import Client, Resource
@@ -24,8 +25,16 @@ from app.specs.tokenhouse_networks import (
 _BETWEEN_ENTRIES = re.compile(r"[\s,;]+")
 
 
+OUTSIDE: Final = "from there the application cannot be used at all"
+
+
 class UnusableNetworks(Exception):
-    """What a person entered cannot be obeyed; the message is a sentence for them."""
+    """What a person entered cannot be obeyed: `entry` for a `reason`, which the pages know a sentence for."""
+
+    def __init__(self, reason: str, *, entry: str = "") -> None:
+        super().__init__(f"\u201c{entry}\u201d {reason}" if entry else reason)
+        self.reason = reason
+        self.entry = entry
 
 
 # ----- What limits a token -----
@@ -123,11 +132,11 @@ def parse_chosen_networks(text: str | None) -> Networks | None:
         try:
             parse_network(entry)
         except ValueError as error:
-            raise UnusableNetworks(f"\u201c{entry[:60]}\u201d {error}.") from error
+            raise UnusableNetworks(str(error), entry=entry[:60]) from error
     try:
         return parse_networks(entries) if entries else None
     except ValueError as error:
-        raise UnusableNetworks(f"What you entered {error}.") from error
+        raise UnusableNetworks(str(error)) from error
 
 
 def check_choice(
@@ -139,4 +148,4 @@ def check_choice(
         for resource in limits:
             decide_networks(client, resource, narrow((requested, chosen)))
     except InvalidTarget as error:
-        raise UnusableNetworks("From there the application cannot be used at all.") from error
+        raise UnusableNetworks(OUTSIDE) from error

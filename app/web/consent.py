@@ -1,6 +1,7 @@
 """/consent: who asks, for what, at which API, for how long; and what the person decides."""
 
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
@@ -21,6 +22,7 @@ from app.services.client_registry import Client
 from app.services.decide_interaction import asked_pairs, can_be_remembered, find_claim
 from app.services.issue_code import Duration
 from app.services.limit_networks import (
+    OUTSIDE,
     UnusableNetworks,
     decide_grant_networks,
     find_address,
@@ -32,25 +34,39 @@ from app.services.transactions import Transaction, account_csrf_token, is_accoun
 from app.services.userinfo import userinfo_resource
 from app.specs.protocol_error import InvalidRequest
 from app.specs.rfc9396_details_types import DescribedDetail, describe_detail
-from app.specs.tokenhouse_networks import format_networks
+from app.specs.tokenhouse_networks import MAX_NETWORKS, format_networks
 from app.storage.consents import ConsentRow
 from app.storage.sessions import SessionRow
 from app.web.authorize import current_transaction, go_on
 from app.web.describe_identity import describe_identity
+from app.web.language import gettext, in_words, mark
 from app.web.pages import ConsentNetworks, ConsentPage, ConsentResource, ConsentScope, render_consent
 from app.web.site import ForgedForm, Site, read_form, read_query
 
+# By the reason that the rule gives; `entry` is what the person wrote.
+_PROBLEMS: Final = {
+    "is not an IPv4 or IPv6 address": mark("“%(entry)s” is not an IPv4 or IPv6 address."),
+    "is not an address, a slash and a prefix length": mark(
+        "“%(entry)s” is not an address, a slash and a prefix length."
+    ),
+    "has a prefix length that is too long": mark("“%(entry)s” has a prefix length that is too long."),
+    "has bits set behind its prefix length": mark("“%(entry)s” has bits set behind its prefix length."),
+    "has a zone, which means nothing to another machine": mark(
+        "“%(entry)s” has a zone, which means nothing to another machine."
+    ),
+    OUTSIDE: mark("From there the application cannot be used at all."),
+}
 DURATIONS: dict[str, Duration] = {"once": "once", "day": "day", "until_revoked": "until_revoked"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """A form that was filled in and cannot be obeyed: `error` says why, and the rest is not to be typed again."""
+    """A form that was filled in and cannot be obeyed: `problem` says why, and the rest is not to be typed again."""
 
     ticked: tuple[str, ...]
     duration: Duration
     network: str
-    error: str
+    problem: UnusableNetworks
 
 
 def add_consent(app: Flask, site: Site) -> None:
@@ -94,7 +110,7 @@ def add_consent(app: Flask, site: Site) -> None:
             )
         except UnusableNetworks as error:
             answers = Answers(
-                ticked=form.get_all("scope"), duration=duration, network=form.get("network") or "", error=str(error)
+                ticked=form.get_all("scope"), duration=duration, network=form.get("network") or "", problem=error
             )
             return _ask_again(site, transaction, answers)
         return go_on(site, transaction, step)
@@ -109,7 +125,7 @@ def _is_from_our_page(transaction: Transaction, sessions: tuple[SessionRow, ...]
 
 def _ask_again(site: Site, transaction: Transaction, answers: Answers) -> Response:
     sessions = current_sessions(site.deployment, site.cookies.read_browser(request))
-    step = ask_again(site.deployment, transaction, sessions, reason=answers.error)
+    step = ask_again(site.deployment, transaction, sessions, reason=str(answers.problem))
     if not isinstance(step, Prompt) or step.interaction.prompt != "consent":
         return go_on(site, transaction, step)
     return _show(site, transaction, step, answers)
@@ -140,6 +156,13 @@ def _show(site: Site, transaction: Transaction, prompt: Prompt, answers: Answers
     return site.page(render_consent(page), has_form=True, leads_to_client=True)
 
 
+def _say(problem: UnusableNetworks) -> str:
+    sentence = _PROBLEMS.get(problem.reason)
+    if sentence is None:
+        return gettext("What you entered names more than %(most)d networks.", most=MAX_NETWORKS)
+    return gettext(sentence, entry=problem.entry)
+
+
 def _networks(site: Site, transaction: Transaction, client: Client, answers: Answers | None) -> ConsentNetworks:
     limit = decide_grant_networks(client, read_networks(transaction.request.networks), None)
     address = request.environ.get("REMOTE_ADDR", "")
@@ -148,7 +171,7 @@ def _networks(site: Site, transaction: Transaction, client: Client, answers: Ans
         limit=None if limit is None else ", ".join(format_networks(limit)),
         here=find_address(address),
         entered="" if answers is None else answers.network,
-        error=None if answers is None else answers.error,
+        error=None if answers is None else _say(answers.problem),
     )
 
 
@@ -218,13 +241,3 @@ def _scopes(
         )
         shown.append((owner, scope))
     return tuple(shown)
-
-
-def in_words(seconds: int) -> str:
-    """A lifetime as people say it."""
-    if seconds >= 2 * 86_400:
-        return f"{seconds // 86_400} days"
-    if seconds % 60 or seconds < 60:
-        return f"{seconds} seconds"
-    minutes = seconds // 60
-    return f"{minutes} {'minute' if minutes == 1 else 'minutes'}"

@@ -20,6 +20,8 @@ from app.specs.strict_request import check_header_size
 from app.storage.database import DatabaseUnavailable
 from app.web.authorization_response import send_error
 from app.web.come_back import busy_sentence, too_many_sentence
+from app.web.explain_error import explain
+from app.web.language import gettext
 from app.web.pages import ErrorPage, render_error
 from app.web.site import Site, read_query, way_back
 
@@ -101,15 +103,16 @@ def _page(
     authorization_request = error.request if isinstance(error, TransactionEnded) else None
     client = _find_client(site, authorization_request.client_id) if authorization_request is not None else None
     back_uri = way_back(client, authorization_request)
-    back_label = f"Back to {client.name}" if client is not None and back_uri is not None else None
+    back_label = None
     if is_logout and error.status < 500:
         # Whatever the application got wrong, the person came to log out.
-        back_uri, back_label = f"{site.base_path}/logout", "Log out here"
+        back_uri, back_label = f"{site.base_path}/logout", gettext("Log out here")
     html = render_error(
         ErrorPage(
-            title="Logout error" if is_logout else "Authorization error",
+            title=gettext("Logout error") if is_logout else gettext("Authorization error"),
             error=error.error,
-            description=error.description if sentence is None else sentence,
+            explanation=explain(error) if sentence is None else sentence,
+            description=error.description,
             incident=incident,
             back_uri=back_uri,
             back_label=back_label,

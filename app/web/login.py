@@ -12,10 +12,11 @@ from app.services.throttle_logins import FairShare
 from app.services.transactions import Pending, Transaction, Visit, is_csrf_token_of
 from app.web.authorize import current_pending
 from app.web.come_back import busy_sentence, set_retry_after, too_many_sentence
+from app.web.language import gettext, mark
 from app.web.pages import ClientCard, LoginPage, render_login
 from app.web.site import ForgedForm, Site, read_form, read_query
 
-WRONG = "The name or the password is not right."
+WRONG = mark("The name or the password is not right.")
 
 
 def add_login(app: Flask, site: Site) -> None:
@@ -59,7 +60,7 @@ def add_login(app: Flask, site: Site) -> None:
             with shares.place(address):
                 logged_in = log_in(site.deployment, attempt)
         except LoginFailed:
-            return _show(site, transaction, username=username, error=WRONG)
+            return _show(site, transaction, username=username, error=gettext(WRONG))
         except PasswordPoolBusy:
             return _show(site, transaction, username=username, error=busy_sentence(), status=503, retry_after_s=1)
         except TooManyAttempts as error:

@@ -161,10 +161,14 @@ class ConsentPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorPage:
-    """A refusal that cannot go to the client. `back_uri` leads out of it: the client's page or a path of ours."""
+    """A refusal that cannot go to the client. `back_uri` leads out of it: the client's page or a path of ours.
+
+    `explanation` is a sentence for the person; `description` is for developers, in English.
+    """
 
     title: str
     error: str
+    explanation: str
     description: str
     incident: str
     back_uri: str | None = None
@@ -241,7 +245,9 @@ def prepare_templates(flask_app: Flask, *, base_path: str, server_name: str) -> 
     environment.trim_blocks = True
     environment.lstrip_blocks = True
     environment.add_extension("jinja2.ext.i18n")
-    environment.install_gettext_callables(language.gettext, language.ngettext, newstyle=True)  # type: ignore[attr-defined]
+    environment.install_gettext_callables(  # type: ignore[attr-defined]
+        language.find_message, language.find_plural, newstyle=True
+    )
     environment.filters["one_line"] = display_text.one_line
     environment.filters["sentence"] = display_text.sentence
     environment.filters["monogram"] = display_text.monogram
@@ -251,6 +257,7 @@ def prepare_templates(flask_app: Flask, *, base_path: str, server_name: str) -> 
     environment.globals["home_url"] = f"{base_path}/"
     environment.globals["stylesheet_url"] = stylesheet_url(base_path)
     environment.globals["favicon_url"] = favicon_url(base_path)
+    flask_app.context_processor(lambda: {"page_language": language.current()})
 
 
 def render_login(page: LoginPage) -> str:

@@ -8,10 +8,11 @@ from app.services.choose_account import list_accounts, select_account
 from app.services.transactions import Transaction, is_csrf_token_of
 from app.storage.sessions import SessionRow
 from app.web.authorize import current_transaction, go_on
+from app.web.language import gettext, mark
 from app.web.pages import AccountChoice, SelectAccountPage, render_select_account
 from app.web.site import ForgedForm, Site, read_form, read_query
 
-NOT_HERE = "Choose one of these accounts, or use another one."
+NOT_HERE = mark("Choose one of these accounts, or use another one.")
 
 
 def add_select_account(app: Flask, site: Site) -> None:
@@ -33,7 +34,7 @@ def add_select_account(app: Flask, site: Site) -> None:
         sessions = _sessions(site)
         browser_state = select_account(site.deployment, transaction, sessions, form.get("account"))
         if browser_state is None:
-            return _show(site, transaction, sessions, error=NOT_HERE)
+            return _show(site, transaction, sessions, error=gettext(NOT_HERE))
         response = site.redirect(site.url(f"/authorize/resume?transaction={transaction.transaction_id}"))
         site.cookies.keep_browser_state(request, response, browser_state)
         return response

@@ -195,6 +195,7 @@ CONSENT = ConsentPage(
 ERROR = ErrorPage(
     title="Authorization error",
     error="invalid_request",
+    explanation="The request cannot be carried out: something in it is missing or wrong.",
     description="The application asked for something that this server does not understand: code_challenge is missing.",
     incident="K7QF-3M2X",
     back_uri="https://prints.example/",

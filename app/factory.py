@@ -33,6 +33,8 @@ from app.services.write_log import configure_log
 from app.settings import Settings, load_settings
 from app.specs.rfc8414_metadata import well_known_paths
 from app.web.account import add_account
+from app.web.account_factors import add_account_factors
+from app.web.account_security import add_account_security
 from app.web.authorize import add_authorize
 from app.web.check_session import add_check_session
 from app.web.consent import add_consent
@@ -43,6 +45,7 @@ from app.web.login import add_login
 from app.web.logout import add_logout
 from app.web.mail_texts import mail_renderer
 from app.web.pages import prepare_templates
+from app.web.second_factor import add_second_factor
 from app.web.select_account import add_select_account
 from app.web.site import Site
 
@@ -130,9 +133,12 @@ def add_pages(app: Flask, deployment: Deployment, limits: RequestLimits) -> None
     add_home(app, site)
     add_authorize(app, site)
     add_login(app, site)
+    add_second_factor(app, site)
     add_select_account(app, site)
     add_consent(app, site)
     add_account(app, site)
+    add_account_security(app, site)
+    add_account_factors(app, site)
     if "session_management" in enabled:
         add_check_session(app, site)
     if "rp_initiated_logout" in enabled:

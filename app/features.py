@@ -151,6 +151,22 @@ FEATURES: tuple[Feature, ...] = (
         is_base=True,
     ),
     Feature(
+        # Not to be switched off: whoever set one up would be let in by less than that.
+        name="second_factors",
+        specs=(
+            _rfc(6238, "TOTP: Time-Based One-Time Password Algorithm"),
+            _rfc(4226, "HOTP: An HMAC-Based One-Time Password Algorithm"),
+        ),
+        requires=("authorization_code",),
+        is_base=True,
+    ),
+    Feature(
+        name="step_up",
+        specs=(_rfc(9470, "OAuth 2.0 Step Up Authentication Challenge Protocol"),),
+        requires=("second_factors", "jwt_access_tokens"),
+        is_base=True,
+    ),
+    Feature(
         name="dpop",
         specs=(_rfc(9449, "Demonstrating Proof of Possession (DPoP)"),),
         requires=("jwt_access_tokens",),

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from app.services.browser_state import new_browser_state
 from app.services.deployment import Deployment
 from app.services.mint_secret import is_well_formed, mint_secret
-from app.services.new_devices import LOGGED_IN, has_logged_in_before, tell_of_new_device
 from app.services.record_event import Event
 from app.storage.database import Connection
 from app.storage.sessions import (
@@ -22,7 +21,6 @@ from app.storage.sessions import (
     find_known_device,
     find_live_sessions,
     find_session_of_user,
-    has_been_in_browser,
     insert_authentication_event,
     insert_browser,
     insert_known_device,
@@ -31,7 +29,7 @@ from app.storage.sessions import (
     set_sealed_device,
     touch_session,
 )
-from app.storage.transactions import bind_transaction
+from app.storage.transactions import bind_transaction, clear_first_factor
 from app.storage.users import UserRow
 
 KNOWN_DEVICE_LIFETIME_MS = 180 * 86_400_000
@@ -97,11 +95,6 @@ def begin_session(
     browser_id = _renew_browser(
         connection, deployment, arrival.browser_secret, browser_secret, browser_state=browser_state, now=now
     )
-    is_new = (
-        not is_known
-        and not has_been_in_browser(connection, browser_id=browser_id, user_id=user.id)
-        and has_logged_in_before(connection, user)
-    )
     session_id = find_session_of_user(connection, browser_id=browser_id, user_id=user.id, now=now)
     if session_id is None:
         session_id = insert_session(connection, browser_id=browser_id, user_id=user.id, now=now, expires_at=expires_at)
@@ -113,25 +106,19 @@ def begin_session(
     event = AuthenticationEventRow(method=" ".join(methods), level=level, at=now)
     insert_authentication_event(connection, session_id, event)
     _renew_known_device(connection, deployment, arrival.known_device_secret, device_secret, user.id, now=now)
+    # Whoever else proved a first factor in this transaction has not come further than that.
+    clear_first_factor(connection, arrival.transaction_id)
     bind_transaction(connection, arrival.transaction_id, session_id)
     deployment.recorder.record(
         connection,
         Event(
-            type=LOGGED_IN,
+            type="login.succeeded",
             actor="user",
             sub=user.sub,
-            body={
-                "method": event.method,
-                "level": level,
-                "session": session_id,
-                "known_device": is_known,
-                "new_device": is_new,
-            },
+            body={"method": event.method, "level": level, "session": session_id, "known_device": is_known},
             personal=origin,
         ),
     )
-    if is_new:
-        tell_of_new_device(deployment, connection, user, **origin, now=now)
     return LoggedIn(
         browser_secret=browser_secret,
         known_device_secret=device_secret,

@@ -201,7 +201,7 @@ def openid_fragment(deployment: Deployment) -> Mapping[str, Any]:
         "userinfo_signing_alg_values_supported": ["RS256", "ES256"],
         "userinfo_encryption_alg_values_supported": list(ENCRYPTION_ALGORITHMS),
         "userinfo_encryption_enc_values_supported": list(CONTENT_ENCRYPTIONS),
-        "acr_values_supported": [deployment.acr_names.pwd],
+        "acr_values_supported": [deployment.acr_names.pwd, deployment.acr_names.mfa],
         "claim_types_supported": ["normal"],
         "claims_supported": [*PROTOCOL_CLAIMS, *claims],
         "claims_parameter_supported": True,

@@ -8,8 +8,7 @@ from app.services.deployment import Deployment
 from app.services.transactions import FirstFactor
 from app.storage.database import Connection
 from app.storage.factors import count_passkeys, count_unused_recovery_codes, has_totp
-from app.storage.sessions import SessionRow
-from app.storage.transactions import clear_first_factor
+from app.storage.sessions import SessionRow, find_session_of_user
 from app.storage.users import find_user
 
 FIRST_FACTOR_COUNTS_FOR_MS = 10 * 60_000
@@ -44,6 +43,14 @@ def find_factors(connection: Connection, user_id: int) -> Factors:
     )
 
 
+def find_person_with_factors(deployment: Deployment, user_id: int) -> tuple[str | None, Factors]:
+    """A person's username and what they have; no name for who is disabled or gone."""
+    with deployment.database.reading() as connection:
+        user = find_user(connection, user_id)
+        username = None if user is None or user.disabled_at is not None else user.username
+        return username, find_factors(connection, user_id)
+
+
 def complete_login(
     deployment: Deployment,
     connection: Connection,
@@ -65,9 +72,11 @@ def complete_login(
             raise FirstFactorOver
     else:
         earlier = tuple(basis.events[0].method.split())
+        live = find_session_of_user(connection, browser_id=basis.browser_id, user_id=basis.user_id, now=now)
+        if live != basis.session_id:
+            raise FirstFactorOver
     user = find_user(connection, basis.user_id)
     if user is None or user.disabled_at is not None:
         raise FirstFactorOver
-    clear_first_factor(connection, arrival.transaction_id)
     together = tuple(dict.fromkeys((*earlier, *methods, "mfa")))
     return begin_session(deployment, connection, arrival, user, methods=together, level=level, now=now)

@@ -48,6 +48,7 @@ class Pending:
     session_id: int | None
     began_at: int
     first_factor: FirstFactor | None = None
+    second_factor_attempts: int = 0
     csrf_token: str
 
     def __repr__(self) -> str:
@@ -190,6 +191,7 @@ def _pending(deployment: Deployment, row: TransactionRow, secret: str) -> Transa
             session_id=row.session_id,
             began_at=row.created_at,
             first_factor=first_factor,
+            second_factor_attempts=row.second_factor_attempts or 0,
             csrf_token=csrf_token,
         )
     return Transaction(
@@ -198,5 +200,6 @@ def _pending(deployment: Deployment, row: TransactionRow, secret: str) -> Transa
         session_id=row.session_id,
         began_at=row.created_at,
         first_factor=first_factor,
+        second_factor_attempts=row.second_factor_attempts or 0,
         csrf_token=csrf_token,
     )

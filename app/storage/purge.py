@@ -27,6 +27,7 @@ from app.storage.tables import (
     session_clients,
     sessions,
     signing_keys,
+    totp_secrets,
     used_identifiers,
 )
 
@@ -107,6 +108,11 @@ def purge_expired(
         (browsers, browsers.c.id, (browsers.c.expires_at <= now) & browser_is_free),
         (known_devices, known_devices.c.digest, known_devices.c.expires_at <= now),
         (login_throttle, login_throttle.c.key, login_throttle.c.window_ends_at <= now),
+        (
+            totp_secrets,
+            totp_secrets.c.user_id,
+            totp_secrets.c.confirmed_at.is_(None) & (totp_secrets.c.created_at <= day_ago),
+        ),
         (used_identifiers, used_identifiers.c.digest, used_identifiers.c.expires_at <= now),
         (client_secrets, client_secrets.c.digest, client_secrets.c.expires_at <= day_ago),
         (registration_tokens, registration_tokens.c.digest, registration_tokens.c.expires_at <= now),

@@ -220,6 +220,19 @@ def lock_live_sessions_of_user(connection: Connection, user_id: int, *, now: int
     return tuple(connection.execute(query.order_by(sessions.c.id).with_for_update()).scalars())
 
 
+def list_live_sessions_of_user(
+    connection: Connection, user_id: int, *, now: int, not_idle_since: int
+) -> tuple[int, ...]:
+    """The sessions in which a person is signed in somewhere."""
+    query = select(sessions.c.id).where(
+        sessions.c.user_id == user_id,
+        sessions.c.revoked_at.is_(None),
+        sessions.c.expires_at > now,
+        sessions.c.last_used_at > not_idle_since,
+    )
+    return tuple(connection.execute(query.order_by(sessions.c.id)).scalars())
+
+
 def list_session_clients(connection: Connection, session_ids: Sequence[int]) -> tuple[SessionClientRow, ...]:
     """The clients of sessions, those excepted that were disabled or removed: nobody speaks to them."""
     query = (
@@ -292,18 +305,6 @@ def find_known_device(connection: Connection, digests: tuple[bytes, ...], *, now
     """The id of the person who has logged in on the device, or None."""
     query = select(known_devices.c.user_id).where(known_devices.c.digest.in_(digests), known_devices.c.expires_at > now)
     return connection.execute(query).scalar()
-
-
-def has_known_device(connection: Connection, user_id: int) -> bool:
-    """Whether a person has logged in on any device that is remembered, in time or not."""
-    query = select(known_devices.c.user_id).where(known_devices.c.user_id == user_id).limit(1)
-    return connection.execute(query).first() is not None
-
-
-def has_been_in_browser(connection: Connection, *, browser_id: int, user_id: int) -> bool:
-    """Whether a person has, or lately had, a session in a browser: several people may share one."""
-    query = select(sessions.c.id).where(sessions.c.browser_id == browser_id, sessions.c.user_id == user_id).limit(1)
-    return connection.execute(query).first() is not None
 
 
 def delete_known_device(connection: Connection, digests: tuple[bytes, ...]) -> None:

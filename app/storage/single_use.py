@@ -15,6 +15,7 @@ from app.storage.tables import (
     authorization_codes,
     authorization_transactions,
     logout_requests,
+    recovery_codes,
     refresh_tokens,
     used_identifiers,
 )
@@ -40,6 +41,17 @@ _REDEMPTIONS = {
     "logout_requests": _redemption(logout_requests, "request_id"),
 }
 
+# A person's codes do not expire; a code of somebody else's is none.
+_REDEEM_RECOVERY_CODE = Prepared(
+    update(recovery_codes)
+    .where(
+        recovery_codes.c.digest == bindparam("spent_key"),
+        recovery_codes.c.user_id == bindparam("owner_id"),
+        recovery_codes.c.used_at.is_(None),
+    )
+    .values(used_at=bindparam("spent_at"))
+    .returning(recovery_codes.c.digest)
+)
 
 _MARK_VALUES: dict[str, Any] = {column.name: bindparam(column.name) for column in used_identifiers.c}
 _MARK = {
@@ -56,6 +68,12 @@ _FIND_MARK = Prepared(select(used_identifiers.c.digest).where(used_identifiers.c
 def redeem_once(connection: Connection, kind: str, key: bytes | str, *, now: int) -> bool:
     """Spend one thing; whether this call was the one that did. Does not say why it was not: used, expired, unknown."""
     return _REDEMPTIONS[kind].first(connection, {"spent_key": key, "spent_at": now}) is not None
+
+
+def redeem_recovery_code(connection: Connection, digest: bytes, *, user_id: int, now: int) -> bool:
+    """Spend one code of a person; whether this call was the one that did."""
+    spent = {"spent_key": digest, "owner_id": user_id, "spent_at": now}
+    return _REDEEM_RECOVERY_CODE.first(connection, spent) is not None
 
 
 def use_once(connection: Connection, digest: bytes, *, expires_at: int) -> bool:

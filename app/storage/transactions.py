@@ -63,8 +63,13 @@ def set_first_factor(connection: Connection, transaction_id: str, *, user_id: in
 
 
 def clear_first_factor(connection: Connection, transaction_id: str) -> None:
-    """Whoever it was has to begin again, or has got in."""
-    values = {"first_factor_user_id": None, "first_factor_methods": None, "first_factor_at": None}
+    """Whoever it was has to begin again, or has got in; attempts at a second factor begin anew with the next."""
+    values = {
+        "first_factor_user_id": None,
+        "first_factor_methods": None,
+        "first_factor_at": None,
+        "second_factor_attempts": None,
+    }
     connection.execute(update(transactions).where(transactions.c.transaction_id == transaction_id).values(**values))
 
 

@@ -91,13 +91,23 @@ def arrival_of(site: Site, pending: Pending) -> Arrival:
 def let_in(site: Site, pending: Pending, logged_in: LoggedIn) -> Response:
     """Somebody has got in: their cookies, and the hop on our own origin from which their sign-in goes on."""
     response = site.redirect(site.url(f"/authorize/resume?transaction={pending.transaction_id}"))
+    keep_login(site, response, logged_in)
+    return response
+
+
+def keep_login(site: Site, response: Response, logged_in: LoggedIn) -> None:
+    """The cookies of somebody who has got in."""
     site.cookies.set_login(
         response,
         browser_secret=logged_in.browser_secret,
         known_device_secret=logged_in.known_device_secret,
     )
     site.cookies.keep_browser_state(request, response, logged_in.browser_state)
-    return response
+
+
+def ask_to_sign_in(site: Site, pending: Transaction | Visit, *, error: str) -> Response:
+    """The login page for who has to begin again; `error` is a sentence for them."""
+    return _show(site, pending, username="", error=error)
 
 
 def client_of(site: Site, pending: Transaction | Visit) -> ClientCard | None:

@@ -49,6 +49,8 @@ MEMBERS = {
     "jwt_access_tokens": {"jwks_uri"},
     "token_status_lists": {"status_list_aggregation_endpoint"},
     "bearer_token_usage": set(),
+    "second_factors": set(),
+    "step_up": set(),
     "dpop": {"dpop_signing_alg_values_supported"},
     "token_revocation": {"revocation_endpoint", "revocation_endpoint_auth_methods_supported"},
     "token_introspection": {

@@ -10,7 +10,10 @@ from pathlib import Path
 from flask import Flask
 
 import app.web.account_pages as account_pages
+import app.web.account_security as account_security
+import app.web.factor_pages as factor_pages
 import app.web.pages as pages
+from app.services.second_factors import Factors
 from app.specs.rfc9396_details_types import DescribedDetail, SentencePart
 from app.web.account_frame import AccountFrame
 from app.web.pages import (
@@ -28,6 +31,7 @@ from app.web.pages import (
     SelectAccountPage,
     prepare_templates,
 )
+from app.web.security_sections import Section
 
 TEMPLATES = Path(pages.__file__).with_name("templates")
 
@@ -225,6 +229,34 @@ NASTY_FRAME = AccountFrame(
     done="It is done. " + "w" * 100,
     error="<b>It</b> is not right.",
 )
+SECOND_FACTOR = factor_pages.SecondFactorPage(
+    client=PHOTO_PRINTS,
+    transaction="transaction-value",
+    csrf_token="csrf-value",
+    action="/second-factor",
+    username="anna",
+    takes="totp",
+    other_url="/second-factor?transaction=transaction-value&with=recovery_code",
+)
+AUTHENTICATOR = factor_pages.AuthenticatorPage(
+    frame=replace(FRAME, section="security"),
+    csrf_token="csrf-value",
+    uri="otpauth://totp/Meadow%20Accounts:anna?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Meadow%20Accounts",
+    key="GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
+)
+RECOVERY_CODES = factor_pages.RecoveryCodesPage(
+    frame=replace(FRAME, section="security"), csrf_token="csrf-value", remaining=3, has_factor=True
+)
+FACTORS = Factors(has_totp=True, passkeys=0, recovery_codes=9)
+OTHER_SESSIONS = account_security.OtherSessions(others=2, csrf_token="csrf-value")
+SECURITY = account_security.SecurityPage(
+    frame=replace(FRAME, section="security"),
+    sections=(
+        Section(template="security/authenticator.html", value=FACTORS),
+        Section(template="security/recovery_codes.html", value=FACTORS),
+        Section(template="security/other_sessions.html", value=OTHER_SESSIONS),
+    ),
+)
 
 SAMPLES: dict[str, tuple[Callable[..., str], object]] = {
     "login": (pages.render_login, LOGIN),
@@ -346,4 +378,55 @@ SAMPLES: dict[str, tuple[Callable[..., str], object]] = {
     "home": (pages.render_home, HOME),
     "account": (account_pages.render_overview, account_pages.OverviewPage(frame=FRAME)),
     "account-nasty": (account_pages.render_overview, account_pages.OverviewPage(frame=NASTY_FRAME)),
+    "second-factor": (factor_pages.render_second_factor, SECOND_FACTOR),
+    "second-factor-refused": (
+        factor_pages.render_second_factor,
+        replace(SECOND_FACTOR, takes="recovery_code", is_step_up=True, error="The code is not right."),
+    ),
+    "second-factor-visit": (factor_pages.render_second_factor, replace(SECOND_FACTOR, client=None, other_url=None)),
+    "second-factor-nasty": (
+        factor_pages.render_second_factor,
+        replace(
+            SECOND_FACTOR,
+            client=NASTY_CLIENT,
+            username=NASTY_NAME,
+            takes=None,
+            other_url="javascript:alert(1)",
+            is_step_up=True,
+            error="No <b>entry</b>." + "e" * 300,
+        ),
+    ),
+    "recovery-code-used": (
+        factor_pages.render_recovery_code_used,
+        factor_pages.RecoveryCodeUsedPage(remaining=9, continue_url="/authorize/resume?transaction=transaction-value"),
+    ),
+    "recovery-code-used-last": (
+        factor_pages.render_recovery_code_used,
+        factor_pages.RecoveryCodeUsedPage(remaining=0, continue_url="/authorize/resume?transaction=transaction-value"),
+    ),
+    "authenticator": (factor_pages.render_authenticator, AUTHENTICATOR),
+    "authenticator-refused": (
+        factor_pages.render_authenticator,
+        replace(AUTHENTICATOR, code_error="The code is not right."),
+    ),
+    "authenticator-on": (factor_pages.render_authenticator, replace(AUTHENTICATOR, uri=None, key=None)),
+    "recovery-codes": (factor_pages.render_recovery_codes, RECOVERY_CODES),
+    "recovery-codes-new": (
+        factor_pages.render_recovery_codes,
+        replace(RECOVERY_CODES, codes=tuple(f"{n}zzz-wwww-mmmm-yyyy-vvvv-0123" for n in range(10))),
+    ),
+    "recovery-codes-none": (factor_pages.render_recovery_codes, replace(RECOVERY_CODES, has_factor=False)),
+    "security": (account_security.render_security, SECURITY),
+    "security-nothing": (
+        account_security.render_security,
+        replace(
+            SECURITY,
+            frame=NASTY_FRAME,
+            sections=(
+                Section(template="security/authenticator.html", value=replace(FACTORS, has_totp=False)),
+                Section(template="security/recovery_codes.html", value=replace(FACTORS, recovery_codes=0)),
+                Section(template="security/other_sessions.html", value=replace(OTHER_SESSIONS, others=0)),
+            ),
+        ),
+    ),
 }

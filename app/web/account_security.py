@@ -1,0 +1,89 @@
+"""/account/security: how a person signs in, section by section; and ending their sessions elsewhere."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from flask import Flask, Response, render_template
+
+from app.services.end_session import count_other_sessions, end_other_sessions
+from app.storage.sessions import SessionRow
+from app.web.account_factors import authenticator_section, recovery_codes_section
+from app.web.account_frame import AccountFrame, account_frame
+from app.web.language import gettext, ngettext
+from app.web.own_pages import account_page, check_form, form_token, get_person
+from app.web.security_sections import Contributor, Section
+from app.web.site import Site, read_form, read_query
+
+PATH: Final = "/account/security"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecurityPage:
+    """How somebody signs in."""
+
+    frame: AccountFrame
+    sections: tuple[Section, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherSessions:
+    """In how many other browsers the person is signed in."""
+
+    others: int
+    csrf_token: str = field(repr=False)
+
+
+def other_sessions_section(site: Site, session: SessionRow) -> Section:
+    """Where else they are signed in."""
+    others = count_other_sessions(site.deployment, session)
+    value = OtherSessions(others=others, csrf_token=form_token(site, session))
+    return Section(template="security/other_sessions.html", value=value)
+
+
+SECTIONS: Final[tuple[Contributor, ...]] = (
+    authenticator_section,
+    recovery_codes_section,
+    other_sessions_section,
+)
+
+
+def add_account_security(app: Flask, site: Site) -> None:
+    """Add the routes."""
+
+    @app.get(PATH)
+    def account_security() -> Response:
+        person = get_person(site, PATH)
+        if isinstance(person, Response):
+            return person
+        return _show(site, person, done=_done(read_query().get("done")))
+
+    @app.post(f"{PATH}/end-other-sessions")
+    def account_security_end_other_sessions() -> Response:
+        person = get_person(site, PATH)
+        if isinstance(person, Response):
+            return person
+        check_form(site, person, read_form().get("csrf_token"))
+        ended = end_other_sessions(site.deployment, person)
+        done = ngettext("You are signed out in %(num)s browser.", "You are signed out in %(num)s browsers.", ended)
+        return _show(site, person, done=done)
+
+
+def render_security(page: SecurityPage) -> str:
+    """Return the page as HTML."""
+    return render_template("account_security.html", page=page)
+
+
+def _show(site: Site, session: SessionRow, *, done: str | None) -> Response:
+    found = (contribute(site, session) for contribute in SECTIONS)
+    sections = tuple(section for section in found if section is not None)
+    page = SecurityPage(frame=account_frame(site, session, "security", done=done), sections=sections)
+    return account_page(site, render_security(page))
+
+
+def _done(what: str | None) -> str | None:
+    """What was just done, by the word with which another page of ours sent the person here."""
+    if what == "totp_removed":
+        return gettext("The authenticator app is removed.")
+    if what == "totp_added":
+        return gettext("The authenticator app is on.")
+    return None

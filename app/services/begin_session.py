@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from app.services.browser_state import new_browser_state
 from app.services.deployment import Deployment
 from app.services.mint_secret import is_well_formed, mint_secret
+from app.services.new_devices import LOGGED_IN, has_logged_in_before, tell_of_new_device
 from app.services.record_event import Event
 from app.storage.database import Connection
 from app.storage.sessions import (
@@ -21,6 +22,7 @@ from app.storage.sessions import (
     find_known_device,
     find_live_sessions,
     find_session_of_user,
+    has_been_in_browser,
     insert_authentication_event,
     insert_browser,
     insert_known_device,
@@ -95,6 +97,11 @@ def begin_session(
     browser_id = _renew_browser(
         connection, deployment, arrival.browser_secret, browser_secret, browser_state=browser_state, now=now
     )
+    is_new = (
+        not is_known
+        and not has_been_in_browser(connection, browser_id=browser_id, user_id=user.id)
+        and has_logged_in_before(connection, user)
+    )
     session_id = find_session_of_user(connection, browser_id=browser_id, user_id=user.id, now=now)
     if session_id is None:
         session_id = insert_session(connection, browser_id=browser_id, user_id=user.id, now=now, expires_at=expires_at)
@@ -112,13 +119,21 @@ def begin_session(
     deployment.recorder.record(
         connection,
         Event(
-            type="login.succeeded",
+            type=LOGGED_IN,
             actor="user",
             sub=user.sub,
-            body={"method": event.method, "level": level, "session": session_id, "known_device": is_known},
+            body={
+                "method": event.method,
+                "level": level,
+                "session": session_id,
+                "known_device": is_known,
+                "new_device": is_new,
+            },
             personal=origin,
         ),
     )
+    if is_new:
+        tell_of_new_device(deployment, connection, user, **origin, now=now)
     return LoggedIn(
         browser_secret=browser_secret,
         known_device_secret=device_secret,

@@ -57,3 +57,9 @@ def list_audit_rows(
     if since is not None:
         query = query.where(audit_events.c.at >= since)
     return tuple(AuditRow(**row) for row in connection.execute(query).mappings())
+
+
+def has_event(connection: Connection, *, sub: str, event_type: str) -> bool:
+    """Whether such a thing has ever happened to a person, as far back as the trail reaches."""
+    query = select(audit_events.c.event_id).where(audit_events.c.sub == sub, audit_events.c.type == event_type)
+    return connection.execute(query.limit(1)).first() is not None

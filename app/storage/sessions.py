@@ -307,6 +307,18 @@ def find_known_device(connection: Connection, digests: tuple[bytes, ...], *, now
     return connection.execute(query).scalar()
 
 
+def has_known_device(connection: Connection, user_id: int) -> bool:
+    """Whether a person has logged in on any device that is remembered, in time or not."""
+    query = select(known_devices.c.user_id).where(known_devices.c.user_id == user_id).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def has_been_in_browser(connection: Connection, *, browser_id: int, user_id: int) -> bool:
+    """Whether a person has, or lately had, a session in a browser: several people may share one."""
+    query = select(sessions.c.id).where(sessions.c.browser_id == browser_id, sessions.c.user_id == user_id).limit(1)
+    return connection.execute(query).first() is not None
+
+
 def delete_known_device(connection: Connection, digests: tuple[bytes, ...]) -> None:
     """Forget a device, for instance because it was given a new secret."""
     connection.execute(delete(known_devices).where(known_devices.c.digest.in_(digests)))

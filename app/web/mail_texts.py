@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from app.services.send_mail import MailRenderer, MailText
+from app.web.describe_device import describe_device
 from app.web.display_text import one_line
 from app.web.language import gettext, mark
 
@@ -191,6 +192,8 @@ def mail_renderer(*, issuer: str, server_name: str) -> MailRenderer:
             "reset_url": f"{issuer}/reset",
             "security_url": f"{issuer}/account/security",
         }
+        if "device" in values:
+            shown["device"] = describe_device(values["device"])
         if "link" in values:
             shown["link"] = values["link"]
         if "until" in shown:

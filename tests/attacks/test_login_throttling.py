@@ -17,57 +17,18 @@ from app.services.throttle_logins import (
     LOGINS_OF_ACCOUNT_FROM_NETWORK,
     LOGINS_ON_KNOWN_DEVICE,
 )
-from tests.actors.browser import Browser, find_form
+from tests.actors.browser import Browser
 from tests.actors.http import Reply, send
+from tests.attacks.guessing import Guesser, any_address
 from tests.conftest import run_world
-from tests.databases import BACKENDS, migrated_database_url
 from tests.deployments import Account
 from tests.patience import wait_until
 from tests.world import World
 
-WRONG_PASSWORD = "not this one, certainly"
 LONGEST_WAIT_S = WAITS_MS[-1] // 1000
 ATTEMPTS_PER_ACCOUNT = LOGINS_OF_ACCOUNT.free
 ATTEMPTS_PER_ADDRESS = LOGINS_FROM_NETWORK.free
 ATTEMPTS_PER_KNOWN_DEVICE = LOGINS_ON_KNOWN_DEVICE.free
-
-
-@pytest.fixture(scope="module", params=BACKENDS)
-def proxied(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A server behind a proxy, so that a test can come from any address."""
-    directory = tmp_path_factory.mktemp("proxied")
-    with migrated_database_url(request.param, directory) as database_url:
-        yield from run_world(directory, database_url, rate_limits="off", trusted_proxies="127.0.0.0/8", threads=24)
-
-
-@pytest.fixture
-def guarded(proxied: World) -> Iterator[World]:
-    yield proxied
-    proxied.clock.reset()
-
-
-def any_address() -> str:
-    """An address that nobody else in these tests comes from."""
-    return ".".join(["10", *(str(secrets.randbelow(254) + 1) for _ in range(3))])
-
-
-class Guesser:
-    """Somebody at a login page, who tries passwords from wherever they like."""
-
-    def __init__(self, world: World, browser: Browser | None = None) -> None:
-        self.browser = browser or world.browser()
-        self.page = self.browser.get(world.relying_party().begin(prompt="login").url)
-        self.form = find_form(self.page, "login-form")
-        self.url = f"{world.issuer}/login"
-
-    def guess(self, username: str, password: str = WRONG_PASSWORD, *, address: str | None = None) -> Reply:
-        fields = self.form.with_values(username=username, password=password)
-        headers = {"X-Forwarded-For": address or any_address(), "Origin": self.browser.origin}
-        return self.browser.send_once(self.url, fields=fields, headers=headers)
-
-    def forget_device(self) -> None:
-        """Come as from a device that nobody has logged in on."""
-        self.browser.cookies = {name: value for name, value in self.browser.cookies.items() if "-device" not in name}
 
 
 def assert_throttled(reply: Reply) -> None:

@@ -48,6 +48,7 @@ from app.web.pages import prepare_templates
 from app.web.second_factor import add_second_factor
 from app.web.select_account import add_select_account
 from app.web.site import Site
+from app.web.upstream import add_upstream
 
 GET = frozenset({"GET", "HEAD"})
 POST = frozenset({"POST"})
@@ -134,6 +135,8 @@ def add_pages(app: Flask, deployment: Deployment, limits: RequestLimits) -> None
     add_authorize(app, site)
     add_login(app, site)
     add_second_factor(app, site)
+    if "upstream_logins" in enabled:
+        add_upstream(app, site)
     add_select_account(app, site)
     add_consent(app, site)
     add_account(app, site)

@@ -46,6 +46,22 @@ def _rfc(number: int, title: str) -> Specification:
     return Specification(name=f"RFC {number}", title=title, url=f"https://www.rfc-editor.org/rfc/rfc{number}")
 
 
+_OPENID_CORE = Specification(
+    name="OpenID Connect Core 1.0",
+    title="OpenID Connect Core (authorization code flow)",
+    url="https://openid.net/specs/openid-connect-core-1_0.html",
+)
+_OPENID_DISCOVERY = Specification(
+    name="OpenID Connect Discovery 1.0",
+    title="OpenID Connect Discovery",
+    url="https://openid.net/specs/openid-connect-discovery-1_0.html",
+)
+_BACKCHANNEL_LOGOUT = Specification(
+    name="OpenID Connect Back-Channel Logout 1.0",
+    title="OpenID Connect Back-Channel Logout",
+    url="https://openid.net/specs/openid-connect-backchannel-1_0.html",
+)
+
 FEATURES: tuple[Feature, ...] = (
     Feature(
         name="authorization_code",
@@ -195,16 +211,8 @@ FEATURES: tuple[Feature, ...] = (
     Feature(
         name="openid",
         specs=(
-            Specification(
-                name="OpenID Connect Core 1.0",
-                title="OpenID Connect Core (authorization code flow)",
-                url="https://openid.net/specs/openid-connect-core-1_0.html",
-            ),
-            Specification(
-                name="OpenID Connect Discovery 1.0",
-                title="OpenID Connect Discovery",
-                url="https://openid.net/specs/openid-connect-discovery-1_0.html",
-            ),
+            _OPENID_CORE,
+            _OPENID_DISCOVERY,
         ),
         requires=("authorization_code", "jwt_access_tokens", "bearer_token_usage"),
         parameters=("claims", "claims_locales", "id_token_hint", "nonce"),
@@ -260,13 +268,7 @@ FEATURES: tuple[Feature, ...] = (
     ),
     Feature(
         name="backchannel_logout",
-        specs=(
-            Specification(
-                name="OpenID Connect Back-Channel Logout 1.0",
-                title="OpenID Connect Back-Channel Logout",
-                url="https://openid.net/specs/openid-connect-backchannel-1_0.html",
-            ),
-        ),
+        specs=(_BACKCHANNEL_LOGOUT,),
         requires=("openid",),
         client_members=("backchannel_logout_uri", "backchannel_logout_session_required"),
     ),
@@ -281,6 +283,18 @@ FEATURES: tuple[Feature, ...] = (
         ),
         requires=("rp_initiated_logout",),
         client_members=("frontchannel_logout_uri", "frontchannel_logout_session_required"),
+    ),
+    # Other providers' logins: what we are to them is a client.
+    Feature(
+        name="upstream_logins",
+        specs=(
+            _OPENID_CORE,
+            _OPENID_DISCOVERY,
+            _BACKCHANNEL_LOGOUT,
+            _rfc(7636, "Proof Key for Code Exchange"),
+            _rfc(9207, "Authorization Server Issuer Identification"),
+        ),
+        requires=("authorization_code",),
     ),
     Feature(
         name="server_metadata",

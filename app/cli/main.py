@@ -19,6 +19,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "user": ("app.cli.user", "The people who log in."),
     "client": ("app.cli.client", "The applications that ask for tokens."),
     "resource": ("app.cli.resource", "The APIs that tokens are for."),
+    "idp": ("app.cli.idp", "Other providers whose logins count here."),
     "details-type": ("app.cli.details_type", "The types of authorization details that can be granted."),
     "keys": ("app.cli.keys", "The keys that sign tokens."),
     "grants": ("app.cli.grants", "What people granted to applications."),

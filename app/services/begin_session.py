@@ -85,11 +85,13 @@ def begin_session(
     methods: Sequence[str],
     level: str,
     now: int,
+    proven_at: int | None = None,
 ) -> LoggedIn:
     """Let a person in who has proven enough, in the caller's transaction; the pending transaction becomes theirs.
 
-    `methods`: what was proven, in the words of RFC 8176. Does *not* check anything: that the account is not disabled
-    and that no further factor is due has been seen under the same lock by the caller.
+    `methods`: what was proven, in the words of RFC 8176. `proven_at`: when, where that was earlier and elsewhere. Does
+    *not* check anything: that the account is not disabled and that no further factor is due has been seen under the
+    same lock by the caller.
     """
     is_known = find_known_device_of(deployment, connection, arrival.known_device_secret, now=now) == user.id
     browser_secret, device_secret, browser_state = mint_secret("br"), mint_secret("kd"), new_browser_state()
@@ -110,7 +112,7 @@ def begin_session(
     origin = {"address": arrival.address, "user_agent": arrival.user_agent}
     sealed = deployment.recorder.seal_for_person(connection, user.sub, origin, table="sessions", row=str(session_id))
     set_sealed_device(connection, session_id, sealed)
-    event = AuthenticationEventRow(method=" ".join(methods), level=level, at=now)
+    event = AuthenticationEventRow(method=" ".join(methods), level=level, at=now if proven_at is None else proven_at)
     insert_authentication_event(connection, session_id, event)
     _renew_known_device(connection, deployment, arrival.known_device_secret, device_secret, user.id, now=now)
     # Whoever else proved a first factor in this transaction has not come further than that.

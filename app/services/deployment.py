@@ -27,6 +27,8 @@ from app.services.record_event import Event, EventRecorder
 from app.services.rotate_keys import KeyChange, RotationPolicy, rotate_due
 from app.services.seals import Kek, KekError, SealError, Seals, read_kek
 from app.services.signing_keys import ActiveKey, NoSigningKey, SigningKeys, open_signing_keys
+from app.services.upstream_channel import ProviderChannels
+from app.services.upstream_documents import ProviderDocuments
 from app.services.verified_signatures import VerifiedSignatures
 from app.services.write_log import LogLines
 from app.settings import Settings
@@ -132,6 +134,16 @@ class Deployment:
     def request_object_fetcher(self) -> RequestObjectFetcher:
         """Fetches what clients ask by reference."""
         return RequestObjectFetcher(self.fetcher)
+
+    @cached_property
+    def provider_channels(self) -> ProviderChannels:
+        """The ways to other providers."""
+        return ProviderChannels(self.fetcher, self.clock)
+
+    @cached_property
+    def provider_documents(self) -> ProviderDocuments:
+        """What other providers publish."""
+        return ProviderDocuments(self.clock)
 
     @property
     def keys(self) -> SigningKeys:

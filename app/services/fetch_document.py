@@ -5,10 +5,10 @@ looked up once, **every** answer must be an address of the Internet, and the con
 addresses: a second lookup could answer differently. What is not a public address, the operator allows by network
 (`TOKENHOUSE_OUTBOUND_ALLOWED_NETWORKS`), which is also the only place where plain http is spoken.
 
-No redirect is followed, no proxy of the environment is used, no cookie or credential is sent, no compression is
-undone. One deadline on the monotonic clock bounds lookup, connection, TLS, headers and body together. Nothing is
-remembered: callers cache. The body is **not** checked against its content type, nor the status against what a caller
-needs: a 404 is an answer like another.
+No redirect is followed, no proxy of the environment is used, no cookie is sent, and no credential but the caller's for
+this very address; no compression is undone. One deadline on the monotonic clock bounds lookup, connection, TLS, headers
+and body together. Nothing is remembered: callers cache. The body is **not** checked against its content type, nor the
+status against what a caller needs: a 404 is an answer like another.
 """
 
 import io
@@ -85,7 +85,7 @@ class _Target:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Request:
     method: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str | None] = field(repr=False)
     body: bytes | None = field(default=None, repr=False)
 
 
@@ -128,27 +128,39 @@ class DocumentFetcher:
         self._lookups = threading.BoundedSemaphore(_MOST_LOOKUPS_AT_ONCE)
 
     def fetch(
-        self, url: str, *, max_bytes: int, accept: str, deadline_s: float = DEFAULT_DEADLINE_S
+        self,
+        url: str,
+        *,
+        max_bytes: int,
+        accept: str,
+        deadline_s: float = DEFAULT_DEADLINE_S,
+        authorization: str | None = None,
     ) -> FetchedDocument:
         """What GET answers, whatever its status, redirects excepted.
 
         Raises `FetchRefused` for a URL, an address or an answer against our rules, `FetchFailed` for the rest.
         """
-        request = _Request(method="GET", headers={"Accept": accept})
-        return self._send(url, request, max_bytes=max_bytes, deadline_s=deadline_s)
+        headers = {"Accept": accept, "Authorization": authorization}
+        return self._send(url, _Request(method="GET", headers=headers), max_bytes=max_bytes, deadline_s=deadline_s)
 
     def post(
-        self, url: str, body: bytes, *, content_type: str, max_bytes: int, deadline_s: float = DEFAULT_DEADLINE_S
+        self,
+        url: str,
+        body: bytes,
+        *,
+        content_type: str,
+        max_bytes: int,
+        deadline_s: float = DEFAULT_DEADLINE_S,
+        authorization: str | None = None,
+        accept: str = "*/*",
     ) -> FetchedDocument:
-        """What POST of `body` answers, whatever its status, redirects excepted. Sent once: it may have arrived even
-        where this raises, `FetchRefused` or `FetchFailed` as `fetch` does.
-        """
-        request = _Request(method="POST", headers={"Content-Type": content_type, "Accept": "*/*"}, body=body)
+        """As `fetch`, by POST of `body`. Sent once: it may have arrived even where this raises."""
+        headers = {"Content-Type": content_type, "Accept": accept, "Authorization": authorization}
+        request = _Request(method="POST", headers=headers, body=body)
         return self._send(url, request, max_bytes=max_bytes, deadline_s=deadline_s)
 
     def _send(self, url: str, request: _Request, *, max_bytes: int, deadline_s: float) -> FetchedDocument:
-        deadline = _Deadline(deadline_s)
-        target = _parse_target(url)
+        deadline, target = _Deadline(deadline_s), _parse_target(url)
         addresses = self._find_addresses(target, deadline)
         try:
             with _connect(addresses, target.port, deadline) as plain, self._secure(plain, target, deadline) as sock:
@@ -235,8 +247,7 @@ def _parse_target(url: str) -> _Target:
     # Other low ports are protocols into which a request could be smuggled (SMTP, FTP, SSH).
     if port < 1024 and port not in _DEFAULT_PORTS.values():
         raise FetchRefused(f"the URL must not name port {port}")
-    host = uri.host or ""
-    query = "" if uri.query is None else f"?{uri.query}"
+    host, query = uri.host or "", "" if uri.query is None else f"?{uri.query}"
     return _Target(
         scheme=uri.scheme,
         host=host.strip("[]"),
@@ -291,7 +302,7 @@ def _exchange(
         # A few compressed bytes can become gigabytes.
         "Accept-Encoding": "identity",
         "Connection": "close",
-        **request.headers,
+        **{name: value for name, value in request.headers.items() if value is not None},
     }
     # Everything that is not the body (interim answers, headers, the framing of chunks, trailers) counts here.
     wire = _BoundedSocket(sock, deadline, most_bytes=_MOST_HEADER_BYTES + 2 * max_bytes)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from app.services.begin_session import Arrival, LoggedIn, begin_session
 from app.services.deployment import Deployment
 from app.services.transactions import FirstFactor
+from app.services.upstream_sessions import remember_origin_of_first_factor
 from app.storage.database import Connection
 from app.storage.factors import count_passkeys, count_unused_recovery_codes, has_totp
 from app.storage.sessions import SessionRow, find_session_of_user
@@ -79,4 +80,9 @@ def complete_login(
     if user is None or user.disabled_at is not None:
         raise FirstFactorOver
     together = tuple(dict.fromkeys((*earlier, *methods, "mfa")))
-    return begin_session(deployment, connection, arrival, user, methods=together, level=level, now=now)
+    logged_in = begin_session(deployment, connection, arrival, user, methods=together, level=level, now=now)
+    if isinstance(basis, FirstFactor):
+        remember_origin_of_first_factor(
+            deployment, connection, arrival.transaction_id, basis, session_id=logged_in.session_id
+        )
+    return logged_in

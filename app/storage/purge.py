@@ -28,6 +28,8 @@ from app.storage.tables import (
     sessions,
     signing_keys,
     totp_secrets,
+    upstream_sessions,
+    upstream_transactions,
     used_identifiers,
 )
 
@@ -97,13 +99,15 @@ def purge_expired(
             authentication_events.c.session_id.in_(dead_sessions),
         ),
         (session_clients, session_clients.c.sid, session_clients.c.session_id.in_(dead_sessions)),
+        (upstream_sessions, upstream_sessions.c.session_id, upstream_sessions.c.session_id.in_(dead_sessions)),
         (
             sessions,
             sessions.c.id,
             (sessions.c.expires_at <= day_ago)
             & session_is_free
             & ~exists(select(authentication_events.c.id).where(authentication_events.c.session_id == sessions.c.id))
-            & ~exists(select(session_clients.c.sid).where(session_clients.c.session_id == sessions.c.id)),
+            & ~exists(select(session_clients.c.sid).where(session_clients.c.session_id == sessions.c.id))
+            & ~exists(select(upstream_sessions.c.session_id).where(upstream_sessions.c.session_id == sessions.c.id)),
         ),
         (browsers, browsers.c.id, (browsers.c.expires_at <= now) & browser_is_free),
         (known_devices, known_devices.c.digest, known_devices.c.expires_at <= now),
@@ -113,6 +117,7 @@ def purge_expired(
             totp_secrets.c.user_id,
             totp_secrets.c.confirmed_at.is_(None) & (totp_secrets.c.created_at <= day_ago),
         ),
+        (upstream_transactions, upstream_transactions.c.digest, upstream_transactions.c.expires_at <= now),
         (used_identifiers, used_identifiers.c.digest, used_identifiers.c.expires_at <= now),
         (client_secrets, client_secrets.c.digest, client_secrets.c.expires_at <= day_ago),
         (registration_tokens, registration_tokens.c.digest, registration_tokens.c.expires_at <= now),

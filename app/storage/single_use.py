@@ -17,6 +17,7 @@ from app.storage.tables import (
     logout_requests,
     recovery_codes,
     refresh_tokens,
+    upstream_transactions,
     used_identifiers,
 )
 
@@ -39,6 +40,7 @@ _REDEMPTIONS = {
     "authorization_transactions": _redemption(authorization_transactions, "transaction_id"),
     "refresh_tokens": _redemption(refresh_tokens, "digest"),
     "logout_requests": _redemption(logout_requests, "request_id"),
+    "upstream_transactions": _redemption(upstream_transactions, "digest"),
 }
 
 # A person's codes do not expire; a code of somebody else's is none.

@@ -52,6 +52,10 @@ class Cookies:
         """The secret of one logout, not yet compared."""
         return _read_once(request, self._name(f"lo-{request_id}"))
 
+    def read_upstream(self, request: Request, cookie_id: str) -> str | None:
+        """The secret of one way to another provider and back, not yet compared."""
+        return _read_once(request, self._name(f"up-{cookie_id}"))
+
     def set_login(self, response: Response, *, browser_secret: str, known_device_secret: str) -> None:
         """After a login: both secrets are new."""
         self._set(response, self._name("browser"), browser_secret, max_age_s=_BROWSER_MAX_AGE_S)
@@ -88,6 +92,15 @@ class Cookies:
     def set_logout(self, request: Request, response: Response, request_id: str, secret: str) -> None:
         """One cookie per logout, at most ten as well."""
         self._set_one_of_ten(request, response, "lo", request_id, secret)
+
+    def set_upstream(self, request: Request, response: Response, cookie_id: str, secret: str) -> None:
+        """One cookie per way to another provider and back, at most ten."""
+        self._set_one_of_ten(request, response, "up", cookie_id, secret)
+
+    def forget_upstream(self, response: Response, cookie_id: str) -> None:
+        """It has come back."""
+        name = self._name(f"up-{cookie_id}")
+        response.delete_cookie(name, path="/", secure=self.is_secure, httponly=True, samesite="Lax")
 
     def _set_one_of_ten(self, request: Request, response: Response, kind: str, identifier: str, secret: str) -> None:
         # Only names that we can have given: a neighbour's subdomain can plant any other, to be echoed in a header.

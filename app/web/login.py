@@ -14,6 +14,7 @@ from app.web.authorize import current_pending
 from app.web.come_back import busy_sentence, set_retry_after, too_many_sentence
 from app.web.language import gettext, mark
 from app.web.pages import ClientCard, LoginPage, render_login
+from app.web.provider_buttons import list_buttons
 from app.web.site import ForgedForm, Site, read_form, read_query
 
 WRONG = mark("The name or the password is not right.")
@@ -134,6 +135,7 @@ def _show(
             action=f"{site.base_path}/login",
             username=username,
             error=error,
+            providers=list_buttons(site),
         )
     )
     response = site.page(html, status=status, has_form=True, leads_to_client=True)

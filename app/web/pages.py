@@ -49,6 +49,15 @@ class ClientCard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderButton:
+    """Another provider by which people sign in: `name` is in an id, `action` a path of ours to which is posted."""
+
+    name: str
+    display_name: str
+    action: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoginPage:
     """The form at which a person signs in; `error` is a sentence for them, shown once above the fields.
 
@@ -61,6 +70,7 @@ class LoginPage:
     action: str
     username: str = ""
     error: str | None = None
+    providers: tuple[ProviderButton, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,6 +82,7 @@ MEMBERS = {
     "rp_initiated_logout": {"end_session_endpoint"},
     "backchannel_logout": {"backchannel_logout_supported", "backchannel_logout_session_supported"},
     "frontchannel_logout": {"frontchannel_logout_supported", "frontchannel_logout_session_supported"},
+    "upstream_logins": set(),
     "server_metadata": {"issuer"},
 }
 

@@ -1,0 +1,96 @@
+"""A second Tokenhouse as the other provider: how it is registered, and how a person goes there and comes back."""
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urljoin
+
+from app.services.manage_providers import add_provider
+from tests.actors.browser import Browser, find_form
+from tests.actors.http import Reply
+from tests.actors.relying_party import RelyingParty
+from tests.deployments import Account
+from tests.world import World
+
+
+@dataclass
+class OtherProvider:
+    """`theirs` is the provider, `ours` the server at which its logins count, by the name `name`."""
+
+    ours: World
+    theirs: World
+    name: str
+    client_id: str
+    party: RelyingParty = field(repr=False)
+    """An application at our server, for which people sign in."""
+
+
+def register_provider(
+    ours: World, theirs: World, *, client: dict[str, Any] | None = None, **document: Any
+) -> OtherProvider:
+    """The provider becomes known here, and this server there; `document` changes members, None leaves one out."""
+    name = f"idp-{secrets.token_hex(4)}"
+    registered = theirs.operator.add_client(
+        client_name="Our server", redirect_uris=[f"{ours.issuer}/login/callback/{name}"], **(client or {})
+    )
+    members = {
+        "name": name,
+        "display_name": "Meadow Accounts",
+        "issuer": theirs.issuer,
+        "client_id": registered.client_id,
+        "client_secret": registered.client_secret,
+        **document,
+    }
+    add_provider(ours.operator.deployment, {key: value for key, value in members.items() if value is not None})
+    return OtherProvider(
+        ours=ours, theirs=theirs, name=name, client_id=registered.client_id, party=ours.relying_party()
+    )
+
+
+@dataclass
+class Traveller:
+    """A person with one browser, which keeps its cookies per server, and an account at the provider."""
+
+    provider: OtherProvider
+    account: Account
+    here: Browser
+    there: Browser
+
+    @classmethod
+    def of(cls, provider: OtherProvider, account: Account | None = None, **claims: Any) -> "Traveller":
+        """A new person at the provider, unknown here."""
+        account = account or provider.theirs.operator.add_user(**claims)
+        return cls(provider, account, provider.ours.browser(), provider.theirs.browser())
+
+    def leave(self, login_page: Reply) -> str:
+        """Press the provider's button on a page of a sign-in: the URL to which the browser goes."""
+        return self.press(login_page).location
+
+    def press(self, login_page: Reply) -> Reply:
+        """Press the provider's button; the answer, as it is."""
+        action = f"/login/with/{self.provider.name}"
+        fields = fields_of(login_page, action)
+        url = urljoin(self.here.url, action)
+        return self.here.send_once(url, fields=fields, headers={"Origin": self.here.origin})
+
+    def sign_in_there(self, url: str) -> str:
+        """Be a person at the provider: sign in and allow, as far as asked. The URL of the way back."""
+        page = self.there.get(url)
+        if 'id="login-form"' in page.text:
+            page = self.there.log_in(page, self.account.username, self.account.password)
+        if 'id="consent-form"' in page.text:
+            page = self.there.consent(page)
+        assert page.status == 303, page.text[:1500]
+        return page.location
+
+    def come_in(self, pending_url: str) -> Reply:
+        """Open an application's request, go to the provider, come back; where that leads."""
+        return self.here.get(self.sign_in_there(self.leave(self.here.get(pending_url))))
+
+
+def fields_of(page: Reply, action: str) -> list[tuple[str, str]]:
+    """What the form with that action posts."""
+    marker = f'action="{action}"'
+    assert marker in page.text, f"no form for {action} on the page ({page.status}):\n{page.text[:2500]}"
+    numbered = page.text.replace(marker, f'id="wanted" {marker}')
+    return find_form(Reply(page.status, page.header_list, numbered.encode()), "wanted").fields

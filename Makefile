@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE :=
 PYTEST_WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-long matrix check bench services lock clean
+.PHONY: help venv demo test test-long matrix check bench services lock messages clean
 
 help:
 	@echo "make demo       the server, a third-party app and an API on this machine, until Ctrl-C"
@@ -19,6 +19,7 @@ help:
 	@echo "make check      ruff, mypy, import contracts, template lint"
 	@echo "make bench      the benchmarks, as ratios measured in one run"
 	@echo "make venv       .venv/bin/tokenhouse"
+	@echo "make messages   the catalogs of the pages' languages, brought up to date with the sentences in the source"
 	@echo "make lock       the lock files under requirements/, anew"
 
 venv: $(VENV)/.runtime
@@ -95,6 +96,14 @@ lock: $(VENV)/.development
 	$(BIN)/uv pip compile --quiet --python-version 3.11 --universal --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header pyproject.toml --extra redis --group dev --group build \
 		-c requirements/runtime.txt -c requirements/build.txt -o requirements/development.txt
+
+messages: $(VENV)/.development
+	$(BIN)/pybabel -q extract -F pyproject.toml -k mark --omit-header --add-location=file -o .messages.pot .
+	$(BIN)/pybabel -q update -i .messages.pot -d app/web/locales -D tokenhouse \
+		--no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --width 118
+	@sed -i -E '/^"(Project-Id-Version|Report-Msgid-Bugs-To|POT-Creation-Date|PO-Revision-Date|Last-Translator|Language-Team|Generated-By): /d' \
+		app/web/locales/*/LC_MESSAGES/tokenhouse.po
+	@rm -f .messages.pot
 
 clean:
 	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

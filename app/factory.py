@@ -45,6 +45,7 @@ from app.web.login import add_login
 from app.web.logout import add_logout
 from app.web.mail_texts import mail_renderer
 from app.web.pages import prepare_templates
+from app.web.reader_language import add_language
 from app.web.second_factor import add_second_factor
 from app.web.select_account import add_select_account
 from app.web.site import Site
@@ -130,6 +131,7 @@ def add_pages(app: Flask, deployment: Deployment, limits: RequestLimits) -> None
         cookies=Cookies.of_issuer(deployment.issuer, has_browser_state="session_management" in enabled),
         base_path=deployment.settings.issuer_path,
     )
+    add_language(app)
     add_errors(app, site)
     add_home(app, site)
     add_authorize(app, site)

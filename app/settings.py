@@ -25,6 +25,9 @@ from app.specs.smtp_url import parse_smtp_url
 from app.specs.strict_json import parse_json
 
 PREFIX = "TOKENHOUSE_"
+UI_LANGUAGES = ("en", "ar", "de")
+"""The languages of the pages: each has every sentence."""
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Networks = Annotated[tuple[Network, ...], NoDecode]
 

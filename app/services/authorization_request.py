@@ -55,6 +55,7 @@ class AuthorizationRequest:
     hinted_user_id: int | None = None
     claims: ClaimsRequest = NO_CLAIMS
     claims_locales: tuple[str, ...] = ()
+    ui_locales: tuple[str, ...] = ()
 
     @property
     def target(self) -> ResponseTarget:
@@ -94,5 +95,6 @@ class AuthorizationRequest:
                 "networks": tuple(document.get("networks", ())),
                 "claims": ClaimsRequest.from_document(document["claims"]) if "claims" in document else NO_CLAIMS,
                 "claims_locales": tuple(document.get("claims_locales", ())),
+                "ui_locales": tuple(document.get("ui_locales", ())),
             }
         )

@@ -10,6 +10,7 @@ import orjson
 from app.features import PROFILES, ProfileRules
 from app.services.deployment import Deployment
 from app.services.validate_authorization_request import SUPPORTED_IDENTITY_SCOPES
+from app.settings import UI_LANGUAGES
 from app.specs.oauth_response_modes import RESPONSE_MODES
 from app.specs.oidc_core import SCOPE_CLAIMS
 from app.specs.rfc7516_jwe import CONTENT_ENCRYPTIONS
@@ -206,7 +207,7 @@ def openid_fragment(deployment: Deployment) -> Mapping[str, Any]:
         "claims_supported": [*PROTOCOL_CLAIMS, *claims],
         "claims_parameter_supported": True,
         "display_values_supported": ["page", "popup"],
-        "ui_locales_supported": ["en"],
+        "ui_locales_supported": list(UI_LANGUAGES),
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
     }
 

@@ -322,13 +322,15 @@ def check_id_token_hint(question: Question) -> Mapping[str, Any]:
 def read_hints(question: Question) -> Mapping[str, Any]:
     """What helps the person or is voluntary: never a reason to refuse.
 
-    So are `display` and `ui_locales`, which change nothing: a page fits a popup and a phone, and speaks English.
+    So are `ui_locales`, the languages of the pages, and `display`, which changes nothing: a page fits a popup and a
+    phone.
     """
     login_hint = question.parameters.get("login_hint")
     acr_values = (question.parameters.get("acr_values") or "").split(" ")
     return {
         "login_hint": login_hint if login_hint is not None and len(login_hint) <= 200 else None,
         "acr_values": tuple(value for value in acr_values[:20] if value),
+        "ui_locales": parse_claims_locales(question.parameters.get("ui_locales")),
     }
 
 

@@ -17,6 +17,7 @@ from app.services.open_request_object import OpenedOnce
 from app.services.transactions import (
     OwnPage,
     Transaction,
+    TransactionEnded,
     Visit,
     begin_transaction,
     begin_visit,
@@ -28,6 +29,7 @@ from app.services.validate_authorization_request import RedirectedError, validat
 from app.specs.protocol_error import InvalidAuthorizationDetails, InvalidScope, InvalidTarget
 from app.specs.strict_request import Parameters
 from app.web.authorization_response import send_code
+from app.web.reader_language import heed_application
 from app.web.site import Site, read_form, read_query
 
 
@@ -61,14 +63,27 @@ def current_transaction(site: Site, parameters: Parameters) -> Transaction:
     """The transaction that the parameters name, if this browser began it. Raises `ProtocolError`."""
     transaction_id = parameters.get("transaction") or ""
     secret = site.cookies.read_transaction(request, transaction_id)
-    return resume_transaction(site.deployment, transaction_id, secret)
+    try:
+        transaction = resume_transaction(site.deployment, transaction_id, secret)
+    except TransactionEnded as ended:
+        heed_application(() if ended.request is None else ended.request.ui_locales)
+        raise
+    heed_application(transaction.request.ui_locales)
+    return transaction
 
 
 def current_pending(site: Site, parameters: Parameters) -> Transaction | Visit:
     """The transaction or visit that the parameters name, if this browser began it. Raises `ProtocolError`."""
     transaction_id = parameters.get("transaction") or ""
     secret = site.cookies.read_transaction(request, transaction_id)
-    return resume_pending(site.deployment, transaction_id, secret)
+    try:
+        pending = resume_pending(site.deployment, transaction_id, secret)
+    except TransactionEnded as ended:
+        heed_application(() if ended.request is None else ended.request.ui_locales)
+        raise
+    if isinstance(pending, Transaction):
+        heed_application(pending.request.ui_locales)
+    return pending
 
 
 def send_to_sign_in(site: Site, page: OwnPage, prompt: VisitPrompt) -> Response:

@@ -41,6 +41,7 @@ from app.web.authorize import current_transaction, go_on
 from app.web.describe_identity import describe_identity
 from app.web.language import gettext, in_words, mark
 from app.web.pages import ConsentNetworks, ConsentPage, ConsentResource, ConsentScope, render_consent
+from app.web.reader_language import heed_person
 from app.web.site import ForgedForm, Site, read_form, read_query
 
 # By the reason that the rule gives; `entry` is what the person wrote.
@@ -135,6 +136,7 @@ def _show(site: Site, transaction: Transaction, prompt: Prompt, answers: Answers
     session = prompt.session
     if session is None:
         raise AssertionError("nobody is logged in, and consent is asked for")
+    heed_person(site.deployment, session)
     scopes = _scopes(site, transaction, prompt.consents, answers)
     about_person = [scope for resource, scope in scopes if resource == userinfo_resource(site.deployment.issuer)]
     page = ConsentPage(

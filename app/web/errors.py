@@ -21,7 +21,7 @@ from app.storage.database import DatabaseUnavailable
 from app.web.authorization_response import send_error
 from app.web.come_back import busy_sentence, too_many_sentence
 from app.web.explain_error import explain
-from app.web.language import gettext
+from app.web.language import gettext, ngettext
 from app.web.pages import ErrorPage, render_error
 from app.web.site import Site, read_query, way_back
 
@@ -84,7 +84,11 @@ def add_errors(app: Flask, site: Site) -> None:
         retry_after_s = site.limits.retry_after_s(_address())
         if retry_after_s is None:
             return None
-        sentence = f"Too many requests from your network were refused. Please try again in {retry_after_s} seconds."
+        sentence = ngettext(
+            "Too many requests from your network were refused. Please try again in %(num)s second.",
+            "Too many requests from your network were refused. Please try again in %(num)s seconds.",
+            retry_after_s,
+        )
         response = Response(sentence, status=429, content_type="text/plain")
         response.headers["Retry-After"] = str(retry_after_s)
         response.headers["Cache-Control"] = "no-store"

@@ -23,11 +23,11 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 
+from app.settings import UI_LANGUAGES
+
 _DIRECTORY: Final = Path(__file__).with_name("locales")
 DOMAIN: Final = "tokenhouse"
 SOURCE: Final = "en"
-LANGUAGES: Final = (SOURCE, *sorted(path.parts[-3] for path in _DIRECTORY.glob(f"*/LC_MESSAGES/{DOMAIN}.po")))
-"""The languages that every sentence exists in, the source's first."""
 
 # BCP 47's shape and no more than anybody needs: a language, and a region among what follows it.
 _TAG: Final = re.compile(r"([A-Za-z]{2,3})((?:-[A-Za-z0-9]{1,8}){0,6})", re.ASCII)
@@ -50,7 +50,7 @@ def find_language(tags: Iterable[str]) -> Language | None:
     """The first of these language tags that we speak, best first; None for none. What is no tag is passed over."""
     for tag in tags:
         match = _TAG.fullmatch(tag)
-        if match is not None and match[1].lower() in LANGUAGES:
+        if match is not None and match[1].lower() in UI_LANGUAGES:
             regions = [part.upper() for part in match[2].split("-")[1:] if _REGION.fullmatch(part)]
             return _language(match[1].lower(), regions[0] if regions else "")
     return None
@@ -61,9 +61,10 @@ def current() -> Language:
     return _CURRENT.get() or _language(SOURCE, "")
 
 
-def speak(language: Language | None) -> None:
-    """From here on, in this request, the words are of this language; None is English."""
+def speak(language: Language | None, zone: tzinfo | None = None) -> None:
+    """From here on, in this request, the words are of this language; None is English. `zone` is the reader's."""
     _CURRENT.set(language)
+    _ZONE.set(zone)
 
 
 @contextmanager
@@ -77,6 +78,7 @@ def speaking(tag: str | None) -> Iterator[Language]:
 
 
 _CURRENT: Final[ContextVar[Language | None]] = ContextVar("language", default=None)
+_ZONE: Final[ContextVar[tzinfo | None]] = ContextVar("zone", default=None)
 
 
 # Two letters are a few hundred regions for each language at most, whatever is sent.
@@ -144,14 +146,15 @@ def format_list(words: Iterable[str]) -> str:
     return lists.format_list(list(words), locale=current().locale)
 
 
-def format_date(moment: datetime, zone: tzinfo | None = None) -> str:
+def format_date(moment: datetime) -> str:
     """The day of an aware moment, in the reader's zone or in UTC."""
-    return dates.format_date(moment.astimezone(zone or UTC), format="long", locale=current().locale)
+    return dates.format_date(moment.astimezone(_ZONE.get() or UTC), format="long", locale=current().locale)
 
 
-def format_moment(moment: datetime, zone: tzinfo | None = None) -> str:
+def format_moment(moment: datetime) -> str:
     """An aware moment to the minute, in the reader's zone; where that is not known, in UTC, and it says so."""
-    local, locale = moment.astimezone(zone or UTC), current().locale
+    zone, locale = _ZONE.get(), current().locale
+    local = moment.astimezone(zone or UTC)
     day, clock = dates.format_date(local, "medium", locale), dates.format_time(local, "short", locale=locale)
     text = (
         str(dates.get_datetime_format("medium", locale=locale))

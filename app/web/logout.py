@@ -30,6 +30,7 @@ from app.specs.rfc8252_redirects import display_host, redirect_kind
 from app.specs.strict_request import Parameters
 from app.storage.sessions import SessionRow
 from app.web.pages import ClientCard, LoggedOutPage, LogoutPage, render_logged_out, render_logout
+from app.web.reader_language import heed_person
 from app.web.site import ForgedForm, Site, read_form, read_query
 from app.web.static_files import logged_out_script_url
 
@@ -126,6 +127,7 @@ def _decide(site: Site, form: Parameters) -> Response:
 
 def _ask(site: Site, pending: PendingLogout, sessions: tuple[SessionRow, ...]) -> Response:
     client = _find_client(site, pending.checked.client_id)
+    heed_person(site.deployment, sessions[0])
     page = LogoutPage(
         client=None if client is None else _client_card(site, client, pending.checked.continue_to),
         returns=pending.checked.continue_to is not None,

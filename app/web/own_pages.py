@@ -14,6 +14,7 @@ from app.services.begin_session import current_sessions
 from app.services.transactions import OwnPage
 from app.storage.sessions import SessionRow
 from app.web.authorize import send_to_sign_in
+from app.web.reader_language import heed_person
 from app.web.site import ForgedForm, Site
 
 RECENT_S = 300
@@ -28,6 +29,7 @@ def get_person(site: Site, path: str, *, is_sensitive: bool = False) -> SessionR
     """
     page = OwnPage(path=path, max_age_s=RECENT_S, level="mfa") if is_sensitive else OwnPage(path=path)
     session = next(iter(current_sessions(site.deployment, site.cookies.read_browser(request))), None)
+    heed_person(site.deployment, session)
     prompt = due_prompt(site.deployment, page, session)
     if prompt is not None or session is None:
         return send_to_sign_in(site, page, prompt or "login")

@@ -41,6 +41,7 @@ from app.web.consent import add_consent
 from app.web.cookies import Cookies
 from app.web.errors import add_errors
 from app.web.home import add_home
+from app.web.linked_logins import add_linked_logins
 from app.web.login import add_login
 from app.web.logout import add_logout
 from app.web.mail_texts import mail_renderer
@@ -50,6 +51,7 @@ from app.web.second_factor import add_second_factor
 from app.web.select_account import add_select_account
 from app.web.site import Site
 from app.web.upstream import add_upstream
+from app.web.upstream_callback import add_upstream_callback
 
 GET = frozenset({"GET", "HEAD"})
 POST = frozenset({"POST"})
@@ -139,6 +141,8 @@ def add_pages(app: Flask, deployment: Deployment, limits: RequestLimits) -> None
     add_second_factor(app, site)
     if "upstream_logins" in enabled:
         add_upstream(app, site)
+        add_upstream_callback(app, site)
+        add_linked_logins(app, site)
     add_select_account(app, site)
     add_consent(app, site)
     add_account(app, site)

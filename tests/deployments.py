@@ -9,6 +9,7 @@ from app.services.clock import Clock, system_clock
 from app.services.deployment import Deployment, open_deployment
 from app.services.hash_password import Argon2Parameters
 from app.services.initialise import initialise
+from app.services.list_audit import list_audit
 from app.services.manage_clients import RegisteredClient, add_client, show_client
 from app.services.manage_details_types import add_details_type
 from app.services.manage_resources import add_resource
@@ -83,12 +84,18 @@ class Operator:
 
     def add_user(self, **claims: Any) -> Account:
         """A new person with a name of their own."""
+        return self.add_user_with(**claims)
+
+    def add_user_with(self, *, email: str | None = None, **claims: Any) -> Account:
+        """As `add_user`, with an e-mail address of one's choice."""
         name = f"user-{secrets.token_hex(4)}"
-        user: User = add_user(
-            self.deployment,
-            NewUser(username=name, email=f"{name}@example.com", password=PASSWORD, claims=claims),
-        )
+        address = email or f"{name}@example.com"
+        user: User = add_user(self.deployment, NewUser(username=name, email=address, password=PASSWORD, claims=claims))
         return Account(sub=user.sub, username=name)
+
+    def event_types(self, sub: str) -> set[str]:
+        """What has happened to a person."""
+        return {event.type for event in list_audit(self.deployment, sub=sub)}
 
     def add_resource(self, **metadata: Any) -> str:
         """A new API with the scopes `photos.read` and `photos.write`, unless told otherwise; its identifier."""

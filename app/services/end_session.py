@@ -27,7 +27,9 @@ from app.storage.sessions import (
 )
 
 BACKCHANNEL_LOGOUT: Final = "backchannel_logout"
-EndReason = Literal["logout", "user_disabled", "password_set", "operator", "elsewhere", "factors_reset"]
+EndReason = Literal[
+    "logout", "user_disabled", "password_set", "operator", "elsewhere", "factors_reset", "login_unlinked", "provider"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,8 @@ An authenticator app and recovery codes let nobody in alone, so they can always 
 from dataclasses import dataclass
 
 from app.storage.database import Connection
-from app.storage.factors import count_linked_identities, count_passkeys
+from app.storage.factors import count_passkeys
+from app.storage.linked_identities import count_ways_in
 from app.storage.users import UserRow
 
 
@@ -16,7 +17,7 @@ class LastSignInMethod(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignInMethods:
-    """What lets one person in. `linked_logins`: those of providers that are not disabled."""
+    """What lets one person in. `linked_logins`: those by which they may sign in."""
 
     has_password: bool
     passkeys: int
@@ -33,7 +34,7 @@ def find_sign_in_methods(connection: Connection, user: UserRow) -> SignInMethods
     return SignInMethods(
         has_password=user.password_hash is not None,
         passkeys=count_passkeys(connection, user.id),
-        linked_logins=count_linked_identities(connection, user.id),
+        linked_logins=count_ways_in(connection, user.id),
     )
 
 

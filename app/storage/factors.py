@@ -3,7 +3,7 @@
 from sqlalchemy import BindParameter, Connection, bindparam, func, select
 
 from app.storage.prepared import Prepared
-from app.storage.tables import identity_providers, linked_identities, passkeys, recovery_codes, totp_secrets
+from app.storage.tables import passkeys, recovery_codes, totp_secrets
 
 _OWNER: BindParameter[int] = bindparam("user_id")
 _COUNT_PASSKEYS = Prepared(select(func.count()).select_from(passkeys).where(passkeys.c.user_id == _OWNER))
@@ -14,12 +14,6 @@ _COUNT_CODES = Prepared(
 )
 _FIND_TOTP = Prepared(
     select(totp_secrets.c.user_id).where(totp_secrets.c.user_id == _OWNER, totp_secrets.c.confirmed_at.is_not(None))
-)
-
-_COUNT_LINKED = Prepared(
-    select(func.count())
-    .select_from(linked_identities.join(identity_providers))
-    .where(linked_identities.c.user_id == _OWNER, identity_providers.c.disabled_at.is_(None))
 )
 
 
@@ -37,10 +31,4 @@ def count_passkeys(connection: Connection, user_id: int) -> int:
 def count_unused_recovery_codes(connection: Connection, user_id: int) -> int:
     """How many recovery codes they have left."""
     row = _COUNT_CODES.first(connection, {"user_id": user_id})
-    return 0 if row is None else int(row[0])
-
-
-def count_linked_identities(connection: Connection, user_id: int) -> int:
-    """How many logins of other providers let them in; not those of providers that are disabled."""
-    row = _COUNT_LINKED.first(connection, {"user_id": user_id})
     return 0 if row is None else int(row[0])

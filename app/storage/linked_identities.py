@@ -1,9 +1,10 @@
 """Who somebody is at other providers: (issuer, subject) there, a person here; never by an e-mail address."""
 
 import hashlib
+import json
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
 from app.storage.conflicts import refusing_duplicates
 from app.storage.tables import identity_providers, linked_identities
@@ -11,12 +12,14 @@ from app.storage.tables import identity_providers, linked_identities
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkRow:
-    """One link. `provider_name` and `provider_is_disabled` are the provider's."""
+    """One link, with what its provider is called, and whether people sign in by that."""
 
     id: int
     provider_id: int
     provider_name: str
-    provider_is_disabled: bool
+    display_name: str
+    lets_in: bool
+    subject_digest: bytes
     user_id: int
     label: str
     created_at: int
@@ -27,7 +30,9 @@ _LINKS = select(
     linked_identities.c.id,
     linked_identities.c.provider_id,
     identity_providers.c.name.label("provider_name"),
-    identity_providers.c.disabled_at.is_not(None).label("provider_is_disabled"),
+    identity_providers.c.document,
+    identity_providers.c.disabled_at,
+    linked_identities.c.subject_digest,
     linked_identities.c.user_id,
     linked_identities.c.label,
     linked_identities.c.created_at,
@@ -64,13 +69,18 @@ def find_link(connection: Connection, *, provider_id: int, issuer: str, subject:
         linked_identities.c.subject_digest == digest_subject(issuer, subject),
     )
     row = connection.execute(query).mappings().first()
-    return None if row is None else LinkRow(**row)
+    return None if row is None else _read(row)
 
 
 def list_links(connection: Connection, user_id: int) -> tuple[LinkRow, ...]:
     """Every link of a person, the oldest first."""
     query = _LINKS.where(linked_identities.c.user_id == user_id).order_by(linked_identities.c.id)
-    return tuple(LinkRow(**row) for row in connection.execute(query).mappings())
+    return tuple(_read(row) for row in connection.execute(query).mappings())
+
+
+def count_ways_in(connection: Connection, user_id: int) -> int:
+    """How many links let a person in: not those of providers that are disabled, or only good for linking."""
+    return sum(1 for row in list_links(connection, user_id) if row.lets_in)
 
 
 def touch_link(connection: Connection, link_id: int, *, label: str, now: int) -> None:
@@ -85,3 +95,13 @@ def delete_link(connection: Connection, link_id: int, *, user_id: int) -> bool:
         linked_identities.c.id == link_id, linked_identities.c.user_id == user_id
     )
     return connection.execute(statement).rowcount == 1
+
+
+def _read(row: RowMapping) -> LinkRow:
+    members = dict(row)
+    document, disabled_at = json.loads(members.pop("document")), members.pop("disabled_at")
+    return LinkRow(
+        **members,
+        display_name=document["display_name"],
+        lets_in=disabled_at is None and document["usable_for"] == "login",
+    )

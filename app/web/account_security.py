@@ -10,6 +10,7 @@ from app.storage.sessions import SessionRow
 from app.web.account_factors import authenticator_section, recovery_codes_section
 from app.web.account_frame import AccountFrame, account_frame
 from app.web.language import gettext, ngettext
+from app.web.linked_logins import linked_logins_section
 from app.web.own_pages import account_page, check_form, form_token, get_person
 from app.web.security_sections import Contributor, Section
 from app.web.site import Site, read_form, read_query
@@ -43,6 +44,7 @@ def other_sessions_section(site: Site, session: SessionRow) -> Section:
 SECTIONS: Final[tuple[Contributor, ...]] = (
     authenticator_section,
     recovery_codes_section,
+    linked_logins_section,
     other_sessions_section,
 )
 

@@ -1,25 +1,23 @@
-"""/login/with/NAME and /login/callback/NAME: away to another provider, and back from it."""
+"""/login/with/NAME: away to another provider; and what everybody meets who comes back from one."""
 
 from dataclasses import dataclass
 
 from flask import Flask, Response, request
 
 from app.services.identity_providers import Provider, find_provider
-from app.services.log_in import SecondFactorDue
 from app.services.refusals import record_refusal
-from app.services.transactions import Pending, is_csrf_token_of
-from app.services.upstream_accounts import AccountClosed, NoAccount
+from app.services.transactions import is_csrf_token_of
 from app.services.upstream_channel import ProviderUnavailable
 from app.services.upstream_identity import UpstreamIdentity, UpstreamRefused, fetch_identity, find_endpoints
-from app.services.upstream_logins import demanded_max_age_s, finish_login
-from app.services.upstream_trip import Errand, Return, come_back, cookie_id_of, depart
+from app.services.upstream_logins import demanded_max_age_s
+from app.services.upstream_trip import Errand, Return, depart
 from app.specs.oidc_relying_party import ErrorAnswer, InvalidAnswer, read_authentication_response
 from app.specs.protocol_error import AccessDenied, InvalidRequest, ProtocolError, TemporarilyUnavailable
 from app.specs.strict_request import Parameters
 from app.web.authorize import current_pending
 from app.web.errors import NotFound
 from app.web.language import gettext
-from app.web.login import arrival_of, client_of, let_in
+from app.web.login import client_of
 from app.web.pages import ErrorPage, ProviderButton, render_error
 from app.web.site import ForgedForm, Site, read_form, read_query
 from app.web.upstream_pages import ContinuePage, render_continue
@@ -75,17 +73,6 @@ def add_upstream(app: Flask, site: Site) -> None:
         client_of(site, pending)
         errand = Errand(purpose="login", transaction_id=pending.transaction_id, max_age_s=demanded_max_age_s(pending))
         return send_away(site, provider, errand, way_to_login(site, pending.transaction_id))
-
-    @app.get("/login/callback/<name>")
-    def callback(name: str) -> Response:
-        provider = _get(site, name)
-        parameters = read_query()
-        returned = come_back(
-            site.deployment, provider, parameters, lambda cookie_id: site.cookies.read_upstream(request, cookie_id)
-        )
-        response = _finish(site, provider, parameters, returned)
-        site.cookies.forget_upstream(response, cookie_id_of(returned.digest))
-        return response
 
 
 def send_away(site: Site, provider: Provider, errand: Errand, way: Way) -> Response:
@@ -158,54 +145,6 @@ def way_to_login(site: Site, transaction_id: str) -> Way:
     return Way(f"{site.base_path}/login?transaction={transaction_id}", gettext("Sign in in another way"))
 
 
-def _finish(site: Site, provider: Provider, parameters: Parameters, returned: Return) -> Response:
-    """The errand is known: each kind goes on in its own place."""
-    return _finish_login(site, provider, parameters, returned)
-
-
-def _finish_login(site: Site, provider: Provider, parameters: Parameters, returned: Return) -> Response:
-    # Before the provider is asked anything: where nothing is waited for, nobody has to prove anything.
-    pending = current_pending(site, Parameters.of({"transaction": returned.errand.transaction_id}))
-    way = way_to_login(site, pending.transaction_id)
-    try:
-        identity = identify(site, provider, parameters, returned)
-        return _let_in(site, provider, identity, returned, pending)
-    except Turned as turned:
-        return show_turned(site, turned, way)
-
-
-def _let_in(site: Site, provider: Provider, identity: UpstreamIdentity, returned: Return, pending: Pending) -> Response:
-    try:
-        outcome = finish_login(site.deployment, provider, identity, returned, arrival_of(site, pending))
-    except NoAccount as error:
-        raise Turned(
-            AccessDenied("the login belongs to no account here", detail=error.reason),
-            _no_account_sentence(provider, is_taken=error.is_taken),
-        ) from error
-    except AccountClosed as error:
-        raise Turned(
-            AccessDenied("the account must not sign in"), gettext("This account cannot be used to sign in.")
-        ) from error
-    if isinstance(outcome, SecondFactorDue):
-        return site.redirect(site.url(f"/second-factor?transaction={pending.transaction_id}"))
-    return let_in(site, pending, outcome)
-
-
-def _no_account_sentence(provider: Provider, *, is_taken: bool) -> str:
-    name = provider.document.display_name
-    if is_taken:
-        return gettext(
-            "There is an account here with the e-mail address that %(name)s gave, and it is not linked to %(name)s. "
-            "Sign in to it in another way, and link %(name)s in your account then.",
-            name=name,
-        )
-    return gettext(
-        "No account here is linked to your account at %(name)s. If you have an account here, sign in to it in another "
-        "way, and link %(name)s in your account then.",
-        name=name,
-    )
-
-
 def _refused_there(provider: Provider, answer: ErrorAnswer) -> Turned:
     name = provider.document.display_name
     if answer.error == "access_denied":
@@ -227,7 +166,8 @@ def _unavailable(provider: Provider, error: ProviderUnavailable) -> Turned:
     )
 
 
-def _get(site: Site, name: str) -> Provider:
+def get_provider(site: Site, name: str) -> Provider:
+    """The provider of a path, a disabled one too. Raises `NotFound`."""
     provider = find_provider(site.deployment, name)
     if provider is None:
         raise NotFound("there is no such page")
@@ -235,7 +175,7 @@ def _get(site: Site, name: str) -> Provider:
 
 
 def _get_open(site: Site, name: str) -> Provider:
-    provider = _get(site, name)
+    provider = get_provider(site, name)
     if not provider.lets_in:
         raise InvalidRequest("nobody signs in by this provider here")
     return provider

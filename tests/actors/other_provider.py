@@ -83,14 +83,41 @@ class Traveller:
         assert page.status == 303, page.text[:1500]
         return page.location
 
+    def link(self, account: Account) -> Reply:
+        """As the owner of an account here, link the login at the provider to it; the page that says so."""
+        page = self.open_logins(account)
+        fields = fields_of(page, "/account/logins/link", provider=self.provider.name)
+        reply = self.here.send_once(
+            urljoin(self.here.url, "/account/logins/link"), fields=fields, headers={"Origin": self.here.origin}
+        )
+        return self.here.get(self.sign_in_there(reply.location))
+
+    def open_logins(self, account: Account) -> Reply:
+        """The page of linked logins of an account here, signing in by its password where that is asked."""
+        page = self.here.get(f"{self.provider.ours.issuer}/account/logins")
+        if 'id="login-form"' in page.text:
+            page = self.here.log_in(page, account.username, account.password)
+        return page
+
     def come_in(self, pending_url: str) -> Reply:
         """Open an application's request, go to the provider, come back; where that leads."""
         return self.here.get(self.sign_in_there(self.leave(self.here.get(pending_url))))
 
 
-def fields_of(page: Reply, action: str) -> list[tuple[str, str]]:
-    """What the form with that action posts."""
+def fields_of(page: Reply, action: str, **wanted: str) -> list[tuple[str, str]]:
+    """What the form with that action posts; of several the one that has these fields."""
     marker = f'action="{action}"'
-    assert marker in page.text, f"no form for {action} on the page ({page.status}):\n{page.text[:2500]}"
-    numbered = page.text.replace(marker, f'id="wanted" {marker}')
-    return find_form(Reply(page.status, page.header_list, numbered.encode()), "wanted").fields
+    found = page.text.count(marker)
+    for number in range(found):
+        before, after = _split(page.text, marker, number)
+        numbered = f'{before}id="wanted" {marker}{after}'.encode()
+        fields = find_form(Reply(page.status, page.header_list, numbered), "wanted").fields
+        if wanted.items() <= dict(fields).items():
+            return fields
+    raise AssertionError(f"no form for {action} with {wanted} on the page ({page.status}):\n{page.text[:2500]}")
+
+
+def _split(text: str, marker: str, number: int) -> tuple[str, str]:
+    """Before and after the occurrence of that number."""
+    parts = text.split(marker)
+    return marker.join(parts[: number + 1]), marker.join(parts[number + 1 :])

@@ -31,10 +31,25 @@ def python_environment(lock: Path) -> Path:
     with folder.with_suffix(".lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         if not installed.exists():
-            _run([sys.executable, "-m", "venv", str(folder)])
-            _run([str(python), "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "-r", str(lock)])
+            try:
+                _install_with_uv(folder, lock)
+            except EnvironmentUnavailable:
+                # pip may be told of an index that uv does not know.
+                _install_with_pip(folder, lock)
             installed.touch()
     return python
+
+
+def _install_with_uv(folder: Path, lock: Path) -> None:
+    uv = (sys.executable, "-m", "uv")
+    _run([*uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)])
+    _run([*uv, "pip", "install", "--quiet", "--python", str(folder), "--require-hashes", "--no-deps", "-r", str(lock)])
+
+
+def _install_with_pip(folder: Path, lock: Path) -> None:
+    python = str(folder / "bin" / "python")
+    _run([sys.executable, "-m", "venv", "--clear", str(folder)])
+    _run([python, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "-r", str(lock)])
 
 
 def _run(command: list[str]) -> None:

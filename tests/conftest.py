@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete
 
+from app.services.hash_password import Argon2Parameters
 from app.storage.database import Database
 from app.storage.tables import login_throttle
 from tests.actors.logout_receiver import LogoutReceiver
 from tests.actors.statement_issuer import statement_issuers_setting
 from tests.clock import MovableClock
 from tests.databases import BACKENDS, close_databases, migrated_database_url
-from tests.deployments import Operator, make_deployment, make_environment
+from tests.deployments import CHEAP_HASH, Operator, make_deployment, make_environment
 from tests.requirements.catalogue import Matrix, Requirement, requirements_of
 from tests.scratch import keep_files_in_memory
 from tests.server import ServerProcess, free_port
@@ -135,6 +136,7 @@ def run_world(
     origin: str | None = None,
     issuer_path: str = "",
     threads: int = 8,
+    argon2: Argon2Parameters = CHEAP_HASH,
     **settings: str,
 ) -> Iterator[World]:
     """A server on a new deployment, ended afterwards. `origin`: the issuer's name where it is not the socket's."""
@@ -142,7 +144,7 @@ def run_world(
     issuer = (origin or f"http://127.0.0.1:{port}") + issuer_path
     environment = make_environment(issuer=issuer, database_url=database_url, directory=directory, **settings)
     clock = MovableClock(directory / "clock")
-    operator = Operator(make_deployment(environment), clock=clock)
+    operator = Operator(make_deployment(environment, argon2=argon2), clock=clock)
     server = ServerProcess(
         environment=environment,
         port=port,

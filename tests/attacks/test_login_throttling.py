@@ -5,7 +5,6 @@ import statistics
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -21,7 +20,8 @@ from tests.actors.browser import Browser
 from tests.actors.http import Reply, send
 from tests.attacks.guessing import Guesser, any_address
 from tests.conftest import run_world
-from tests.deployments import Account
+from tests.databases import migrated_database_url
+from tests.deployments import REAL_HASH, Account
 from tests.patience import wait_until
 from tests.world import World
 
@@ -220,11 +220,29 @@ def test_108_a_made_up_device_is_not_known(guarded: World) -> None:
 # ----- Case 106: what it costs -----
 
 
-def test_106_known_and_unknown_and_disabled_users_cost_the_same(guarded: World) -> None:
+@pytest.fixture(scope="module")
+def small_pool_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Passwords that cost what they cost: one at a time, two may wait; many more threads than that."""
+    directory = tmp_path_factory.mktemp("small-pool")
+    with migrated_database_url("sqlite", directory) as database_url:
+        yield from run_world(
+            directory,
+            database_url,
+            rate_limits="off",
+            trusted_proxies="127.0.0.0/8",
+            password_hash_workers="1",
+            password_hash_queue="2",
+            threads=24,
+            argon2=REAL_HASH,
+        )
+
+
+def test_106_known_and_unknown_and_disabled_users_cost_the_same(small_pool_world: World) -> None:
     """The bound is wide because machines are busy; without the dummy hash an unknown name costs a tenth."""
-    known = [guarded.operator.add_user().username for _ in range(5)]
+    world = small_pool_world
+    known = [world.operator.add_user().username for _ in range(5)]
     unknown = [f"user-{secrets.token_hex(4)}" for _ in range(5)]
-    guesser = Guesser(guarded)
+    guesser = Guesser(world)
     durations: dict[str, list[float]] = {"known": [], "unknown": []}
     for number in range(40):
         # One after the other, so that whatever slows the machine down slows both.
@@ -235,7 +253,7 @@ def test_106_known_and_unknown_and_disabled_users_cost_the_same(guarded: World) 
     # The shortest of many: what others do on this machine only ever makes them longer.
     shortest = {kind: min(values) for kind, values in durations.items()}
     assert 0.6 < shortest["unknown"] / shortest["known"] < 1.6, shortest
-    page = [_time_of(lambda: guesser.browser.send_once(f"{guarded.issuer}/")) for _ in range(9)]
+    page = [_time_of(lambda: guesser.browser.send_once(f"{world.issuer}/")) for _ in range(9)]
     assert min(shortest.values()) > 2 * min(page), "a hash is the greater part of a login's time"
 
 
@@ -246,20 +264,6 @@ def _time_of(work: object) -> float:
 
 
 # ----- Case 109: many at once -----
-
-
-@pytest.fixture
-def small_pool_world(database_url: str, tmp_path: Path) -> Iterator[World]:
-    """One password at a time, two may wait; many more threads than that."""
-    yield from run_world(
-        tmp_path,
-        database_url,
-        rate_limits="off",
-        trusted_proxies="127.0.0.0/8",
-        password_hash_workers="1",
-        password_hash_queue="2",
-        threads=24,
-    )
 
 
 def test_109_two_hundred_parallel_logins_get_in_line_or_are_told_to_come_back(small_pool_world: World) -> None:

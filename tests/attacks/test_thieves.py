@@ -31,7 +31,7 @@ from tests.actors.relying_party import Pending, RelyingParty, Tokens, basic
 from tests.attacks.thieves_loot import dump_database, dump_text, loot_of, values_of, words_of
 from tests.conftest import run_world
 from tests.databases import BACKENDS, migrated_database_url
-from tests.deployments import PASSWORD, Account
+from tests.deployments import PASSWORD, REAL_HASH, Account
 from tests.patience import wait_until
 from tests.world import World
 
@@ -65,7 +65,7 @@ def own_world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     """A server of one's own: the loot is this deployment's and nobody else's."""
     directory = tmp_path_factory.mktemp("thieves")
     with migrated_database_url(request.param, directory) as database_url:
-        yield from run_world(directory, database_url, rate_limits="off", log_level="DEBUG")
+        yield from run_world(directory, database_url, rate_limits="off", log_level="DEBUG", argon2=REAL_HASH)
 
 
 @pytest.fixture

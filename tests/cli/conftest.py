@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from app.services.hash_password import Argon2Parameters
 from tests.cli.processes import CommandLine
 from tests.databases import fresh_database_url, migrated_database_url
-from tests.deployments import make_deployment, make_environment
+from tests.deployments import CHEAP_HASH, make_deployment, make_environment
 
 
 @pytest.fixture
@@ -35,7 +36,13 @@ def new_command_line(environment: dict[str, str]) -> CommandLine:
 
 
 @pytest.fixture
-def command_line(environment: dict[str, str]) -> CommandLine:
+def argon2() -> Argon2Parameters:
+    """What the deployment spends on a password."""
+    return CHEAP_HASH
+
+
+@pytest.fixture
+def command_line(environment: dict[str, str], argon2: Argon2Parameters) -> CommandLine:
     """`tokenhouse` over an initialised deployment."""
-    make_deployment(environment)
+    make_deployment(environment, argon2=argon2)
     return CommandLine(environment)

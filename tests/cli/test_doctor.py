@@ -10,8 +10,16 @@ from typing import Any, ClassVar
 
 import pytest
 
+from app.services.hash_password import Argon2Parameters
 from tests.cli.processes import CommandLine, serving
 from tests.databases import on_both_databases
+from tests.deployments import REAL_HASH
+
+
+@pytest.fixture
+def argon2() -> Argon2Parameters:
+    """What the doctor finds nothing wrong with."""
+    return REAL_HASH
 
 
 class Proxy(http.server.BaseHTTPRequestHandler):

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.actors.http import Reply, send
 from tests.actors.relying_party import Pending, RelyingParty
 from tests.clock import MovableClock
-from tests.deployments import Account, Operator, make_deployment, make_environment
+from tests.deployments import REAL_HASH, Account, Operator, make_deployment, make_environment
 from tests.faults.faulty_server import Faults
 from tests.faults.patience import eventually
 from tests.server import ServerProcess, free_port
@@ -128,7 +128,7 @@ def fault_world(
     if not has_housekeeping:
         faults.stop_housekeeping()
     clock = MovableClock(directory / "clock")
-    operator = Operator(make_deployment(environment), clock=clock)
+    operator = Operator(make_deployment(environment, argon2=REAL_HASH), clock=clock)
     server = ServerProcess(
         environment=environment | faults.variables,
         port=port,

@@ -10,7 +10,7 @@ import psutil
 from tests.actors.browser import Browser
 from tests.actors.http import Reply
 from tests.actors.relying_party import Pending, RelyingParty
-from tests.deployments import CHEAP_HASH, PASSWORD, Account
+from tests.deployments import PASSWORD, REAL_HASH, Account
 from tests.faults.fault_world import FaultWorld
 from tests.faults.invariants import check_invariants
 from tests.faults.patience import eventually
@@ -73,7 +73,7 @@ def test_two_hundred_logins_at_once_stay_within_the_memory_of_the_password_pool(
         names = [account.username, *(f"nobody-{number}" for number in range(1, LOGINS))]
         assert server.process is not None
         processes = [psutil.Process(server.process.pid), *server.workers()]
-        hashes = HASH_WORKERS * CHEAP_HASH.memory_kib * 1024
+        hashes = HASH_WORKERS * REAL_HASH.memory_kib * 1024
         before = resident_bytes(processes)
         most = before + hashes + ROOM_FOR_REQUESTS
         with bounded_memory(processes, most), watched_memory(processes) as memory, ThreadPoolExecutor(LOGINS) as pool:

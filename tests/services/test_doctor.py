@@ -17,7 +17,7 @@ from app.settings import Settings, load_settings
 from app.storage.database import Database
 from tests.actors.signing_key import SigningKey, jwk_set
 from tests.databases import BACKENDS, migrated_database_url
-from tests.deployments import Operator, make_deployment, make_environment
+from tests.deployments import REAL_HASH, Operator, make_deployment, make_environment
 from tests.services.fetching import JSON
 from tests.services.other_host import LOOPBACK, CertificateAuthority, OtherHost, answer
 
@@ -27,9 +27,10 @@ DAY_MS = 86_400_000
 @pytest.fixture(params=BACKENDS)
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
     with migrated_database_url(request.param, tmp_path) as url:
-        yield make_deployment(
-            make_environment(issuer="https://auth.example", database_url=url, directory=tmp_path, trusted_proxies="::1")
+        environment = make_environment(
+            issuer="https://auth.example", database_url=url, directory=tmp_path, trusted_proxies="::1"
         )
+        yield make_deployment(environment, argon2=REAL_HASH)
 
 
 def findings(settings: Settings, *, now: int | None = None) -> dict[str, Finding]:

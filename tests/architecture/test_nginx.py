@@ -24,7 +24,7 @@ from app.cli.doctor import command as doctor
 from app.endpoints.edge import _FORWARDED_HEADERS
 from app.services.list_audit import list_audit
 from tests.browser.tls_stage import Certificates, make_certificates, resolving
-from tests.deployments import Operator, make_deployment, make_environment
+from tests.deployments import REAL_HASH, Operator, make_deployment, make_environment
 from tests.server import ROOT, ServerProcess, free_port
 
 CONFIGURATION = (ROOT / "docs" / "nginx.conf").read_text()
@@ -190,7 +190,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, certificates: Certificates) -
         trusted_proxies="127.0.0.1/32",
         outbound_ca_bundle=str(certificates.ca_file),
     )
-    operator = Operator(make_deployment(environment))
+    operator = Operator(make_deployment(environment, argon2=REAL_HASH))
     server = ServerProcess(environment=environment, port=free_port())
     try:
         server.start()

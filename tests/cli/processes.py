@@ -81,11 +81,11 @@ class CommandLine:
         assert outcome.exit_code == 0, outcome
         return outcome.document
 
-    def refusal(self, *arguments: str, stdin: str = "") -> dict[str, str]:
+    def refusal(self, *arguments: str, stdin: str = "") -> dict[str, Any]:
         """The document of a command that must be refused."""
         outcome = self(*arguments, "--json", stdin=stdin)
         assert outcome.exit_code == 1, outcome
-        document: dict[str, str] = outcome.document
+        document: dict[str, Any] = outcome.document
         return document
 
 

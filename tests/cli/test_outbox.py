@@ -55,7 +55,8 @@ def test_a_dead_letter_is_listed_tried_again_and_dropped(reaching_world: World, 
     reaching_world.clock.move(seconds=DAY_S + 60)
     wait_until(lambda: len(listed("--dead")) == 2, within_s=PATIENCE_S)
     reaching_world.clock.reset()
-    findings = {finding["check"]: finding for finding in command_line.json("doctor", "--url", "-")["findings"]}
+    # The doctor minds how cheap these deployments' password hashes are, so it ends with 1.
+    findings = {finding["check"]: finding for finding in command_line.refusal("doctor", "--url", "-")["findings"]}
     assert findings["outbox"]["status"] == "warning"
     events = command_line.json("audit", "list", "--type", "outbox.dead")
     assert {first["message_id"], second["message_id"]} <= {event["body"]["message"] for event in events}

@@ -49,7 +49,16 @@ def list_() -> Answer:
 def show(name: str) -> Answer:
     """One person, with what is known of them."""
     with opened_deployment() as deployment:
-        return _answer(manage_users.show_user(deployment, name))
+        user = manage_users.show_user(deployment, name)
+        methods, factors = manage_users.show_ways_in(deployment, name)
+    ways_in = {
+        "password": methods.has_password,
+        "passkeys": methods.passkeys,
+        "linked_logins": methods.linked_logins,
+        "authenticator": factors.has_totp,
+        "recovery_codes": factors.recovery_codes,
+    }
+    return _answer(user, factors=ways_in)
 
 
 @command.command("disable")
@@ -76,6 +85,14 @@ def set_password(name: str, password_stdin: bool) -> Answer:
     password = read_password(from_stdin=password_stdin, who=name)
     with opened_deployment() as deployment:
         return _answer(manage_users.set_password(deployment, name, password))
+
+
+@command.command("reset-factors")
+@click.argument("name")
+def reset_factors(name: str) -> Answer:
+    """Remove a person's authenticator app, passkeys and recovery codes, and end their sessions. They get a mail."""
+    with opened_deployment() as deployment:
+        return _answer(manage_users.reset_factors(deployment, name))
 
 
 @command.command("set")
@@ -108,6 +125,8 @@ def _document(user: User) -> dict[str, Any]:
     }
 
 
-def _answer(user: User) -> Answer:
+def _answer(user: User, **more: dict[str, Any]) -> Answer:
     claims = [(f"claim {name}", value) for name, value in sorted(user.claims.items())]
-    return Answer(document=_document(user), human=details([*_document(user).items(), *claims]))
+    parts = [(name.replace("_", " "), value) for part in more.values() for name, value in part.items()]
+    human = details([*_document(user).items(), *parts, *claims])
+    return Answer(document={**_document(user), **more}, human=human)

@@ -10,16 +10,22 @@ from app.services.deployment import Deployment
 from app.services.end_session import end_user_sessions
 from app.services.hash_password import Argon2Parameters, hash_password
 from app.services.identifiers import new_sub
+from app.services.limit_guesses import SECOND_FACTORS_OF_PERSON, Guess, forget_guesses
 from app.services.log_in import MAX_PASSWORD_CHARACTERS, username_key
 from app.services.notify_person import notify_person
 from app.services.record_event import Event, make_person_key
 from app.services.refusal import Refusal
 from app.services.seals import Seals
+from app.services.second_factors import Factors, find_factors
+from app.services.sign_in_methods import SignInMethods, find_sign_in_methods
 from app.services.user_claims import check_claims, check_email, email_key
 from app.storage import changes, users
 from app.storage.conflicts import AlreadyTaken
 from app.storage.database import Connection
+from app.storage.passkeys import delete_passkeys
+from app.storage.recovery_codes import delete_recovery_codes
 from app.storage.revocation import revoke_user_grants
+from app.storage.totp_secrets import delete_totp_secret
 from app.storage.users import UserRow
 
 MIN_PASSWORD_CHARACTERS: Final = 12
@@ -231,6 +237,36 @@ def set_user(
         _announce(deployment, connection, row, "user.changed", body)
 
     return _change(deployment, name, work)
+
+
+def reset_factors(deployment: Deployment, name: str) -> User:
+    """Take away somebody's second factors and passkeys, because they lost them, and end the sessions that they opened.
+
+    The password stays, and so does what was granted. Whoever has no password gets in by a new one, or by a link.
+    """
+
+    def work(connection: Connection, row: UserRow) -> None:
+        now = deployment.clock()
+        removed = {
+            "authenticator": delete_totp_secret(connection, row.id),
+            "passkeys": delete_passkeys(connection, row.id),
+            "recovery_codes": delete_recovery_codes(connection, row.id),
+        }
+        forget_guesses(connection, deployment.seals, [Guess(SECOND_FACTORS_OF_PERSON, row.sub)])
+        ended = end_user_sessions(
+            deployment, connection, row.id, sub=row.sub, actor="operator", reason="factors_reset", now=now
+        )
+        _announce(deployment, connection, row, "user.factors_reset", {**removed, "sessions": ended})
+        notify_person(deployment, connection, row, "factors_reset", {"by": "operator"}, now)
+
+    return _change(deployment, name, work)
+
+
+def show_ways_in(deployment: Deployment, name: str) -> tuple[SignInMethods, Factors]:
+    """By what one person gets in, and what they are asked for beside it. Raises `Refusal`."""
+    with deployment.database.reading() as connection:
+        row = _get_user(connection, name)
+        return find_sign_in_methods(connection, row), find_factors(connection, row.id)
 
 
 def _change(deployment: Deployment, name: str, work: Callable[[Connection, UserRow], None]) -> User:

@@ -89,6 +89,11 @@ def delete_passkey(connection: Connection, user_id: int, passkey_id: int) -> str
     return connection.execute(statement.returning(passkeys.c.name)).scalar_one_or_none()
 
 
+def delete_passkeys(connection: Connection, user_id: int) -> int:
+    """Forget all passkeys of a person; how many."""
+    return connection.execute(delete(passkeys).where(passkeys.c.user_id == user_id)).rowcount
+
+
 def find_user_handle(connection: Connection, user_id: int) -> bytes | None:
     """By what the person's authenticators know them; None before their first passkey."""
     return connection.execute(select(users.c.webauthn_user_handle).where(users.c.id == user_id)).scalar_one_or_none()

@@ -30,7 +30,7 @@ COMMANDS = dict(walk(tokenhouse))
 def test_the_commands_are_those_that_other_programs_drive() -> None:
     promised = """
         init serve doctor specs  db upgrade  db check
-        user add  user list  user show  user disable  user enable  user set-password  user set
+        user add  user list  user show  user disable  user enable  user set-password  user set  user reset-factors
         client add  client list  client show  client rotate-secret  client disable  client enable  client remove
         resource add  resource list  resource show  keys list  keys rotate  keys revoke
         details-type add  details-type list  details-type show

@@ -16,6 +16,7 @@ from app.endpoints.status_lists import current_aggregation, status_list_endpoint
 from app.endpoints.token import token_endpoint
 from app.endpoints.userinfo import userinfo_endpoint
 from app.oauth.authorization_server import TokenServer
+from app.services.ask_for_reset import RESET_ASKED, reset_asked_sender
 from app.services.client_documents import ClientDocuments
 from app.services.client_logo import ClientLogos
 from app.services.clock import Clock, system_clock
@@ -47,6 +48,7 @@ from app.web.logout import add_logout
 from app.web.mail_texts import mail_renderer
 from app.web.pages import prepare_templates
 from app.web.reader_language import add_language
+from app.web.reset import add_reset
 from app.web.second_factor import add_second_factor
 from app.web.select_account import add_select_account
 from app.web.site import Site
@@ -119,6 +121,7 @@ def list_senders(deployment: Deployment) -> dict[str, Sender]:
     if sends_mail(deployment):
         render = mail_renderer(issuer=deployment.issuer, server_name=deployment.settings.server_name)
         senders[MAIL] = mail_sender(deployment, render)
+        senders[RESET_ASKED] = reset_asked_sender(deployment)
     return senders
 
 
@@ -148,6 +151,8 @@ def add_pages(app: Flask, deployment: Deployment, limits: RequestLimits) -> None
     add_account(app, site)
     add_account_security(app, site)
     add_account_factors(app, site)
+    if sends_mail(deployment):
+        add_reset(app, site)
     if "session_management" in enabled:
         add_check_session(app, site)
     if "rp_initiated_logout" in enabled:

@@ -125,6 +125,10 @@ class Settings(BaseSettings):
     # ----- How a login is worked -----
     password_hash_workers: int = Field(default=2, ge=1, le=64)
     password_hash_queue: int = Field(default=16, ge=1, le=10_000)
+    breached_passwords: Path | None = None
+
+    # ----- Who may make an account -----
+    signup: Literal["off", "on"] = "off"
 
     # ----- The wire names of the acr levels, fixed at `tokenhouse init` -----
     acr_pwd: str = "urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport"  # noqa: S105
@@ -223,6 +227,8 @@ class Settings(BaseSettings):
                 parse_mailbox(self.mailbox)
             except ValueError:
                 raise ValueError(f"mail_from must be set: {self.mailbox} is no address that mail can be from") from None
+        elif self.signup == "on":
+            raise ValueError("signup needs mail, by which an address is confirmed: set TOKENHOUSE_SMTP_URL")
         return self
 
     @model_validator(mode="after")
@@ -243,6 +249,8 @@ class Settings(BaseSettings):
             raise ValueError("client_id_metadata_documents_policy must only narrow: anybody may publish a document")
         if self.outbound_ca_bundle is not None and not self.outbound_ca_bundle.is_file():
             raise ValueError(f"outbound_ca_bundle: no file at {self.outbound_ca_bundle}")
+        if self.breached_passwords is not None and not self.breached_passwords.is_file():
+            raise ValueError(f"breached_passwords: no file at {self.breached_passwords}")
         longest_publication_s = 2 * self.jwks_max_age_s
         if self.signing_key_lifetime_s <= longest_publication_s:
             raise ValueError("signing_key_lifetime_s must be longer than twice jwks_max_age_s")

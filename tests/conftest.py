@@ -1,7 +1,9 @@
 """Fixtures that most tests use: a running server on each database, shared by the tests of one process."""
 
+import hashlib
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import astuple
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from app.services.hash_password import Argon2Parameters
 from app.storage.database import Database
 from app.storage.tables import login_throttle
 from tests.actors.logout_receiver import LogoutReceiver
+from tests.actors.mail_server import MailServer
 from tests.actors.statement_issuer import statement_issuers_setting
 from tests.clock import MovableClock
 from tests.databases import BACKENDS, close_databases, migrated_database_url
@@ -20,7 +23,7 @@ from tests.requirements.catalogue import Matrix, Requirement, requirements_of
 from tests.scratch import keep_files_in_memory
 from tests.server import ServerProcess, free_port
 from tests.services.other_host import CertificateAuthority
-from tests.world import World
+from tests.world import MailWorld, World
 
 keep_files_in_memory()
 
@@ -121,6 +124,70 @@ def registration_world(shared_registration_world: World) -> Iterator[World]:
     yield shared_registration_world
     shared_registration_world.clock.reset()
     forget_failed_logins(shared_registration_world.operator.deployment.database)
+
+
+@pytest.fixture(scope="session")
+def breached_passwords(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A list of the passwords that attackers know, of which two are good ones otherwise."""
+    path = tmp_path_factory.mktemp("breached") / "passwords.txt"
+    known = ["violet harbour umbrella nine", "maybe gravel otter lantern", *(f"junk number {n}" for n in range(500))]
+    digests = sorted(hashlib.sha1(password.encode(), usedforsecurity=False).hexdigest() for password in known)
+    path.write_text("".join(f"{digest.upper()}:{len(digest)}\r\n" for digest in digests))
+    return path
+
+
+@pytest.fixture(scope="session")
+def shared_mail_server() -> Iterator[MailServer]:
+    """Whoever takes the mail of the servers that send any."""
+    with MailServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def shared_mail_worlds(
+    tmp_path_factory: pytest.TempPathFactory, shared_mail_server: MailServer, breached_passwords: Path
+) -> Iterator[Callable[[str], MailWorld]]:
+    """By database: a server that sends mail, where people may make accounts, and which knows attackers' passwords."""
+    worlds: dict[str, MailWorld] = {}
+    with ExitStack() as stack:
+
+        def get(backend: str) -> MailWorld:
+            if backend not in worlds:
+                directory = tmp_path_factory.mktemp("mail")
+                running = run_world(
+                    directory,
+                    stack.enter_context(migrated_database_url(backend, directory)),
+                    rate_limits="off",
+                    smtp_url=f"smtp://127.0.0.1:{shared_mail_server.port}",
+                    mail_from="Meadow <door@meadow.example>",
+                    signup="on",
+                    breached_passwords=str(breached_passwords),
+                )
+                world = stack.enter_context(contextmanager(lambda: running)())
+                worlds[backend] = MailWorld(**vars(world), mail=shared_mail_server)
+            return worlds[backend]
+
+        yield get
+
+
+@pytest.fixture
+def mail_world(shared_mail_worlds: Callable[[str], MailWorld]) -> Iterator[MailWorld]:
+    """That server on SQLite, with the clock set right afterwards."""
+    yield from _lend_mail_world(shared_mail_worlds("sqlite"))
+
+
+@pytest.fixture(params=BACKENDS)
+def each_mail_world(
+    request: pytest.FixtureRequest, shared_mail_worlds: Callable[[str], MailWorld]
+) -> Iterator[MailWorld]:
+    """That server on each database: for what a database decides."""
+    yield from _lend_mail_world(shared_mail_worlds(request.param))
+
+
+def _lend_mail_world(world: MailWorld) -> Iterator[MailWorld]:
+    yield world
+    world.clock.reset()
+    forget_failed_logins(world.operator.deployment.database)
 
 
 def forget_failed_logins(database: Database) -> None:

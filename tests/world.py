@@ -5,9 +5,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from app.services.manage_clients import RegisteredClient
+from app.services.manage_users import show_user
 from tests.actors.browser import Browser
 from tests.actors.http import Reply
 from tests.actors.machine import Machine
+from tests.actors.mail_server import MailServer
 from tests.actors.relying_party import Pending, RelyingParty, Tokens
 from tests.clock import MovableClock
 from tests.deployments import Account, Operator
@@ -75,3 +77,18 @@ class World:
         """Fresh tokens, by the whole flow."""
         code, pending = self.get_code(party, account, **parameters)
         return party.exchange(code, pending)
+
+
+@dataclass
+class MailWorld(World):
+    """A world with a mail server; the people in it have addresses that mail comes to."""
+
+    mail: MailServer
+
+    def address_of(self, account: Account) -> str:
+        """Where the mail of somebody comes to."""
+        return show_user(self.operator.deployment, account.username).email
+
+    def link_for(self, address: str, count: int = 1, *, path: str = "/reset") -> str:
+        """The link to a page of ours in the latest mail to an address, once there are so many."""
+        return self.mail.wait_for(address, count, words=f"{path}/th_el_").link

@@ -19,6 +19,7 @@ from prometheus_client import Counter, Histogram
 
 from app.endpoints.answers import Answer, PublicDocument, json_answer
 from app.services.incidents import new_incident
+from app.services.mint_secret import without_secrets
 from app.services.write_log import LogLines
 from app.settings import Network, Settings
 from app.specs.strict_request import MAX_HEADER_CHARACTERS
@@ -206,7 +207,8 @@ class Edge:
         # The query is left out: it may hold a code, a state, or a secret that somebody put there by mistake.
         self._access_log.write_request(
             method=method[:20],
-            path=path[:300],
+            # A link that was sent by mail has its secret in its path.
+            path=without_secrets(path[:300]),
             status=status,
             seconds=seconds,
             peer=environ.get("REMOTE_ADDR", ""),

@@ -13,6 +13,7 @@ from functools import cached_property
 
 from app.features import Profile
 from app.services.allocate_status import StatusAllocator
+from app.services.breached_passwords import BreachedPasswords
 from app.services.client_keys import ClientKeys
 from app.services.client_registry import ClientRegistry
 from app.services.client_uses import ClientUses
@@ -95,6 +96,7 @@ class Deployment:
             workers=settings.password_hash_workers,
             queue=settings.password_hash_queue,
         )
+        self.breached_passwords = _open_breached_passwords(settings)
         self.rotation = RotationPolicy.from_seconds(
             signing_key_lifetime_s=settings.signing_key_lifetime_s, jwks_max_age_s=settings.jwks_max_age_s
         )
@@ -235,6 +237,8 @@ class Deployment:
             self.client_uses.flush()
         self.log.flush()
         self.passwords.shutdown()
+        if self.breached_passwords is not None:
+            self.breached_passwords.close()
         self.database.dispose()
 
     def _has_outlived_its_rotation(self, active: ActiveKey) -> bool:
@@ -291,6 +295,15 @@ def _open(settings: Settings, database: Database, *, clock: Clock, failpoint: Fa
         clock=clock,
         failpoint=failpoint,
     )
+
+
+def _open_breached_passwords(settings: Settings) -> BreachedPasswords | None:
+    if settings.breached_passwords is None:
+        return None
+    try:
+        return BreachedPasswords(settings.breached_passwords)
+    except ValueError as error:
+        raise DeploymentError(f"TOKENHOUSE_BREACHED_PASSWORDS: {error}") from error
 
 
 def check_identity(settings: Settings, row: DeploymentRow) -> None:

@@ -7,12 +7,15 @@ is told to come back (`PasswordPoolBusy`). The threads are niced, so that tokens
 import os
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
+T = TypeVar("T")
 MINIMUM_MEMORY_KIB = 19 * 1024
 _TARGET_S = 0.075
 _CALIBRATION_MEMORIES_KIB = (19 * 1024, 32 * 1024, 47 * 1024, 64 * 1024)
@@ -81,6 +84,18 @@ class PasswordPool:
             raise PasswordPoolBusy
         try:
             return self._executor.submit(self._hasher.hash, password).result()
+        finally:
+            self._places.release()
+
+    def run(self, work: Callable[[], T]) -> T:
+        """What `work` returns, done in these threads: for what is slow and has to do with passwords, too.
+
+        Raises `PasswordPoolBusy`.
+        """
+        if not self._places.acquire(blocking=False):
+            raise PasswordPoolBusy
+        try:
+            return self._executor.submit(work).result()
         finally:
             self._places.release()
 

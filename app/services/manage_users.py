@@ -186,8 +186,8 @@ def set_password(deployment: Deployment, name: str, password: str) -> User:
     password_hash = hash_password(deployment.passwords.parameters, password)
 
     def work(connection: Connection, row: UserRow) -> None:
-        users.set_password_hash(connection, row.id, password_hash)
         now = deployment.clock()
+        users.set_password_hash(connection, row.id, password_hash, set_at=now)
         ended = {
             "sessions": end_user_sessions(
                 deployment, connection, row.id, sub=row.sub, actor="operator", reason="password_set", now=now

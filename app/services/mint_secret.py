@@ -9,10 +9,10 @@ import secrets
 import zlib
 from typing import Literal
 
-SecretType = Literal["ac", "at", "br", "cs", "ia", "kd", "lo", "rg", "rt", "tx", "ub", "up"]
-# ac: authorization code, at: opaque access token, br: browser, cs: client secret, ia: initial access token,
-# kd: known device, lo: logout request, rg: registration access token, rt: refresh token, tx: authorization transaction,
-# ub: the browser that left for another provider, up: the state that comes back from there
+SecretType = Literal["ac", "at", "br", "cs", "el", "ia", "kd", "lo", "rg", "rt", "tx", "ub", "up"]
+# ac: authorization code, at: opaque access token, br: browser, cs: client secret, el: link in a mail,
+# ia: initial access token, kd: known device, lo: logout request, rg: registration access token, rt: refresh token,
+# tx: authorization transaction, ub: the browser that left for another provider, up: the state that comes back
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _PAIRS = tuple(high + low for high in _ALPHABET for low in _ALPHABET)

@@ -27,7 +27,7 @@ def record_refusal(
             client_id=_name(deployment, client_id)[:300].replace("\0", "\ufffd") if client_id is not None else None,
             incident=incident,
             body={
-                "where": where,
+                "where": without_secrets(where),
                 "error": error.error,
                 "description": error.description,
                 # A client that swaps its identifier and its secret must not find the secret in our trail.

@@ -15,6 +15,7 @@ from app.storage.tables import (
     client_secrets,
     clients,
     consents,
+    email_links,
     grants,
     initial_access_tokens,
     known_devices,
@@ -129,6 +130,7 @@ def purge_expired(
             & ~exists(select(clients.c.id).where(clients.c.initial_access_token_id == initial_access_tokens.c.id)),
         ),
         (consents, consents.c.id, consents.c.expires_at <= now),
+        (email_links, email_links.c.digest, email_links.c.expires_at <= day_ago),
         (logout_requests, logout_requests.c.request_id, logout_requests.c.expires_at <= now),
         (outbox, outbox.c.message_id, outbox.c.dead_at <= outbox_dead_before),
         # The public half of a key that nothing can be signed by any more: so long an old `id_token_hint` is checked.

@@ -35,9 +35,12 @@ def revoke_grant(connection: Connection, grant_id: str, *, now: int) -> bool:
     return _revoke(connection, grants.c.grant_id == grant_id, now=now) > 0
 
 
-def revoke_user_grants(connection: Connection, user_id: int, *, now: int) -> int:
-    """End every grant of a person; how many."""
-    return _revoke(connection, grants.c.user_id == user_id, now=now)
+def revoke_user_grants(connection: Connection, user_id: int, *, but_of_session: int | None = None, now: int) -> int:
+    """End every grant of a person, but those of one session, say the one in which they ask for it; how many."""
+    of_user = grants.c.user_id == user_id
+    if but_of_session is not None:
+        of_user &= grants.c.session_id.is_distinct_from(but_of_session)
+    return _revoke(connection, of_user, now=now)
 
 
 def revoke_client_grants(connection: Connection, client_pk: int, *, now: int) -> int:

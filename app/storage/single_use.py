@@ -14,6 +14,7 @@ from app.storage.prepared import Prepared
 from app.storage.tables import (
     authorization_codes,
     authorization_transactions,
+    email_links,
     logout_requests,
     recovery_codes,
     refresh_tokens,
@@ -39,6 +40,7 @@ _REDEMPTIONS = {
     "authorization_codes": _redemption(authorization_codes, "digest"),
     "authorization_transactions": _redemption(authorization_transactions, "transaction_id"),
     "refresh_tokens": _redemption(refresh_tokens, "digest"),
+    "email_links": _redemption(email_links, "digest"),
     "logout_requests": _redemption(logout_requests, "request_id"),
     "upstream_transactions": _redemption(upstream_transactions, "digest"),
 }

@@ -63,6 +63,7 @@ def insert_user(
         created_at=created_at,
         sealed_audit_key=sealed_audit_key,
         seal_key_id=seal_key_id,
+        password_set_at=None if password_hash is None else created_at,
     )
     with refusing_duplicates():
         user_id: int = connection.execute(statement.returning(users.c.id)).scalar_one()
@@ -106,9 +107,12 @@ def set_disabled(connection: Connection, user_id: int, disabled_at: int | None) 
     connection.execute(update(users).where(users.c.id == user_id).values(disabled_at=disabled_at))
 
 
-def set_password_hash(connection: Connection, user_id: int, password_hash: str) -> None:
-    """Replace the encoded hash."""
-    connection.execute(update(users).where(users.c.id == user_id).values(password_hash=password_hash))
+def set_password_hash(connection: Connection, user_id: int, password_hash: str, *, set_at: int | None = None) -> None:
+    """Replace the encoded hash. `set_at`: when the password became another one; None where it is the same as before."""
+    values: dict[str, Any] = {"password_hash": password_hash}
+    if set_at is not None:
+        values["password_set_at"] = set_at
+    connection.execute(update(users).where(users.c.id == user_id).values(values))
 
 
 def set_email(connection: Connection, user_id: int, *, email: str, email_key: str) -> None:

@@ -8,6 +8,7 @@ from app.services.choose_account import bound_session, expected_username
 from app.services.hash_password import PasswordPoolBusy
 from app.services.limit_guesses import TooManyAttempts
 from app.services.log_in import LoginAttempt, LoginFailed, SecondFactorDue, log_in
+from app.services.notify_person import sends_mail
 from app.services.throttle_logins import FairShare
 from app.services.transactions import Pending, Transaction, Visit, is_csrf_token_of
 from app.web.authorize import current_pending
@@ -136,7 +137,14 @@ def _show(
             username=username,
             error=error,
             providers=list_buttons(site),
+            reset_url=_url_here(site, "/reset", transaction) if sends_mail(site.deployment) else None,
+            signup_url=_url_here(site, "/signup", transaction) if site.deployment.settings.signup == "on" else None,
         )
     )
     response = site.page(html, status=status, has_form=True, leads_to_client=True)
     return set_retry_after(response, retry_after_s)
+
+
+def _url_here(site: Site, path: str, pending: Pending) -> str:
+    """A page of ours from which this sign-in goes on."""
+    return f"{site.base_path}{path}?transaction={pending.transaction_id}"

@@ -12,7 +12,7 @@ from typing import Final
 from app.services.send_mail import MailRenderer, MailText
 from app.web.describe_device import describe_device
 from app.web.display_text import one_line
-from app.web.language import gettext, mark
+from app.web.language import gettext, mark, speaking
 
 _MOST_VALUE_CHARACTERS: Final = 200
 
@@ -184,7 +184,7 @@ _TEXTS: Final[Mapping[str, _Text]] = {
 def mail_renderer(*, issuer: str, server_name: str) -> MailRenderer:
     """What puts a mail's words together for one server; every link in them begins with its issuer."""
 
-    def render(text: str, locale: str | None, values: Mapping[str, str]) -> MailText:  # noqa: ARG001
+    def render(text: str, locale: str | None, values: Mapping[str, str]) -> MailText:
         shown = {name: one_line(value, _MOST_VALUE_CHARACTERS) for name, value in values.items() if name != "link"}
         shown |= {
             "server_name": server_name,
@@ -198,7 +198,8 @@ def mail_renderer(*, issuer: str, server_name: str) -> MailRenderer:
             shown["link"] = values["link"]
         if "until" in shown:
             shown["until"] = _moment(shown["until"])
-        return _render(_TEXTS[text], shown)
+        with speaking(locale):
+            return _render(_TEXTS[text], shown)
 
     return render
 

@@ -71,6 +71,9 @@ class LoginPage:
     username: str = ""
     error: str | None = None
     providers: tuple[ProviderButton, ...] = ()
+    reset_url: str | None = None
+    signup_url: str | None = None
+    """Paths of ours, where there is mail, and where people may make accounts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

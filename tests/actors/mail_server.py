@@ -28,7 +28,7 @@ class ReceivedMail:
     @property
     def text(self) -> str:
         """Its plain text."""
-        return str(self.message.get_content())
+        return str(self.message.get_content()).replace("\r\n", "\n")
 
     @property
     def link(self) -> str:
@@ -71,10 +71,14 @@ class MailServer:
         """What came for one address, in order."""
         return [mail for mail in list(self.mails) if address in mail.recipients]
 
-    def wait_for(self, address: str, count: int = 1) -> ReceivedMail:
-        """The latest mail to an address, once there are so many."""
-        wait_until(lambda: len(self.to(address)) >= count)
-        return self.to(address)[-1]
+    def about(self, address: str, words: str) -> list[ReceivedMail]:
+        """What came for an address and says these words, in order."""
+        return [mail for mail in self.to(address) if words in mail.text]
+
+    def wait_for(self, address: str, count: int = 1, *, words: str = "") -> ReceivedMail:
+        """The latest mail to an address that says these words, once there are so many."""
+        wait_until(lambda: len(self.about(address, words)) >= count)
+        return self.about(address, words)[-1]
 
     # ----- What aiosmtpd calls -----
 

@@ -1,0 +1,112 @@
+"""/reset: a new password for whoever forgot theirs, by a link to the address of their account.
+
+Known, unknown and disabled accounts are answered the same. A reset does not sign anybody in, and changes no second
+factor: who has one is asked for it at the sign-in that follows.
+"""
+
+from flask import Flask, Response
+
+from app.services.ask_for_reset import ask_for_reset
+from app.services.email_links import LinkOver, look_at_link
+from app.services.password_rules import WeakPassword
+from app.services.replace_password import choose_by_link
+from app.web.language import gettext
+from app.web.links import link_over, origin_of_request, pending_here, sign_in_url
+from app.web.password_words import password_hint, password_sentence
+from app.web.recovery_pages import (
+    AskForResetPage,
+    NewPasswordPage,
+    OutcomePage,
+    render_ask_for_reset,
+    render_new_password,
+    render_outcome,
+)
+from app.web.site import Site, read_form, read_query
+
+
+def add_reset(app: Flask, site: Site) -> None:
+    """Add the routes."""
+
+    @app.get("/reset")
+    def reset_get() -> Response:
+        return _ask(site, pending_here(site, read_query().get("transaction") or "") or "")
+
+    @app.post("/reset")
+    def reset_post() -> Response:
+        # No token in the form: it does nothing in anybody's name, and what it may cause is limited.
+        site.check_own_form()
+        form = read_form()
+        transaction = pending_here(site, form.get("transaction") or "") or ""
+        username = form.get("username") or ""
+        if not username.strip():
+            return _ask(site, transaction, error=gettext("Please say who you are."))
+        ask_for_reset(site.deployment, username, origin_of_request(), transaction_id=transaction)
+        return _sent(site, transaction)
+
+    @app.get("/reset/<secret>")
+    def reset_link_get(secret: str) -> Response:
+        try:
+            return _choose(site, secret)
+        except LinkOver:
+            return _over(site)
+
+    @app.post("/reset/<secret>")
+    def reset_link_post(secret: str) -> Response:
+        site.check_own_form()
+        password = read_form().get("password") or ""
+        try:
+            opened = choose_by_link(site.deployment, "reset", secret, password, origin_of_request())
+        except LinkOver:
+            return _over(site)
+        except WeakPassword as weak:
+            return _choose(site, secret, error=password_sentence(weak.fault))
+        return password_saved(site, opened.body.get("transaction", ""))
+
+
+def password_saved(site: Site, transaction_id: str) -> Response:
+    """The page after a link has given somebody a password."""
+    page = OutcomePage(
+        heading=gettext("Your password is saved"),
+        lead=gettext("Sign in with it now. Wherever else you were signed in, you are no longer."),
+        link_url=sign_in_url(site, transaction_id),
+        link_label=gettext("Sign in"),
+    )
+    return site.page(render_outcome(page))
+
+
+def _ask(site: Site, transaction: str, *, error: str | None = None) -> Response:
+    page = AskForResetPage(
+        action=f"{site.base_path}/reset",
+        transaction=transaction,
+        error=error,
+        back_url=f"{site.base_path}/login?transaction={transaction}" if transaction else None,
+    )
+    return site.page(render_ask_for_reset(page), has_form=True)
+
+
+def _sent(site: Site, transaction: str) -> Response:
+    page = OutcomePage(
+        heading=gettext("Look at your mail"),
+        lead=gettext("If there is such an account, a link is on its way to its address. It works for half an hour."),
+        notes=(gettext("Nothing came? Look among unwanted mail, or try your other address or name."),),
+        link_url=f"{site.base_path}/login?transaction={transaction}" if transaction else None,
+        link_label=gettext("Back to signing in"),
+    )
+    return site.page(render_outcome(page))
+
+
+def _choose(site: Site, secret: str, *, error: str | None = None) -> Response:
+    user = look_at_link(site.deployment, "reset", secret).user
+    page = NewPasswordPage(
+        action=f"{site.base_path}/reset/{secret}",
+        heading=gettext("Choose a new password"),
+        lead=gettext("Everybody who is signed in to your account is signed out by this, wherever that is."),
+        username="" if user is None else user.username,
+        hint=password_hint(),
+        error=error,
+    )
+    return site.page(render_new_password(page), has_form=True)
+
+
+def _over(site: Site) -> Response:
+    return link_over(site, link_path="/reset", link_label=gettext("Ask for another link"))

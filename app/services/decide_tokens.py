@@ -29,6 +29,7 @@ class Basis:
     """The living grant that tokens are asked on. `expires_at` in milliseconds.
 
     `subject`: the person's own, whatever clients and APIs are told; a machine's `client_id` where `is_person` is False.
+    `narrowing`: what the person had taken back of it when `snapshot` was read.
     `holder_knows`: the subject by which whoever gets the token knows the person, where that is not the client's own.
     """
 
@@ -40,6 +41,7 @@ class Basis:
     expires_at: int
     is_person: bool = True
     holder_knows: str | None = None
+    narrowing: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +104,7 @@ def decide_tokens(
         subject=basis.subject,
         access_token_subject=access_token_subject,
         grant_id=basis.grant_id,
+        grant_narrowing=basis.narrowing,
         session_id=basis.session_id,
         audience=audience,
         scope=granted,

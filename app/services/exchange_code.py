@@ -182,6 +182,7 @@ def find_basis(row: CodeRow) -> Basis:
         user_claims=row.user_claims,
         snapshot=GrantSnapshot.from_document(row.snapshot),
         expires_at=row.grant_expires_at,
+        narrowing=row.grant_narrowing,
     )
 
 

@@ -66,7 +66,8 @@ def _lock_subject(connection: Connection, grant: ExchangedGrant, *, now: int) ->
         if not lock_live_client(connection, client_pk):
             return False
     parent = row.parent_grant_id
-    if parent is not None and not lock_live_grant(connection, parent, session_id=row.session_id, now=now):
+    # Where the parent was narrowed meanwhile, what was exchanged ended with that, and is found dead below.
+    if parent is not None and lock_live_grant(connection, parent, session_id=row.session_id, now=now) is None:
         return False
     if grant.machine_token is not None:
         # Whoever ends it holds the client first, so it has either ended by now or its end waits for the child.

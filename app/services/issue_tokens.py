@@ -33,7 +33,7 @@ from app.specs.tokenhouse_networks import CLAIM as NETWORKS_CLAIM
 from app.specs.tokenhouse_networks import Networks, format_networks
 from app.storage.clients import lock_live_client
 from app.storage.database import Connection
-from app.storage.grants import insert_access_token, lock_live_grant
+from app.storage.grants import insert_access_token, lock_live_grant, use_live_grant
 from app.storage.single_use import redeem_once
 from app.storage.token_states import insert_opaque_token
 
@@ -65,6 +65,7 @@ class Issuance:
 
     `subject`: the person, or the machine, as our own records name them; `access_token_subject`: as the API is told.
     `grant_id` None: a machine's token, which hangs on no grant. `session_id`: the session that the grant dies with.
+    `grant_narrowing`: what had been taken back of the grant when this was decided.
     `networks`: from where the access token may be used, None for anywhere. `sender`: who asks, and to whose key it is
     bound.
     `exchanged`: the grant itself is new, the child of the one behind the token that is exchanged.
@@ -94,6 +95,7 @@ class Issuance:
     refresh: RefreshStep | None = None
     authorization_details: tuple[Mapping[str, Any], ...] = ()
     exchanged: ExchangedGrant | None = None
+    grant_narrowing: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,8 +156,7 @@ def issue_tokens(deployment: Deployment, issuance: Issuance, *, now: int) -> Iss
         if issuance.exchanged is not None:
             write_exchanged_grant(connection, deployment.recorder, issuance.exchanged, now=now)
         if grant_id is not None:
-            if not lock_live_grant(connection, grant_id, session_id=issuance.session_id, now=now):
-                raise InvalidGrant("the grant has ended", detail="grant, session, user or client is no longer alive")
+            _hold_grant(deployment, connection, issuance, grant_id, now=now)
             if status is not None:
                 insert_access_token(
                     connection,
@@ -192,6 +193,21 @@ def issue_tokens(deployment: Deployment, issuance: Issuance, *, now: int) -> Iss
         refresh_token=refresh_token,
         authorization_details=issuance.authorization_details,
     )
+
+
+def _hold_grant(deployment: Deployment, connection: Connection, issuance: Issuance, grant_id: str, *, now: int) -> None:
+    """Hold the grant while its token is written, and write down that it was used; a new one was not used before."""
+    if issuance.exchanged is not None:
+        held = lock_live_grant(connection, grant_id, session_id=issuance.session_id, now=now)
+    else:
+        use = {"address": issuance.sender.address}
+        sealed = deployment.recorder.seal_for_person(connection, issuance.subject, use, table="grants", row=grant_id)
+        held = use_live_grant(connection, grant_id, session_id=issuance.session_id, now=now, sealed_use=sealed)
+    if held is None:
+        raise InvalidGrant("the grant has ended", detail="grant, session, user or client is no longer alive")
+    if held.narrowing != issuance.grant_narrowing:
+        # What was decided may be more than what is left. Nothing is spent: the same request gets what is left.
+        raise TemporarilyUnavailable("the grant has just been changed", headers={"Retry-After": "1"})
 
 
 def _describe(issuance: Issuance, *, expires_at_s: int) -> Event:

@@ -139,6 +139,7 @@ def find_basis(family: Family) -> Basis:
         user_claims=family.user_claims,
         snapshot=GrantSnapshot.from_document(family.snapshot),
         expires_at=family.grant_expires_at,
+        narrowing=family.grant_narrowing,
     )
 
 

@@ -1,19 +1,23 @@
 """Grants: one per authorization response, and the codes and access tokens that hang on it."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, bindparam, func, insert, select
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
+from app.storage.narrowing import read_snapshot
 from app.storage.prepared import Prepared
 from app.storage.tables import access_tokens, authorization_codes, clients, grants, session_clients, sessions, users
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrantRow:
-    """What one person granted to one client, once. `snapshot` never changes."""
+    """What one person granted to one client, once. `snapshot` is written as it was granted, and read as it still holds;
+
+    `narrowing` tells what was taken back since (`storage.narrowing`).
+    """
 
     grant_id: str
     user_id: int | None
@@ -29,6 +33,9 @@ class GrantRow:
     created_at: int
     expires_at: int
     revoked_at: int | None
+    narrowing: str | None = None
+    last_used_at: int | None = None
+    sealed_last_use: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +66,7 @@ class CodeRow:
     snapshot: dict[str, Any]
     grant_expires_at: int
     grant_revoked_at: int | None
+    grant_narrowing: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +106,7 @@ _FIND_CODE = Prepared(
         grants.c.snapshot,
         grants.c.expires_at,
         grants.c.revoked_at,
+        grants.c.narrowing,
     )
     .select_from(
         authorization_codes.join(grants, grants.c.grant_id == authorization_codes.c.grant_id).join(
@@ -121,24 +130,37 @@ _SESSION_LIVES = sessions.c.revoked_at.is_(None) & (sessions.c.expires_at > bind
 _GRANT_OF_CLIENT = grants.join(clients, clients.c.id == grants.c.client_pk)
 _GRANT_OF_PERSON = _GRANT_OF_CLIENT.join(users, users.c.id == grants.c.user_id)
 
-_LOCK_ONLINE_GRANT = Prepared(
-    select(grants.c.grant_id)
+_ONLINE_GRANT = (
+    select(grants.c.narrowing)
     .select_from(_GRANT_OF_PERSON.join(sessions, sessions.c.id == grants.c.session_id))
     .where(_GRANT_LIVES, _SESSION_LIVES, users.c.disabled_at.is_(None))
-    .with_for_update(read=True, of=[users, clients, sessions, grants])
 )
 # Without a session: `offline_access`, or a machine's, which has no person either. An outer join cannot be locked.
-_LOCK_OFFLINE_GRANT = Prepared(
-    select(grants.c.grant_id)
+_OFFLINE_GRANT = (
+    select(grants.c.narrowing)
     .select_from(_GRANT_OF_PERSON)
     .where(_GRANT_LIVES, grants.c.session_id.is_(None), users.c.disabled_at.is_(None))
-    .with_for_update(read=True, of=[users, clients, grants])
 )
+_LOCK_ONLINE_GRANT = Prepared(_ONLINE_GRANT.with_for_update(read=True, of=[users, clients, sessions, grants]))
+_LOCK_OFFLINE_GRANT = Prepared(_OFFLINE_GRANT.with_for_update(read=True, of=[users, clients, grants]))
 _LOCK_MACHINE_GRANT = Prepared(
-    select(grants.c.grant_id)
+    select(grants.c.narrowing)
     .select_from(_GRANT_OF_CLIENT)
     .where(_GRANT_LIVES, grants.c.session_id.is_(None), grants.c.user_id.is_(None))
     .with_for_update(read=True, of=[clients, grants])
+)
+# Where the use is written down, the grant is not held by two for sharing first: both would then wait for each other.
+_LOCK_ABOVE_ONLINE_GRANT = Prepared(_ONLINE_GRANT.with_for_update(read=True, of=[users, clients, sessions]))
+_LOCK_ABOVE_OFFLINE_GRANT = Prepared(_OFFLINE_GRANT.with_for_update(read=True, of=[users, clients]))
+_USE_GRANT = Prepared(
+    update(grants)
+    .where(
+        grants.c.grant_id == bindparam("used_grant_id"),
+        grants.c.revoked_at.is_(None),
+        grants.c.expires_at > bindparam("used_at"),
+    )
+    .values(last_used_at=bindparam("used_at"), sealed_last_use=bindparam("sealed"))
+    .returning(grants.c.narrowing)
 )
 
 _LOCK_LIVE_SESSION = Prepared(
@@ -163,7 +185,7 @@ _LOCK_LIVE_SESSION = Prepared(
 )
 
 _FIND_HOLDER = Prepared(
-    select(users.c.sub, users.c.claims, clients.c.client_id, grants.c.snapshot)
+    select(users.c.sub, users.c.claims, clients.c.client_id, grants.c.snapshot, grants.c.narrowing)
     .select_from(
         access_tokens.join(grants, grants.c.grant_id == access_tokens.c.grant_id)
         .outerjoin(sessions, sessions.c.id == grants.c.session_id)
@@ -233,22 +255,44 @@ def find_code(connection: Connection, digests: tuple[bytes, ...]) -> CodeRow | N
         session_id=row[8],
         sub=row[9],
         user_claims=json.loads(row[10]),
-        snapshot=json.loads(row[11]),
+        snapshot=read_snapshot(row[11], row[14]),
         grant_expires_at=row[12],
         grant_revoked_at=row[13],
+        grant_narrowing=row[14],
     )
 
 
-def lock_live_grant(connection: Connection, grant_id: str, *, session_id: int | None, now: int) -> bool:
-    """Hold grant, session, user and client until the transaction ends; whether all of them are alive.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldGrant:
+    """A living grant, held for the rest of the transaction. `narrowing` as it is now: what was read before it may have
+    been more.
+    """
+
+    narrowing: str | None
+
+
+def lock_live_grant(connection: Connection, grant_id: str, *, session_id: int | None, now: int) -> HeldGrant | None:
+    """Hold grant, session, user and client until the transaction ends; None unless all of them are alive.
 
     `session_id` is the grant's, read before: None for a grant that outlives its session, or that is a machine's.
     """
     parameters = {"grant_id": grant_id, "now": now}
     if session_id is not None:
-        return _LOCK_ONLINE_GRANT.first(connection, parameters) is not None
-    of_person = _LOCK_OFFLINE_GRANT.first(connection, parameters)
-    return of_person is not None or _LOCK_MACHINE_GRANT.first(connection, parameters) is not None
+        row = _LOCK_ONLINE_GRANT.first(connection, parameters)
+    else:
+        row = _LOCK_OFFLINE_GRANT.first(connection, parameters) or _LOCK_MACHINE_GRANT.first(connection, parameters)
+    return None if row is None else HeldGrant(narrowing=row[0])
+
+
+def use_live_grant(
+    connection: Connection, grant_id: str, *, session_id: int | None, now: int, sealed_use: bytes | None
+) -> HeldGrant | None:
+    """As `lock_live_grant`, for a person's grant, whose last use this is: `sealed_use` tells from where."""
+    above = _LOCK_ABOVE_OFFLINE_GRANT if session_id is None else _LOCK_ABOVE_ONLINE_GRANT
+    if above.first(connection, {"grant_id": grant_id, "now": now}) is None:
+        return None
+    row = _USE_GRANT.first(connection, {"used_grant_id": grant_id, "used_at": now, "sealed": sealed_use})
+    return None if row is None else HeldGrant(narrowing=row[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,7 +336,9 @@ def find_token_holder(connection: Connection, jti: bytes, *, now: int) -> TokenH
     row = _FIND_HOLDER.first(connection, {"jti": jti, "now": now})
     if row is None:
         return None
-    return TokenHolder(sub=row[0], user_claims=json.loads(row[1]), client_id=row[2], snapshot=json.loads(row[3]))
+    return TokenHolder(
+        sub=row[0], user_claims=json.loads(row[1]), client_id=row[2], snapshot=read_snapshot(row[3], row[4])
+    )
 
 
 def list_grants(
@@ -329,7 +375,7 @@ def list_grants(
     views = []
     for row in connection.execute(query).mappings():
         fields = {name: row[grants.c[name]] for name in GrantRow.__dataclass_fields__}
-        grant = GrantRow(**{**fields, "snapshot": json.loads(fields["snapshot"])})
+        grant = GrantRow(**{**fields, "snapshot": read_snapshot(fields["snapshot"], fields["narrowing"])})
         view = GrantView(grant=grant, sub=row["sub"], username=row["username"], client_id=row["client_id"])
         views.append(view)
     return tuple(views)

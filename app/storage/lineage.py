@@ -4,12 +4,12 @@ FOR SHARE on the token's own row, beside the grant's: revoking one token changes
 exchanged for it in a later statement, so it waits for a child that is being written, and finds it.
 """
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
 
+from app.storage.narrowing import read_snapshot
 from app.storage.prepared import Prepared
 from app.storage.tables import access_tokens, grants, opaque_tokens, users
 
@@ -48,6 +48,7 @@ _FIND_GRANT = Prepared(
         grants.c.snapshot,
         grants.c.depth,
         users.c.sub,
+        grants.c.narrowing,
     )
     .select_from(grants.outerjoin(users, users.c.id == grants.c.user_id))
     .where(grants.c.grant_id == bindparam("grant_id"))
@@ -68,7 +69,7 @@ def find_subject_grant(connection: Connection, grant_id: str) -> SubjectGrant | 
         session_id=row[1],
         client_pk=row[2],
         origin_client_pk=row[3],
-        snapshot=json.loads(row[4]),
+        snapshot=read_snapshot(row[4], row[7]),
         depth=row[5] or 0,
     )
 
@@ -78,9 +79,9 @@ def find_ancestor_snapshots(connection: Connection, grant_id: str) -> tuple[dict
     snapshots: list[dict[str, Any]] = []
     parent = connection.execute(select(grants.c.parent_grant_id).where(grants.c.grant_id == grant_id)).scalar()
     while parent is not None:
-        query = select(grants.c.snapshot, grants.c.parent_grant_id).where(grants.c.grant_id == parent)
-        snapshot, parent = connection.execute(query).one()
-        snapshots.append(json.loads(snapshot))
+        query = select(grants.c.snapshot, grants.c.narrowing, grants.c.parent_grant_id)
+        snapshot, narrowing, parent = connection.execute(query.where(grants.c.grant_id == parent)).one()
+        snapshots.append(read_snapshot(snapshot, narrowing))
     return tuple(snapshots)
 
 

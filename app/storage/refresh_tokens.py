@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from app.storage.narrowing import read_snapshot
 from app.storage.prepared import Prepared
 from app.storage.tables import clients, grants, refresh_tokens, sessions, users
 
@@ -39,6 +40,7 @@ class Family:
     snapshot: dict[str, Any]
     grant_expires_at: int
     grant_revoked_at: int | None
+    grant_narrowing: str | None
 
 
 _INSERT = Prepared(insert(refresh_tokens).values({column.name: bindparam(column.name) for column in refresh_tokens.c}))
@@ -53,6 +55,7 @@ _FIND = Prepared(
         grants.c.snapshot,
         grants.c.expires_at,
         grants.c.revoked_at,
+        grants.c.narrowing,
     )
     .select_from(
         refresh_tokens.join(grants, grants.c.grant_id == refresh_tokens.c.grant_id)
@@ -121,9 +124,10 @@ def find_family(connection: Connection, digests: tuple[bytes, ...]) -> Family | 
         session_last_used_at=rest[2],
         sub=rest[3],
         user_claims=json.loads(rest[4]),
-        snapshot=json.loads(rest[5]),
+        snapshot=read_snapshot(rest[5], rest[8]),
         grant_expires_at=rest[6],
         grant_revoked_at=rest[7],
+        grant_narrowing=rest[8],
     )
 
 

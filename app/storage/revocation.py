@@ -35,6 +35,16 @@ def revoke_grant(connection: Connection, grant_id: str, *, now: int) -> bool:
     return _revoke(connection, grants.c.grant_id == grant_id, now=now) > 0
 
 
+def revoke_tokens_of_grant(connection: Connection, grant_id: str, *, now: int) -> None:
+    """End what was issued on a grant, and what was exchanged from that; the grant lives on, and its refresh tokens.
+
+    The caller holds the grant's row for writing: whoever issues on it has done so by now, or waits and looks again.
+    """
+    _revoke(connection, grants.c.parent_grant_id == grant_id, now=now)
+    _end_access_tokens(connection, access_tokens.c.grant_id == grant_id, now=now)
+    _end_opaque_tokens(connection, opaque_tokens.c.grant_id == grant_id, now=now)
+
+
 def revoke_user_grants(connection: Connection, user_id: int, *, but_of_session: int | None = None, now: int) -> int:
     """End every grant of a person, but those of one session, say the one in which they ask for it; how many."""
     of_user = grants.c.user_id == user_id

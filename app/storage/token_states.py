@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Select, Table, bindparam, insert, select
 
+from app.storage.narrowing import read_snapshot
 from app.storage.prepared import Prepared
 from app.storage.tables import access_tokens, clients, grants, opaque_tokens, refresh_tokens, sessions, users
 
@@ -114,6 +115,7 @@ _FIND_REFRESH_TOKEN = Prepared(
         refresh_tokens.c.used_at,
         refresh_tokens.c.digest == bindparam("token_digest"),
         grants.c.snapshot,
+        grants.c.narrowing,
         refresh_tokens.c.created_at,
     )
 )
@@ -142,10 +144,10 @@ def find_refresh_token(connection: Connection, digests: Sequence[bytes], *, now:
     row = _first(connection, _FIND_REFRESH_TOKEN, digests)
     if row is None:
         return None
-    snapshot, created_at = row[_HEAD:]
+    snapshot, narrowing, created_at = row[_HEAD:]
     return RefreshTokenState(
         **_read(row, now=now),
-        snapshot=json.loads(snapshot),
+        snapshot=read_snapshot(snapshot, narrowing),
         created_at=created_at,
         expires_at=min(row[_HEAD - 2], row[_HEAD - 1]),
     )

@@ -53,6 +53,11 @@ def revoke_user_grants(connection: Connection, user_id: int, *, but_of_session: 
     return _revoke(connection, of_user, now=now)
 
 
+def revoke_grants_to_client(connection: Connection, *, user_id: int, client_pk: int, now: int) -> int:
+    """End what one client holds of one person, through others too; how many grants."""
+    return _revoke(connection, (grants.c.user_id == user_id) & (grants.c.client_pk == client_pk), now=now)
+
+
 def revoke_client_grants(connection: Connection, client_pk: int, *, now: int) -> int:
     """End every grant to a client, and what others exchanged for its machine tokens; how many."""
     of_client = (grants.c.client_pk == client_pk) | (grants.c.origin_client_pk == client_pk)

@@ -34,6 +34,7 @@ from app.services.write_log import configure_log
 from app.settings import Settings, load_settings
 from app.specs.rfc8414_metadata import well_known_paths
 from app.web.account import add_account
+from app.web.account_applications import add_account_applications
 from app.web.account_factors import add_account_factors
 from app.web.account_security import add_account_security
 from app.web.authorize import add_authorize
@@ -149,6 +150,7 @@ def add_pages(app: Flask, deployment: Deployment, limits: RequestLimits) -> None
     add_select_account(app, site)
     add_consent(app, site)
     add_account(app, site)
+    add_account_applications(app, site)
     add_account_security(app, site)
     add_account_factors(app, site)
     if sends_mail(deployment):

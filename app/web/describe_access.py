@@ -64,9 +64,9 @@ def in_zone(at: int, zone: tzinfo | None) -> datetime:
     return datetime.fromtimestamp(at / 1000, tz=zone or UTC)
 
 
-def say_when(at: int, zone: tzinfo | None) -> str:
+def say_when(at: int) -> str:
     """A time of ours (milliseconds), as the reader writes it."""
-    return format_moment(in_zone(at, zone), zone)
+    return format_moment(datetime.fromtimestamp(at / 1000, tz=UTC))
 
 
 def _describe_access(site: Site, access: Access, *, zone: tzinfo | None, address: str) -> ShownAccess:
@@ -76,10 +76,10 @@ def _describe_access(site: Site, access: Access, *, zone: tzinfo | None, address
     tomorrow = in_zone(deployment.clock(), zone) + timedelta(days=1)
     return ShownAccess(
         grant_id=access.grant_id,
-        since=say_when(access.created_at, zone),
-        last_use=None if access.last_used_at is None else say_when(access.last_used_at, zone),
+        since=say_when(access.created_at),
+        last_use=None if access.last_used_at is None else say_when(access.last_used_at),
         last_address=access.last_address,
-        until=say_when(access.expires_at, zone),
+        until=say_when(access.expires_at),
         duration=gettext(_DURATIONS[access.duration]) if access.duration in _DURATIONS else "",
         identity=tuple(_choice(deployment, each) for each in pairs if each.pair[0] == userinfo),
         apis=tuple(
@@ -93,7 +93,7 @@ def _describe_access(site: Site, access: Access, *, zone: tzinfo | None, address
         earliest=min(tomorrow, in_zone(access.expires_at, zone)).date().isoformat(),
         latest=in_zone(access.expires_at, zone).date().isoformat(),
         zone=str(zone or "UTC"),
-        delegations=tuple(_describe_delegation(deployment, each, zone=zone) for each in access.delegations),
+        delegations=tuple(_describe_delegation(deployment, each) for each in access.delegations),
     )
 
 
@@ -138,7 +138,7 @@ def _describe_pair(deployment: Deployment, resource: str, name: str) -> str:
     return name if known is None else known.descriptions.get(name, name)
 
 
-def _describe_delegation(deployment: Deployment, delegation: Delegation, *, zone: tzinfo | None) -> ShownDelegation:
+def _describe_delegation(deployment: Deployment, delegation: Delegation) -> ShownDelegation:
     ((audience, names),) = delegation.snapshot.scope.items()
     known = deployment.registry.resources().find(audience)
     return ShownDelegation(
@@ -146,8 +146,8 @@ def _describe_delegation(deployment: Deployment, delegation: Delegation, *, zone
         name=delegation.client_id if delegation.client is None else delegation.client.name,
         api=audience if known is None else known.name,
         scopes=tuple(_describe_pair(deployment, audience, name) for name in names),
-        until=say_when(delegation.expires_at, zone),
-        children=tuple(_describe_delegation(deployment, child, zone=zone) for child in delegation.children),
+        until=say_when(delegation.expires_at),
+        children=tuple(_describe_delegation(deployment, child) for child in delegation.children),
     )
 
 

@@ -125,6 +125,7 @@ class Settings(BaseSettings):
     # ----- How a login is worked -----
     password_hash_workers: int = Field(default=2, ge=1, le=64)
     password_hash_queue: int = Field(default=16, ge=1, le=10_000)
+    stuffing_alarm_failures: int = Field(default=100, ge=10)
     breached_passwords: Path | None = None
 
     # ----- Who may make an account -----

@@ -31,6 +31,7 @@ from app.services.signing_keys import ActiveKey, NoSigningKey, SigningKeys, open
 from app.services.upstream_channel import ProviderChannels
 from app.services.upstream_documents import ProviderDocuments
 from app.services.verified_signatures import VerifiedSignatures
+from app.services.watch_logins import LoginWatch
 from app.services.write_log import LogLines
 from app.settings import Settings
 from app.specs.rfc7517_jwk import PrivateKey
@@ -87,6 +88,9 @@ class Deployment:
         self.client_uses = ClientUses(database, clock)
         self.log = LogLines()
         self.recorder = EventRecorder(database, seals, clock, self.log)
+        self.login_watch = LoginWatch(
+            database, seals, self.recorder, clock, alarm_failures=settings.stuffing_alarm_failures
+        )
         self.passwords = PasswordPool(
             Argon2Parameters(
                 time_cost=row.argon2_time_cost,
@@ -235,6 +239,7 @@ class Deployment:
         with suppress(DatabaseUnavailable):
             self.recorder.flush_batched()
             self.client_uses.flush()
+            self.login_watch.flush()
         self.log.flush()
         self.passwords.shutdown()
         if self.breached_passwords is not None:

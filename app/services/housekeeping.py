@@ -57,6 +57,7 @@ class Housekeeper:
                 self._deployment.recorder.flush_refusals()
                 self._deployment.recorder.flush_batched()
                 self._deployment.client_uses.flush()
+                self._deployment.login_watch.flush()
                 self._deployment.notice_changes(at_once=True)
                 sign_status_lists(self._deployment)
                 if beat % KEEP_STATUS_LISTS_EVERY == 1:

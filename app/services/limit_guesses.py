@@ -12,11 +12,18 @@ each guess begins a wait, and the waits grow up to 15 minutes and no further: no
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from app.services.seals import Seals
 from app.storage.database import Connection
-from app.storage.throttle import Bucket, count_guess, find_blocked_until, forget_attempts, forgive_guess
+from app.storage.throttle import (
+    Bucket,
+    count_guess,
+    find_longest_block,
+    forget_about,
+    forget_attempts,
+    forgive_guess,
+)
 
 WAITS_MS = tuple(minutes * 60_000 for minutes in (1, 2, 4, 8, 15))
 
@@ -33,6 +40,10 @@ class GuessLimit:
     free: int
     given_back_after_s: int
     starts_anew: bool = True
+
+    def tightened(self) -> "GuessLimit":
+        """The same counter with a quarter of the free guesses."""
+        return replace(self, free=max(2, self.free // 4))
 
     @property
     def bucket(self) -> Bucket:
@@ -53,10 +64,14 @@ USER_CODES_OF_NETWORK = GuessLimit(name="user_code_network", free=10, given_back
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """One guess under one limit: `who` makes it or is hurt by it (a subject, a name, `network_of(address)`)."""
+    """One guess under one limit: `who` makes it or is hurt by it (a subject, a name, `network_of(address)`).
+
+    `about`: whose account is guessed at, by a subject or a name's key, where `unlock` has to find the counter by it.
+    """
 
     limit: GuessLimit
     who: str = field(repr=False)
+    about: str | None = field(default=None, repr=False)
 
     def key(self, seals: Seals) -> bytes:
         """By HMAC: a name that was typed is sometimes a password, and is nowhere kept."""
@@ -73,10 +88,24 @@ class TooManyAttempts(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CountedGuesses:
-    """What was counted: each key, its limit, and the wait that it began for the next one (0: none)."""
+class CountedGuess:
+    """One counter after it was counted up. `blocked_until`: the wait that this began for the next one, 0 for none."""
 
-    counts: tuple[tuple[bytes, GuessLimit, int], ...] = field(repr=False)
+    key: bytes = field(repr=False)
+    limit: GuessLimit
+    failures: int
+    blocked_until: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountedGuesses:
+    """What was counted, under each limit."""
+
+    counts: tuple[CountedGuess, ...]
+
+    def find(self, limit: GuessLimit) -> CountedGuess | None:
+        """The count under one limit, tightened or not."""
+        return next((count for count in self.counts if count.limit.name == limit.name), None)
 
 
 def count_guesses(
@@ -87,40 +116,53 @@ def count_guesses(
     The refusal comes back as a value, because the transaction must be committed either way. Order: from what many
     share to what is one's own, the same everywhere, so that two attempts never wait for each other.
     """
-    counts: list[tuple[bytes, GuessLimit, int]] = []
+    counts: list[CountedGuess] = []
     for guess in guesses:
         key = guess.key(seals)
-        count = count_guess(connection, key, guess.limit.bucket, now=now)
+        about = None if guess.about is None else about_key(seals, guess.about)
+        count = count_guess(connection, key, guess.limit.bucket, now=now, about=about)
         if not count.is_admitted:
             # Who is refused here has not guessed: the others behind the same address keep their attempts.
             uncount_guesses(connection, CountedGuesses(counts=tuple(counts)), now=now)
             return TooManyAttempts(max(1, (count.blocked_until - now + 999) // 1000), what=guess.limit.name)
-        counts.append((key, guess.limit, count.blocked_until))
+        counts.append(
+            CountedGuess(key=key, limit=guess.limit, failures=count.failures, blocked_until=count.blocked_until)
+        )
     return CountedGuesses(counts=tuple(counts))
 
 
 def forgive_guesses(connection: Connection, counted: CountedGuesses, *, now: int) -> None:
     """It was right: one's own counters start anew, and those that many share lose this one attempt."""
-    for key, limit, blocked_until in counted.counts:
-        if limit.starts_anew:
-            forget_attempts(connection, key)
+    for count in counted.counts:
+        if count.limit.starts_anew:
+            forget_attempts(connection, count.key)
         else:
-            forgive_guess(connection, key, limit.bucket, blocked_until=blocked_until, now=now)
+            forgive_guess(connection, count.key, count.limit.bucket, blocked_until=count.blocked_until, now=now)
 
 
 def uncount_guesses(connection: Connection, counted: CountedGuesses, *, now: int) -> None:
     """Nothing was looked at, so nothing was guessed: a server that is busy must not lock people out."""
-    for key, limit, blocked_until in counted.counts:
-        forgive_guess(connection, key, limit.bucket, blocked_until=blocked_until, now=now)
+    for count in counted.counts:
+        forgive_guess(connection, count.key, count.limit.bucket, blocked_until=count.blocked_until, now=now)
 
 
 def forget_guesses(connection: Connection, seals: Seals, guesses: Sequence[Guess]) -> None:
-    """Whatever was counted there is forgotten: the operator unlocks somebody, say."""
+    """Forget what was counted there: what was guessed at is no more, say."""
     for guess in guesses:
         forget_attempts(connection, guess.key(seals))
 
 
-def find_wait_s(connection: Connection, seals: Seals, guess: Guess, *, now: int) -> int | None:
-    """For how long nothing may be guessed there, in seconds; None where it may."""
-    until = find_blocked_until(connection, guess.key(seals), now=now)
+def forget_guesses_about(connection: Connection, seals: Seals, *about: str) -> int:
+    """Forget all that was counted about an account, by its subject and its name's key; how many counters."""
+    return sum(forget_about(connection, about_key(seals, each)) for each in about)
+
+
+def find_wait_s(connection: Connection, seals: Seals, *about: str, now: int) -> int | None:
+    """For how long guesses about an account have to wait somewhere, in seconds; None where none has to."""
+    until = find_longest_block(connection, [about_key(seals, each) for each in about], now=now)
     return None if until is None else max(1, (until - now + 999) // 1000)
+
+
+def about_key(seals: Seals, about: str) -> bytes:
+    """Whose account is guessed at, as the counters name it."""
+    return seals.digest("throttle-about", about)[0]

@@ -5,22 +5,18 @@ only its caller's audit trail knows why it was a no.
 """
 
 import unicodedata
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
 from app.services.begin_session import Arrival, LoggedIn, begin_session, find_known_device_user
 from app.services.deployment import Deployment
 from app.services.hash_password import PasswordPoolBusy
-from app.services.limit_guesses import (
-    CountedGuesses,
-    TooManyAttempts,
-    count_guesses,
-    forgive_guesses,
-    uncount_guesses,
-)
+from app.services.limit_guesses import CountedGuesses, TooManyAttempts, uncount_guesses
 from app.services.record_event import Event
 from app.services.second_factors import find_factors
-from app.services.throttle_logins import login_guesses
+from app.services.tell_of_guessing import tell_of_guessing
+from app.services.throttle_logins import LOGINS_ON_KNOWN_DEVICE, count_login, forgive_login
 from app.storage.database import Connection
 from app.storage.transactions import set_first_factor
 from app.storage.users import UserRow, find_user, find_user_by_name, set_password_hash
@@ -72,12 +68,16 @@ def log_in(deployment: Deployment, attempt: LoginAttempt) -> LoggedIn | SecondFa
     def count(connection: Connection) -> tuple[UserRow | None, CountedGuesses | TooManyAttempts]:
         user = find_user_by_name(connection, key)
         is_known = user is not None and user.id == known_user_id
-        guesses = login_guesses(
+        counted = count_login(
+            connection,
+            deployment.seals,
             username_key=key,
             address=attempt.arrival.address,
             known_device=attempt.arrival.known_device_secret if is_known else None,
+            is_alarmed=not is_known and deployment.login_watch.is_alarmed(connection, now=now),
+            now=now,
         )
-        return user, count_guesses(connection, deployment.seals, guesses, now=now)
+        return user, counted
 
     user, counted = deployment.database.transact(count)
     if isinstance(counted, TooManyAttempts):
@@ -89,12 +89,18 @@ def log_in(deployment: Deployment, attempt: LoginAttempt) -> LoggedIn | SecondFa
     except PasswordPoolBusy:
         deployment.database.transact(lambda connection: uncount_guesses(connection, counted, now=deployment.clock()))
         raise
-    if user is None or not is_right or user.disabled_at is not None:
+    is_let_in = user is not None and is_right and user.disabled_at is None
+    on_known_device = counted.find(LOGINS_ON_KNOWN_DEVICE) is not None
+    deployment.login_watch.note(on_known_device=on_known_device, was_right=is_let_in)
+    if user is None or not is_let_in:
         _refuse(deployment, attempt, user, reason=_why(user, is_right=is_right))
+        tell_of_guessing(deployment, user, counted, username_key=key, arrival=attempt.arrival)
         raise LoginFailed
     fresh_hash = None
     if password_hash is not None and deployment.passwords.needs_rehash(password_hash):
-        fresh_hash = deployment.passwords.hash(attempt.password)
+        # Another day, if everybody comes just now: the password was right.
+        with suppress(PasswordPoolBusy):
+            fresh_hash = deployment.passwords.hash(attempt.password)
     return _finish(deployment, attempt, user, counted, fresh_hash=fresh_hash)
 
 
@@ -108,7 +114,7 @@ def _finish(
         current = find_user(connection, user.id)
         if current is None or current.disabled_at is not None or current.password_hash != user.password_hash:
             raise LoginFailed
-        forgive_guesses(connection, counted, now=now)
+        forgive_login(connection, deployment.seals, counted, address=attempt.arrival.address, now=now)
         if fresh_hash is not None:
             set_password_hash(connection, user.id, fresh_hash)
         if find_factors(connection, user.id).levels:

@@ -169,8 +169,8 @@ def _guess_of(deployment: Deployment, connection: Connection, arrival: Arrival, 
     """On a device of theirs people have tries of their own: whoever knows a password cannot lock its owner out."""
     device = arrival.known_device_secret
     if device is not None and find_known_device_of(deployment, connection, device, now=now) == user.id:
-        return Guess(SECOND_FACTORS_ON_KNOWN_DEVICE, device)
-    return Guess(SECOND_FACTORS_OF_PERSON, user.sub)
+        return Guess(SECOND_FACTORS_ON_KNOWN_DEVICE, device, about=user.sub)
+    return Guess(SECOND_FACTORS_OF_PERSON, user.sub, about=user.sub)
 
 
 def _end_challenge(connection: Connection, arrival: Arrival, due: Due) -> AttemptsOver:

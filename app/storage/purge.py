@@ -1,6 +1,6 @@
 """Expired rows leave in small batches, children before parents, each after the time for which it is still useful."""
 
-from sqlalchemy import Column, Connection, Table, delete, exists, select, update
+from sqlalchemy import Column, Connection, Table, delete, exists, func, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from app.storage.client_documents import delete_unused_documents
@@ -19,6 +19,7 @@ from app.storage.tables import (
     grants,
     initial_access_tokens,
     known_devices,
+    login_rates,
     login_throttle,
     logout_requests,
     opaque_tokens,
@@ -41,6 +42,8 @@ OLD_KEYS_CHECKED_FOR_MS = 400 * 86_400_000
 # Well after the last moment at which an old copy still serves (a day), so that nobody is about to use what leaves.
 DOCUMENTS_STAY_FOR_MS = 86_400_000 + 3_600_000
 DOCUMENTS_BATCH = 50
+# The week with which the last minutes are compared, and a day.
+LOGIN_RATES_STAY_FOR_MS = 8 * 86_400_000
 
 
 def purge_expired(
@@ -112,13 +115,18 @@ def purge_expired(
         ),
         (browsers, browsers.c.id, (browsers.c.expires_at <= now) & browser_is_free),
         (known_devices, known_devices.c.digest, known_devices.c.expires_at <= now),
-        (login_throttle, login_throttle.c.key, login_throttle.c.window_ends_at <= now),
+        (
+            login_throttle,
+            login_throttle.c.key,
+            (login_throttle.c.window_ends_at <= now) & (func.coalesce(login_throttle.c.blocked_until, 0) <= now),
+        ),
         (
             totp_secrets,
             totp_secrets.c.user_id,
             totp_secrets.c.confirmed_at.is_(None) & (totp_secrets.c.created_at <= day_ago),
         ),
         (upstream_transactions, upstream_transactions.c.digest, upstream_transactions.c.expires_at <= now),
+        (login_rates, login_rates.c.slot_began_at, login_rates.c.slot_began_at <= now - LOGIN_RATES_STAY_FOR_MS),
         (used_identifiers, used_identifiers.c.digest, used_identifiers.c.expires_at <= now),
         (client_secrets, client_secrets.c.digest, client_secrets.c.expires_at <= day_ago),
         (registration_tokens, registration_tokens.c.digest, registration_tokens.c.expires_at <= now),

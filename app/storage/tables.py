@@ -324,6 +324,17 @@ login_throttle = Table(
     Column("failures", Integer, nullable=False),
     Column("window_ends_at", _Time, nullable=False, index=True),
     Column("blocked_until", _Time),
+    # By HMAC, whose account is guessed at, so that an operator can let somebody in again.
+    Column("about", LargeBinary(32), index=True),
+)
+
+# Logins of the whole site in slots of five minutes, and those that failed on devices that nobody knew.
+login_rates = Table(
+    "login_rates",
+    metadata,
+    Column("slot_began_at", _Time, primary_key=True, autoincrement=False),
+    Column("attempts", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),
 )
 
 # ----- Clients and resources -----

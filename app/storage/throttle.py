@@ -4,6 +4,7 @@ Each is a bucket that leaks: `window_ends_at` is when it will be empty again, `f
 it was last empty, and `blocked_until` when the next attempt may be made.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, literal, or_, select, update
@@ -62,14 +63,16 @@ def count_attempt(connection: Connection, key: bytes, *, now: int, window_ms: in
     return ThrottleCount(attempts=row[0], window_ends_at=row[1])
 
 
-def count_guess(connection: Connection, key: bytes, bucket: Bucket, *, now: int) -> GuessCount:
+def count_guess(
+    connection: Connection, key: bytes, bucket: Bucket, *, now: int, about: bytes | None = None
+) -> GuessCount:
     """One guess more where none has to be waited for, in one statement: parallel guesses cannot exceed the bucket."""
     upsert = postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert
     is_empty = _ends_at <= now
     ends_at = case((is_empty, now), else_=_ends_at) + bucket.leak_ms
     statement = (
         upsert(login_throttle)
-        .values(key=key, failures=1, window_ends_at=now + bucket.leak_ms, blocked_until=0)
+        .values(key=key, failures=1, window_ends_at=now + bucket.leak_ms, blocked_until=0, about=about)
         .on_conflict_do_update(
             index_elements=["key"],
             set_={
@@ -116,6 +119,20 @@ def find_blocked_until(connection: Connection, key: bytes, *, now: int) -> int |
     """Until when nothing may be guessed there; None where it may."""
     query = select(login_throttle.c.blocked_until).where(
         and_(login_throttle.c.key == key, login_throttle.c.blocked_until > now)
+    )
+    until: int | None = connection.execute(query).scalar()
+    return until
+
+
+def forget_about(connection: Connection, about: bytes) -> int:
+    """Forget whatever was counted about an account; how many counters."""
+    return connection.execute(delete(login_throttle).where(login_throttle.c.about == about)).rowcount
+
+
+def find_longest_block(connection: Connection, about: Sequence[bytes], *, now: int) -> int | None:
+    """Until when guesses about an account have to wait somewhere; None where none has to."""
+    query = select(func.max(login_throttle.c.blocked_until)).where(
+        and_(login_throttle.c.about.in_(about), login_throttle.c.blocked_until > now)
     )
     until: int | None = connection.execute(query).scalar()
     return until

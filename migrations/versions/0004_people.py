@@ -23,11 +23,12 @@ _TABLES = (
     "linked_identities",
     "upstream_transactions",
     "upstream_sessions",
+    "login_rates",
 )
 _COLUMNS = {
     "users": ("password_set_at", "deleted_at"),
     "sessions": ("sealed_device",),
-    "login_throttle": ("blocked_until",),
+    "login_throttle": ("blocked_until", "about"),
     "grants": ("narrowing", "last_used_at", "sealed_last_use"),
     "authorization_transactions": ("first_factor_methods", "first_factor_at", "second_factor_attempts"),
 }
@@ -56,6 +57,14 @@ def upgrade() -> None:
     )
     op.create_index("ix_upstream_sessions_provider_id_sid", "upstream_sessions", ["provider_id", "sid"])
     op.add_column("login_throttle", sa.Column("blocked_until", _TIME))
+    op.add_column("login_throttle", sa.Column("about", sa.LargeBinary(32)))
+    op.create_index("ix_login_throttle_about", "login_throttle", ["about"])
+    op.create_table(
+        "login_rates",
+        sa.Column("slot_began_at", _TIME, primary_key=True, autoincrement=False),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("failures", sa.Integer, nullable=False),
+    )
     op.add_column("grants", sa.Column("narrowing", sa.Text))
     op.add_column("grants", sa.Column("last_used_at", _TIME))
     op.add_column("grants", sa.Column("sealed_last_use", sa.LargeBinary))
@@ -174,6 +183,7 @@ def downgrade() -> None:
     for table in reversed(_TABLES):
         op.drop_table(table)
     op.drop_index("uq_users_webauthn_user_handle", "users")
+    op.drop_index("ix_login_throttle_about", "login_throttle")
     with op.batch_alter_table("users") as users:
         users.drop_column("webauthn_user_handle")
     for table, columns in _COLUMNS.items():

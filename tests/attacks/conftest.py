@@ -36,6 +36,8 @@ def proxied(
             threads=24,
             smtp_url=f"smtp://127.0.0.1:{mails.port}",
             mail_from="door@tokenhouse.example",
+            # Its visitors guess all day; whoever tests the alarm has a server of their own.
+            stuffing_alarm_failures="100000",
         )
 
 

@@ -8,7 +8,13 @@ from flask import Flask
 from app.endpoints.edge import Edge
 from app.endpoints.health import livez, metrics_endpoint, readyz_endpoint
 from app.endpoints.introspect import introspect_endpoint
-from app.endpoints.public_documents import CurrentDocument, current_jwks, current_metadata, document_endpoint
+from app.endpoints.public_documents import (
+    CurrentDocument,
+    current_jwks,
+    current_metadata,
+    document_endpoint,
+    passkey_endpoints,
+)
 from app.endpoints.register import register_endpoint, registered_client_endpoint
 from app.endpoints.revoke import revoke_endpoint
 from app.endpoints.router import Endpoint, Endpoints
@@ -48,6 +54,8 @@ from app.web.login import add_login
 from app.web.logout import add_logout
 from app.web.mail_texts import mail_renderer
 from app.web.pages import prepare_templates
+from app.web.passkey_sign_in import add_passkey_sign_in
+from app.web.passkeys import add_passkeys
 from app.web.reader_language import add_language
 from app.web.reset import add_reset
 from app.web.second_factor import add_second_factor
@@ -147,6 +155,9 @@ def add_pages(app: Flask, deployment: Deployment, limits: RequestLimits) -> None
         add_upstream(app, site)
         add_upstream_callback(app, site)
         add_linked_logins(app, site)
+    if deployment.settings.offers_passkeys:
+        add_passkey_sign_in(app, site)
+        add_passkeys(app, site)
     add_select_account(app, site)
     add_consent(app, site)
     add_account(app, site)
@@ -173,6 +184,8 @@ def list_documents(deployment: Deployment) -> dict[str, CurrentDocument]:
     if "openid" not in deployment.settings.feature_names:
         paths = {path for path in paths if "openid-configuration" not in path}
     published = {"/jwks": current_jwks(deployment), "/status-lists": current_aggregation(deployment)}
+    if deployment.settings.offers_passkeys and not deployment.settings.issuer_path:
+        published["/.well-known/passkey-endpoints"] = passkey_endpoints(deployment)
     return {**published, **dict.fromkeys(sorted(paths), metadata)}
 
 

@@ -297,6 +297,21 @@ FEATURES: tuple[Feature, ...] = (
         requires=("authorization_code",),
     ),
     Feature(
+        name="passkeys",
+        specs=(
+            Specification(
+                name="WebAuthn Level 3",
+                title="Web Authentication: an API for accessing Public Key Credentials (passkeys)",
+                url="https://www.w3.org/TR/webauthn-3/",
+            ),
+            Specification(
+                name="Passkey Endpoints",
+                title="A Well-Known URL for Relying Party Passkey Endpoints",
+                url="https://www.w3.org/TR/passkey-endpoints/",
+            ),
+        ),
+    ),
+    Feature(
         name="server_metadata",
         specs=(_rfc(8414, "OAuth 2.0 Authorization Server Metadata"),),
         is_base=True,

@@ -84,6 +84,9 @@ class Settings(BaseSettings):
     # ----- What is switched off -----
     features_off: Annotated[tuple[str, ...], NoDecode] = ()
 
+    # ----- How people prove who they are -----
+    passkey_user_verification: Literal["required", "preferred"] = "required"
+
     # ----- What is demanded of clients -----
     dpop_nonce: Literal["off", "required"] = "off"
     sealed_client_secrets: Literal["off", "on"] = "off"
@@ -312,6 +315,20 @@ class Settings(BaseSettings):
     def rp_id(self) -> str:
         """The passkeys' relying party identifier: the issuer's host."""
         return urlsplit(self.issuer).hostname or ""
+
+    @cached_property
+    def offers_passkeys(self) -> bool:
+        """Whether people here can make passkeys and use them."""
+        return "passkeys" in self.feature_names and not is_ip_address(self.rp_id)
+
+
+def is_ip_address(host: str) -> bool:
+    """Whether a URL's host is an address and no name, for which browsers make no passkeys (WebAuthn 5.1.2)."""
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 def is_loopback_host(host: str) -> bool:

@@ -1,7 +1,10 @@
 """GET /jwks and the metadata: public, served from memory, with ETag and max-age."""
 
+import hashlib
 from collections.abc import Callable
 from contextlib import suppress
+
+import orjson
 
 from app.endpoints.answers import Answer, PublicDocument
 from app.endpoints.router import Handler
@@ -54,6 +57,18 @@ def current_metadata(deployment: Deployment) -> CurrentDocument:
         return latest[1]
 
     return current
+
+
+def passkey_endpoints(deployment: Deployment) -> CurrentDocument:
+    """Passkey Endpoints 2: where a password manager sends somebody who wants to make a passkey here, or to sort them.
+
+    It stands at the root of the host, so only an issuer without a path has it.
+    """
+    page = f"{deployment.issuer}/account/security"
+    body = orjson.dumps({"enroll": page, "manage": page})
+    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    document = PublicDocument.of(body, etag=etag, cache_control="public, max-age=300")
+    return lambda: document
 
 
 def document_endpoint(current: CurrentDocument) -> Handler:

@@ -52,6 +52,12 @@ def _examine_issuer(settings: Settings) -> Iterator[Finding]:
             "none are configured: behind a proxy that ends TLS every request would count as the proxy's, and one "
             "caller's refusals would slow down all; set TOKENHOUSE_TRUSTED_PROXIES, unless the server ends TLS itself",
         )
+    if "passkeys" in settings.feature_names and not settings.offers_passkeys:
+        yield warning(
+            "passkeys",
+            f"browsers make none for an address such as {settings.rp_id}, so nobody is offered one here: give the "
+            "issuer a host name, or localhost",
+        )
     if settings.rate_limits == "off":
         yield warning("rate limits", "they are off: nothing slows down who guesses client secrets")
     if any(network.prefixlen == 0 for network in settings.trusted_proxies):

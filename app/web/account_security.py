@@ -12,6 +12,7 @@ from app.web.account_frame import AccountFrame, account_frame
 from app.web.language import gettext, ngettext
 from app.web.linked_logins import linked_logins_section
 from app.web.own_pages import account_page, check_form, form_token, get_person
+from app.web.passkey_section import passkey_section
 from app.web.security_sections import Contributor, Section
 from app.web.site import Site, read_form, read_query
 
@@ -42,6 +43,7 @@ def other_sessions_section(site: Site, session: SessionRow) -> Section:
 
 
 SECTIONS: Final[tuple[Contributor, ...]] = (
+    passkey_section,
     authenticator_section,
     recovery_codes_section,
     linked_logins_section,
@@ -57,7 +59,7 @@ def add_account_security(app: Flask, site: Site) -> None:
         person = get_person(site, PATH)
         if isinstance(person, Response):
             return person
-        return _show(site, person, done=_done(read_query().get("done")))
+        return show_security(site, person, done=_done(read_query().get("done")))
 
     @app.post(f"{PATH}/end-other-sessions")
     def account_security_end_other_sessions() -> Response:
@@ -67,7 +69,7 @@ def add_account_security(app: Flask, site: Site) -> None:
         check_form(site, person, read_form().get("csrf_token"))
         ended = end_other_sessions(site.deployment, person)
         done = ngettext("You are signed out in %(num)s browser.", "You are signed out in %(num)s browsers.", ended)
-        return _show(site, person, done=done)
+        return show_security(site, person, done=done)
 
 
 def render_security(page: SecurityPage) -> str:
@@ -75,11 +77,16 @@ def render_security(page: SecurityPage) -> str:
     return render_template("account_security.html", page=page)
 
 
-def _show(site: Site, session: SessionRow, *, done: str | None) -> Response:
+def show_security(
+    site: Site, session: SessionRow, *, done: str | None = None, error: str | None = None, status: int = 200
+) -> Response:
+    """The page, after something was done or could not be (a whole sentence for the person)."""
     found = (contribute(site, session) for contribute in SECTIONS)
     sections = tuple(section for section in found if section is not None)
-    page = SecurityPage(frame=account_frame(site, session, "security", done=done), sections=sections)
-    return account_page(site, render_security(page))
+    frame = account_frame(site, session, "security", done=done, error=error)
+    html = render_security(SecurityPage(frame=frame, sections=sections))
+    nonce = next((section.script_nonce for section in sections if section.script_nonce is not None), None)
+    return account_page(site, html, status=status, script_nonce=nonce)
 
 
 def _done(what: str | None) -> str | None:

@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from app.web.account_frame import AccountFrame
 from app.web.pages import ClientCard
+from app.web.passkey_forms import PasskeyPrompt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +17,7 @@ class SecondFactorPage:
 
     `takes`: what the field is for, "totp" or "recovery_code"; None where no code is strong enough. `other_url` is a
     path of ours, for the other kind of code, where the person has one. `is_step_up`: they are signed in already.
+    `passkey`: the form in which they use a passkey instead, where they have one.
     """
 
     client: ClientCard | None
@@ -27,6 +29,7 @@ class SecondFactorPage:
     other_url: str | None = None
     is_step_up: bool = False
     error: str | None = None
+    passkey: PasskeyPrompt | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from app.web.authorize import current_pending
 from app.web.come_back import busy_sentence, set_retry_after, too_many_sentence
 from app.web.language import gettext, mark
 from app.web.pages import ClientCard, LoginPage, render_login
+from app.web.passkey_prompt import sign_in_prompt
 from app.web.provider_buttons import list_buttons
 from app.web.site import ForgedForm, Site, read_form, read_query
 
@@ -32,16 +33,16 @@ def add_login(app: Flask, site: Site) -> None:
         parameters = read_query()
         transaction = current_pending(site, parameters)
         if parameters.get("account") == "another":
-            return _show(site, transaction, username="")
+            return show_login(site, transaction, username="")
         sessions = current_sessions(site.deployment, site.cookies.read_browser(request))
         chosen = bound_session(sessions, transaction)
         if chosen is not None:
-            return _show(site, transaction, username=chosen.username)
+            return show_login(site, transaction, username=chosen.username)
         if isinstance(transaction, Visit):
-            return _show(site, transaction, username="")
+            return show_login(site, transaction, username="")
         device = site.cookies.read_known_device(request)
         expected = expected_username(site.deployment, transaction.request, known_device_secret=device)
-        return _show(site, transaction, username=expected)
+        return show_login(site, transaction, username=expected)
 
     @app.post("/login")
     def login_post() -> Response:
@@ -62,11 +63,11 @@ def add_login(app: Flask, site: Site) -> None:
             with shares.place(address):
                 logged_in = log_in(site.deployment, attempt)
         except LoginFailed:
-            return _show(site, transaction, username=username, error=gettext(WRONG))
+            return show_login(site, transaction, username=username, error=gettext(WRONG))
         except PasswordPoolBusy:
-            return _show(site, transaction, username=username, error=busy_sentence(), status=503, retry_after_s=1)
+            return show_login(site, transaction, username=username, error=busy_sentence(), status=503, retry_after_s=1)
         except TooManyAttempts as error:
-            return _show(
+            return show_login(
                 site,
                 transaction,
                 username=username,
@@ -109,7 +110,7 @@ def keep_login(site: Site, response: Response, logged_in: LoggedIn) -> None:
 
 def ask_to_sign_in(site: Site, pending: Transaction | Visit, *, error: str) -> Response:
     """The login page for who has to begin again; `error` is a sentence for them."""
-    return _show(site, pending, username="", error=error)
+    return show_login(site, pending, username="", error=error)
 
 
 def client_of(site: Site, pending: Transaction | Visit) -> ClientCard | None:
@@ -119,7 +120,7 @@ def client_of(site: Site, pending: Transaction | Visit) -> ClientCard | None:
     return site.client_card(get_client(site.deployment, pending.request), pending.request)
 
 
-def _show(
+def show_login(
     site: Site,
     transaction: Transaction | Visit,
     *,
@@ -128,6 +129,8 @@ def _show(
     status: int = 200,
     retry_after_s: int | None = None,
 ) -> Response:
+    """The page where people sign in, for a transaction of this browser; `error` is a sentence for them."""
+    passkey = sign_in_prompt(site, transaction)
     html = render_login(
         LoginPage(
             client=client_of(site, transaction),
@@ -139,9 +142,16 @@ def _show(
             providers=list_buttons(site),
             reset_url=_url_here(site, "/reset", transaction) if sends_mail(site.deployment) else None,
             signup_url=_url_here(site, "/signup", transaction) if site.deployment.settings.signup == "on" else None,
+            passkey=passkey,
         )
     )
-    response = site.page(html, status=status, has_form=True, leads_to_client=True)
+    response = site.page(
+        html,
+        status=status,
+        has_form=True,
+        leads_to_client=True,
+        script_nonce=None if passkey is None else passkey.script_nonce,
+    )
     return set_retry_after(response, retry_after_s)
 
 

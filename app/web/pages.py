@@ -15,6 +15,7 @@ from jinja2 import StrictUndefined
 
 from app.specs.rfc9396_details_types import DescribedDetail
 from app.web import display_text, language
+from app.web.passkey_forms import PasskeyPrompt
 from app.web.static_files import favicon_url, stylesheet_url
 
 RedirectKind = Literal["https", "loopback", "custom"]
@@ -74,6 +75,7 @@ class LoginPage:
     reset_url: str | None = None
     signup_url: str | None = None
     """Paths of ours, where there is mail, and where people may make accounts."""
+    passkey: PasskeyPrompt | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

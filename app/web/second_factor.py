@@ -15,8 +15,10 @@ from app.services.prove_second_factor import (
     start_over,
 )
 from app.services.second_factors import Factors, FirstFactorOver, find_person_with_factors
+from app.services.sign_in_with_passkey import PasskeyAttempt, PasskeyRefused, prove_passkey
 from app.services.transactions import FirstFactor, Transaction, Visit, is_csrf_token_of
 from app.specs.protocol_error import InvalidRequest
+from app.specs.strict_request import Parameters
 from app.web.authorize import current_pending
 from app.web.come_back import set_retry_after, too_many_sentence
 from app.web.factor_pages import (
@@ -27,6 +29,7 @@ from app.web.factor_pages import (
 )
 from app.web.language import gettext
 from app.web.login import arrival_of, ask_to_sign_in, client_of, keep_login, let_in
+from app.web.passkey_prompt import passkey_came_late, passkey_problem, second_factor_prompt
 from app.web.site import ForgedForm, Site, read_form, read_query
 
 
@@ -44,12 +47,7 @@ def add_second_factor(app: Flask, site: Site) -> None:
 
     @app.post("/second-factor")
     def second_factor_post() -> Response:
-        site.check_own_form()
-        form = read_form()
-        pending = current_pending(site, form)
-        if not is_csrf_token_of(pending, form.get("csrf_token")):
-            raise ForgedForm("the form was not made for this sign-in")
-        client_of(site, pending)
+        form, pending = _read_own_form(site)
         due = _get_due(site, pending)
         if isinstance(due, Response):
             return due
@@ -59,6 +57,26 @@ def add_second_factor(app: Flask, site: Site) -> None:
         if form.get("decision") == "cancel" and isinstance(pending, Transaction):
             raise decline(site.deployment, pending, due)
         return _prove(site, pending, due, form.get("code") or "", takes=form.get("takes"))
+
+    if site.deployment.settings.offers_passkeys:
+
+        @app.post("/second-factor/passkey")
+        def second_factor_passkey() -> Response:
+            form, pending = _read_own_form(site)
+            due = _get_due(site, pending)
+            if isinstance(due, Response):
+                return due
+            return _prove_by_passkey(site, pending, due, form.get("credential"))
+
+
+def _read_own_form(site: Site) -> tuple[Parameters, Transaction | Visit]:
+    site.check_own_form()
+    form = read_form()
+    pending = current_pending(site, form)
+    if not is_csrf_token_of(pending, form.get("csrf_token")):
+        raise ForgedForm("the form was not made for this sign-in")
+    client_of(site, pending)
+    return form, pending
 
 
 def _get_due(site: Site, pending: Transaction | Visit) -> Due | Response:
@@ -93,6 +111,23 @@ def _prove(site: Site, pending: Transaction | Visit, due: Due, code: str, *, tak
     return _tell_codes_left(site, pending, proven, proven.recovery_codes_left)
 
 
+def _prove_by_passkey(site: Site, pending: Transaction | Visit, due: Due, credential: str | None) -> Response:
+    if credential is None:
+        return _show(site, pending, due, takes=None, error=passkey_came_late())
+    attempt = PasskeyAttempt(credential=credential, arrival=arrival_of(site, pending))
+    try:
+        logged_in = prove_passkey(site.deployment, attempt, due.basis, level=due.level)
+    except PasskeyRefused as refused:
+        return _show(site, pending, due, takes=None, error=passkey_problem(refused))
+    except FirstFactorOver:
+        return _begin_again(site, pending, _too_late())
+    except TooManyAttempts as error:
+        sentence = too_many_sentence(error.retry_after_s)
+        response = _show(site, pending, due, takes=None, error=sentence, status=429)
+        return set_retry_after(response, error.retry_after_s)
+    return let_in(site, pending, logged_in)
+
+
 def _tell_codes_left(site: Site, pending: Transaction | Visit, proven: Proven, left: int) -> Response:
     continue_url = f"{site.base_path}/authorize/resume?transaction={pending.transaction_id}"
     page = RecoveryCodeUsedPage(remaining=left, continue_url=continue_url)
@@ -117,6 +152,7 @@ def _show(
     other = {"totp": "recovery_code", "recovery_code": "totp"}.get(kind or "")
     has_other = (other == "totp" and factors.has_totp) or (other == "recovery_code" and factors.recovery_codes > 0)
     path = f"{site.base_path}/second-factor"
+    passkey = second_factor_prompt(site, pending, due.basis, level=due.level)
     page = SecondFactorPage(
         client=client_of(site, pending),
         transaction=pending.transaction_id,
@@ -127,8 +163,15 @@ def _show(
         other_url=f"{path}?transaction={pending.transaction_id}&with={other}" if has_other else None,
         is_step_up=not isinstance(due.basis, FirstFactor),
         error=error,
+        passkey=passkey,
     )
-    return site.page(render_second_factor(page), status=status, has_form=True, leads_to_client=True)
+    return site.page(
+        render_second_factor(page),
+        status=status,
+        has_form=True,
+        leads_to_client=True,
+        script_nonce=None if passkey is None else passkey.script_nonce,
+    )
 
 
 def _choose_kind(due: Due, factors: Factors, takes: str | None) -> str | None:

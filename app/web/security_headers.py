@@ -1,8 +1,8 @@
 """The headers that every HTML page carries.
 
-No page but one has a script, and none a style of its own or anything from another origin, so the policy allows our
-stylesheet and our images and nothing else: `script-src` falls back to 'none', which is stricter than a nonce. The one
-page is the form that a browser posts to a client by itself.
+Few pages have a script, and none a style of its own or anything from another origin, so the policy allows our
+stylesheet and our images and nothing else: `script-src` falls back to 'none', which is stricter than a nonce. Those
+few are the form that a browser posts to a client by itself, what goes on after a logout, and what asks for a passkey.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ _CONTENT_SECURITY_POLICY = (
 )
 # Chromium, Firefox and Safari know every one of these; a name that a browser does not know costs a console warning.
 _PERMISSIONS_POLICY = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"
+_WITHOUT_PASSKEYS = "publickey-credentials-create=(), publickey-credentials-get=()"
+_WITH_PASSKEYS = "publickey-credentials-create=(self), publickey-credentials-get=(self)"
 _ONE_YEAR_S = 31_536_000
 
 
@@ -26,6 +28,7 @@ def page_headers(
     issuer_is_https: bool,
     script_nonce: str | None = None,
     frame_origins: tuple[str, ...] = (),
+    asks_for_passkeys: bool = False,
 ) -> dict[str, str]:
     """Return the headers of one HTML response, the content type excepted.
 
@@ -33,7 +36,7 @@ def page_headers(
     `form-action` to the whole chain of redirects, the client's own hops and custom schemes included, so such a page
     cannot carry it. `Cross-Origin-Opener-Policy` is absent because it breaks logins in a popup.
     `script_nonce` is that of the page's one script, a file of ours. `frame_origins` are those of the registered pages
-    that the page after a logout opens, so that they forget the person too.
+    that the page after a logout opens, so that they forget the person too. `asks_for_passkeys`: so its script may.
     """
     policy = list(_CONTENT_SECURITY_POLICY)
     if script_nonce is not None:
@@ -51,7 +54,7 @@ def page_headers(
         # Under no-referrer a browser sends `Origin: null` with a form, and checks that look at Origin refuse everybody.
         "Referrer-Policy": "same-origin" if has_form else "no-referrer",
         "Cache-Control": "no-store",
-        "Permissions-Policy": _PERMISSIONS_POLICY,
+        "Permissions-Policy": f"{_PERMISSIONS_POLICY}, {_WITH_PASSKEYS if asks_for_passkeys else _WITHOUT_PASSKEYS}",
         "X-Robots-Tag": "noindex, nofollow",
     }
     if issuer_is_https:
@@ -72,7 +75,7 @@ def frame_headers(*, issuer_is_https: bool) -> dict[str, str]:
         "Referrer-Policy": "no-referrer",
         # The same for everybody: what differs is in the cookie, which its script reads in the browser.
         "Cache-Control": "public, max-age=300",
-        "Permissions-Policy": _PERMISSIONS_POLICY,
+        "Permissions-Policy": f"{_PERMISSIONS_POLICY}, {_WITHOUT_PASSKEYS}",
         "X-Robots-Tag": "noindex, nofollow",
     }
     if issuer_is_https:

@@ -73,6 +73,7 @@ class Site:
                 issuer_is_https=self.deployment.settings.is_https,
                 script_nonce=script_nonce,
                 frame_origins=frame_origins,
+                asks_for_passkeys=script_nonce is not None and 'data-passkey="' in html,
             )
         )
         return response

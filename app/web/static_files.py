@@ -35,7 +35,7 @@ def _read(name: str) -> StaticFile:
     return StaticFile(versioned_name=f"{stem}.{content_hash}.{suffix}", media_type=_MEDIA_TYPES[suffix], body=body)
 
 
-_NAMES = ("tokenhouse.css", "favicon.svg", "form-post.js", "check-session.js", "logged-out.js")
+_NAMES = ("tokenhouse.css", "favicon.svg", "form-post.js", "check-session.js", "logged-out.js", "passkeys.js")
 _FILES: Mapping[str, StaticFile] = MappingProxyType({name: _read(name) for name in _NAMES})
 
 
@@ -62,6 +62,11 @@ def check_session_script_url(base_path: str) -> str:
 def logged_out_script_url(base_path: str) -> str:
     """Return the path on our origin of the script that goes on after a logout; `base_path` as in `stylesheet_url`."""
     return f"{base_path}/static/{_FILES['logged-out.js'].versioned_name}"
+
+
+def passkeys_script_url(base_path: str) -> str:
+    """Return the path on our origin of the module that talks to authenticators; `base_path` as in `stylesheet_url`."""
+    return f"{base_path}/static/{_FILES['passkeys.js'].versioned_name}"
 
 
 def find_static_file(versioned_name: str) -> tuple[bytes, dict[str, str]] | None:

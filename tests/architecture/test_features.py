@@ -83,6 +83,7 @@ MEMBERS = {
     "backchannel_logout": {"backchannel_logout_supported", "backchannel_logout_session_supported"},
     "frontchannel_logout": {"frontchannel_logout_supported", "frontchannel_logout_session_supported"},
     "upstream_logins": set(),
+    "passkeys": set(),
     "server_metadata": {"issuer"},
 }
 

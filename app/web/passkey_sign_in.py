@@ -1,0 +1,47 @@
+"""POST /login/passkey: the answer of an authenticator, in place of name and password."""
+
+from flask import Flask, Response
+
+from app.services.limit_guesses import TooManyAttempts
+from app.services.log_in import SecondFactorDue
+from app.services.sign_in_with_passkey import PasskeyAttempt, PasskeyRefused, sign_in_with_passkey
+from app.services.transactions import is_csrf_token_of
+from app.web.authorize import current_pending
+from app.web.come_back import too_many_sentence
+from app.web.login import arrival_of, client_of, let_in, show_login
+from app.web.passkey_prompt import passkey_came_late, passkey_problem
+from app.web.site import ForgedForm, Site, read_form
+
+
+def add_passkey_sign_in(app: Flask, site: Site) -> None:
+    """Add the route."""
+
+    @app.post("/login/passkey")
+    def login_passkey() -> Response:
+        site.check_own_form()
+        form = read_form()
+        pending = current_pending(site, form)
+        if not is_csrf_token_of(pending, form.get("csrf_token")):
+            raise ForgedForm("the form was not made for this sign-in")
+        client_of(site, pending)
+        credential = form.get("credential")
+        if credential is None:
+            # The page's script sends nothing where what it would send is too old.
+            return show_login(site, pending, username="", error=passkey_came_late())
+        attempt = PasskeyAttempt(credential=credential, arrival=arrival_of(site, pending))
+        try:
+            logged_in = sign_in_with_passkey(site.deployment, attempt)
+        except PasskeyRefused as refused:
+            return show_login(site, pending, username="", error=passkey_problem(refused))
+        except TooManyAttempts as error:
+            return show_login(
+                site,
+                pending,
+                username="",
+                error=too_many_sentence(error.retry_after_s),
+                status=429,
+                retry_after_s=error.retry_after_s,
+            )
+        if isinstance(logged_in, SecondFactorDue):
+            return site.redirect(site.url(f"/second-factor?transaction={pending.transaction_id}"))
+        return let_in(site, pending, logged_in)

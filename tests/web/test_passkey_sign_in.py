@@ -1,0 +1,273 @@
+"""Signing in by a passkey: who gets in and how strongly, and what lets nobody in."""
+
+import html
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from app.services.manage_users import disable_user
+from tests.actors.http import Reply
+from tests.actors.passkey_device import encode
+from tests.actors.passkey_holder import SECURITY, PasskeyHolder, options_of
+from tests.actors.relying_party import Tokens
+from tests.conftest import run_world
+from tests.databases import migrated_database_url
+from tests.world import World
+
+REFUSED = "This passkey does not sign you in here. Choose another one, or sign in another way."
+
+
+@pytest.fixture
+def holder(passkey_world: World) -> PasskeyHolder:
+    """Somebody with a passkey, at a browser in which nobody is signed in."""
+    return PasskeyHolder.of(passkey_world).registered()
+
+
+@pytest.fixture(scope="module")
+def preferring_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A server that takes passkeys without user verification, too."""
+    directory = tmp_path_factory.mktemp("preferring")
+    origin = "https://preferring.meadow.example"
+    with migrated_database_url("sqlite", directory) as url:
+        yield from run_world(directory, url, origin=origin, rate_limits="off", passkey_user_verification="preferred")
+
+
+def error_of(page: Reply) -> str:
+    found = re.search(r'id="login-error".*?<span>(.*?)</span>', page.text, flags=re.DOTALL)
+    assert found is not None, page.text
+    return html.unescape(found[1])
+
+
+def get_tokens(holder: PasskeyHolder, *, lies: dict[str, Any] | None = None, **parameters: Any) -> Tokens:
+    """By the whole flow of an application that asks somebody to sign in."""
+    party = holder.world.relying_party()
+    pending = party.begin(**parameters)
+    page = holder.sign_in(holder.open_login(pending.url), **(lies or {}))
+    if 'id="consent-form"' in page.text:
+        page = holder.browser.consent(page)
+    return party.exchange(party.read_callback(page, pending), pending)
+
+
+def events(holder: PasskeyHolder, event_type: str) -> list[dict[str, Any]]:
+    deployment = holder.world.operator.deployment
+    with deployment.database.reading() as connection:
+        query = text("SELECT body FROM audit_events WHERE sub = :sub AND type = :type ORDER BY event_id")
+        rows = connection.execute(query, {"sub": holder.account.sub, "type": event_type})
+        return [json.loads(row[0]) for row in rows]
+
+
+def stored(holder: PasskeyHolder, column: str) -> Any:
+    deployment = holder.world.operator.deployment
+    query = f"SELECT {column} FROM passkeys JOIN users ON users.id = user_id WHERE sub = :sub"  # noqa: S608
+    with deployment.database.reading() as connection:
+        return connection.execute(text(query), {"sub": holder.account.sub}).scalar_one()
+
+
+# ----- Who gets in -----
+
+
+@pytest.mark.requirement("WebAuthn Level 3", "7.2", "an assertion is verified")
+@pytest.mark.requirement("RFC 8176", "2", "hwk, user and mfa")
+def test_a_passkey_signs_its_owner_in_without_a_name(holder: PasskeyHolder) -> None:
+    claims = get_tokens(holder, acr_values="phr").id_claims
+    assert claims["sub"] == holder.account.sub
+    assert claims["acr"] == "phr"
+    assert claims["amr"] == ["hwk", "mfa", "user"]
+    assert stored(holder, "last_used_at") is not None
+
+
+def test_a_synced_passkey_says_that_its_key_is_in_software(passkey_world: World) -> None:
+    holder = PasskeyHolder.of(passkey_world, is_synced=True).registered()
+    assert get_tokens(holder).id_claims["amr"] == ["mfa", "swk", "user"]
+
+
+@pytest.mark.requirement("WebAuthn Level 3", "5.5", "no credential is named where nobody has said who they are")
+def test_the_sign_in_page_asks_for_any_passkey(holder: PasskeyHolder) -> None:
+    page = holder.open_login()
+    options = options_of(page)
+    assert options["rpId"] == "login.meadow.example"
+    assert options["allowCredentials"] == []
+    assert options["userVerification"] == "required"
+    assert 'autocomplete="username webauthn"' in page.text
+    assert "<noscript>" in page.text
+
+
+def test_a_page_of_ours_opens_after_it(holder: PasskeyHolder) -> None:
+    page = holder.sign_in(holder.open_login(f"{holder.browser.issuer}{SECURITY}"))
+    assert 'id="passkeys"' in page.text
+    assert "last used on" in page.text
+
+
+@pytest.mark.requirement("WebAuthn Level 3", "7.2", "the backup state is updated")
+def test_that_a_key_is_backed_up_by_now_is_written_down(passkey_world: World) -> None:
+    holder = PasskeyHolder.of(passkey_world, is_synced=True).registered()
+    deployment = passkey_world.operator.deployment
+    query = "UPDATE passkeys SET is_backed_up = 0 WHERE user_id = (SELECT id FROM users WHERE sub = :sub)"
+    deployment.database.transact(lambda connection: connection.execute(text(query), {"sub": holder.account.sub}))
+    get_tokens(holder)
+    assert bool(stored(holder, "is_backed_up")) is True
+
+
+def test_a_session_that_was_not_strong_becomes_so_by_signing_in_again(holder: PasskeyHolder) -> None:
+    get_tokens(holder)
+    assert get_tokens(holder, prompt="login").id_claims["acr"] == "phr"
+
+
+# ----- What lets nobody in -----
+
+LIES: dict[str, dict[str, Any]] = {
+    "another origin": {"origin": "https://login.meadow.example.evil.example"},
+    "plain http": {"origin": "http://login.meadow.example"},
+    "a frame of another origin": {"cross_origin": True},
+    "another relying party": {"rp_id": "evil.example"},
+    "a registration's answer": {"type": "webauthn.create"},
+    "no user present": {"user_present": False},
+    "no user verified": {"user_verified": False},
+    "a made-up challenge": {"challenge": encode(b"x" * 56)},
+    "an empty challenge": {"challenge": ""},
+    "somebody else's handle": {"handle": b"h" * 32},
+    "no handle": {"without": ["userHandle"]},
+    "no signature": {"without": ["signature"]},
+    "a wrong signature": {"response": {"signature": encode(b"0" * 70)}},
+    "an empty signature": {"response": {"signature": ""}},
+    "garbage for data": {"response": {"authenticatorData": encode(b"\xff" * 37)}},
+    "too little data": {"response": {"authenticatorData": encode(b"\0" * 36)}},
+    "something behind the data": {"response": {"authenticatorData": encode(b"\0" * 38)}},
+    "client data that are no JSON": {"response": {"clientDataJSON": encode(b"\xff{")}},
+    "client data nested deeply": {"response": {"clientDataJSON": encode(b"[" * 5000)}},
+    "a backup that it never had": {"is_synced": True},
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+@pytest.mark.requirement("WebAuthn Level 3", "7.2", "what does not hold is refused")
+def test_what_does_not_hold_lets_nobody_in(holder: PasskeyHolder, lie: str) -> None:
+    page = holder.sign_in(holder.open_login(), **LIES[lie])
+    assert page.status == 200
+    assert error_of(page) == REFUSED
+    assert events(holder, "login.succeeded")[1:] == []
+    # The next good one gets in.
+    assert 'id="consent-form"' in holder.sign_in(page).text
+
+
+def test_an_unknown_passkey_is_answered_like_a_wrong_one(passkey_world: World, holder: PasskeyHolder) -> None:
+    stranger = PasskeyHolder.of(passkey_world)
+    stranger.authenticator.create({"challenge": "AAAA", "user": {"id": encode(b"u" * 32)}})
+    unknown = stranger.sign_in(stranger.open_login())
+    wrong = holder.sign_in(holder.open_login(), response={"signature": encode(b"0" * 70)})
+    assert error_of(unknown) == error_of(wrong) == REFUSED
+    assert (unknown.status, len(unknown.header_list)) == (wrong.status, len(wrong.header_list))
+
+
+@pytest.mark.parametrize("credential", ["{", "[]", "null", "{}", '{"type":"public-key","response":{}}', "a" * 20_000])
+def test_what_is_no_answer_at_all_lets_nobody_in(passkey_world: World, credential: str) -> None:
+    stranger = PasskeyHolder.of(passkey_world)
+    assert error_of(stranger.post(stranger.open_login(), credential=credential)) == REFUSED
+
+
+def test_what_is_too_long_is_not_read(passkey_world: World) -> None:
+    stranger = PasskeyHolder.of(passkey_world)
+    assert stranger.post(stranger.open_login(), credential="a" * 70_000).status == 413
+
+
+def test_the_passkey_of_somebody_disabled_lets_nobody_in(holder: PasskeyHolder) -> None:
+    disable_user(holder.world.operator.deployment, holder.account.username)
+    assert error_of(holder.sign_in(holder.open_login())) == REFUSED
+
+
+@pytest.mark.requirement("WebAuthn Level 3", "13.4.3", "a challenge is used once")
+def test_an_answer_is_good_once(holder: PasskeyHolder) -> None:
+    page = holder.open_login()
+    credential = holder.authenticator.get(options_of(page))
+    assert 'id="consent-form"' in holder.post(page, credential=credential).text
+    assert error_of(holder.post(page, credential=credential)) == REFUSED
+
+
+def test_an_answer_for_one_sign_in_is_none_for_another(holder: PasskeyHolder) -> None:
+    stolen = holder.authenticator.get(options_of(holder.open_login()))
+    thief = PasskeyHolder.of(holder.world)
+    assert error_of(thief.post(thief.open_login(), credential=stolen)) == REFUSED
+
+
+def test_an_answer_that_comes_late_is_told_so(holder: PasskeyHolder) -> None:
+    page = holder.open_login()
+    holder.world.clock.move(seconds=601)
+    late = "This page was open for a long time. Please try your passkey again."
+    refused = holder.sign_in(page)
+    assert error_of(refused) == late
+    assert 'id="consent-form"' in holder.sign_in(refused).text
+    # The page's own script sends nothing where it knows as much.
+    holder.browser = holder.world.browser()
+    assert error_of(holder.post(holder.open_login(), credential="")) == late
+
+
+def test_a_form_that_is_not_ours_is_refused(holder: PasskeyHolder) -> None:
+    page = holder.open_login()
+    credential = holder.authenticator.get(options_of(page))
+    assert holder.post(page, credential=credential, csrf_token="forged").status == 403
+    fields = re.findall(r'name="(transaction|csrf_token)" value="([^"]+)"', page.text)[-2:]
+    headers = {"Origin": "https://evil.example"}
+    url = f"{holder.browser.issuer}/login/passkey"
+    assert holder.browser.post(url, [*fields, ("credential", credential)], headers=headers).status == 403
+
+
+# ----- A key that was copied -----
+
+
+@pytest.mark.requirement("WebAuthn Level 3", "7.2", "a count of signatures that does not go on")
+@pytest.mark.parametrize("count", [1, 2, 0])
+def test_a_count_that_does_not_go_on_lets_nobody_in_and_is_told(passkey_world: World, count: int) -> None:
+    holder = PasskeyHolder.of(passkey_world, counts=True).registered()
+    for _ in range(2):
+        get_tokens(holder, prompt="login")
+    assert stored(holder, "sign_count") == 2
+    holder.browser = passkey_world.browser()
+    assert error_of(holder.sign_in(holder.open_login(), count=count)) == REFUSED
+    (event,) = events(holder, "passkey.cloned")
+    assert (event["sign_count"], event["last_sign_count"]) == (count, 2)
+    assert stored(holder, "sign_count") == 2
+
+
+# ----- Throttling -----
+
+
+def test_108_wrong_passwords_do_not_keep_a_passkey_out(holder: PasskeyHolder) -> None:
+    page = holder.open_login()
+    for _ in range(12):
+        page = holder.browser.log_in(page, holder.account.username, "wrong password")
+    assert page.status == 429
+    assert 'id="consent-form"' in holder.sign_in(page).text
+
+
+def test_attempts_of_one_address_are_bounded_and_a_known_device_gets_in(holder: PasskeyHolder) -> None:
+    known = holder.browser
+    get_tokens(holder)
+    stranger = PasskeyHolder.of(holder.world)
+    page = stranger.open_login()
+    for _ in range(101):
+        page = stranger.post(page, credential="{}")
+    assert page.status == 429
+    assert int(page.headers["retry-after"]) > 0
+    holder.browser = known
+    assert get_tokens(holder, prompt="login").id_claims["sub"] == holder.account.sub
+
+
+# ----- Without user verification -----
+
+
+def test_where_it_is_only_preferred_a_device_alone_is_as_good_as_a_password(preferring_world: World) -> None:
+    holder = PasskeyHolder.of(preferring_world, verifies_user=False).registered()
+    assert options_of(holder.open_login())["userVerification"] == "preferred"
+    claims = get_tokens(holder).id_claims
+    assert claims["acr"] == preferring_world.operator.deployment.acr_names.pwd
+    assert claims["amr"] == ["hwk", "user"]
+    assert events(holder, "login.succeeded")[-1]["level"] == "pwd"
+
+
+def test_and_with_user_verification_it_is_as_strong_as_anywhere(preferring_world: World) -> None:
+    holder = PasskeyHolder.of(preferring_world).registered()
+    assert get_tokens(holder, acr_values="phr").id_claims["acr"] == "phr"

@@ -71,9 +71,9 @@ def enrol(world: "World", browser: Browser, account: Account) -> Guarded:
     return Guarded(account, app, read_recovery_codes(done))
 
 
-def guard(world: "World") -> Guarded:
-    """A new person who has set up an app, in a browser that is gone."""
-    return enrol(world, world.browser(), world.operator.add_user())
+def guard(world: "World", account: Account | None = None) -> Guarded:
+    """A person, a new one unless given, who has set up an app in a browser that is gone."""
+    return enrol(world, world.browser(), account or world.operator.add_user())
 
 
 def enter_code(browser: Browser, page: Reply, code: str) -> Reply:

@@ -5,6 +5,7 @@ from typing import Any
 
 from flask import Flask
 
+from app.endpoints.backchannel_logout import backchannel_logout_endpoint
 from app.endpoints.edge import Edge
 from app.endpoints.health import livez, metrics_endpoint, readyz_endpoint
 from app.endpoints.introspect import introspect_endpoint
@@ -208,6 +209,13 @@ def list_endpoints(
             reads_form=True,
             has_cors=True,
             feature="token_revocation",
+        ),
+        Endpoint(
+            path="/backchannel-logout/",
+            methods=POST,
+            handler=backchannel_logout_endpoint(deployment),
+            reads_form=True,
+            feature="upstream_logins",
         ),
         # No page of a browser introspects: only clients that keep a secret may.
         Endpoint(

@@ -16,7 +16,7 @@ from app.specs.strict_request import Parameters
 from app.storage.sessions import SessionRow
 from app.web.account_frame import account_frame
 from app.web.language import format_moment, gettext
-from app.web.own_pages import account_page, check_form, form_token, get_person
+from app.web.own_pages import check_form, form_token, get_person
 from app.web.security_sections import Section
 from app.web.site import Site, read_form, read_query
 from app.web.upstream import Turned, Way, identify, send_away, show_turned
@@ -130,7 +130,10 @@ def _show(
         logins=logins,
         linkable=linkable,
     )
-    return account_page(site, render_linked_logins(page), status=status)
+    # The form that links leads to the provider, and Chromium applies `form-action` to the whole way there.
+    response = site.page(render_linked_logins(page), status=status, has_form=True, leads_to_client=True)
+    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    return response
 
 
 def _list(site: Site, session: SessionRow) -> tuple[tuple[LinkedLogin, ...], tuple[LinkableProvider, ...]]:

@@ -30,6 +30,7 @@ from app.specs.rfc8252_redirects import display_host, redirect_kind
 from app.specs.strict_request import Parameters
 from app.storage.sessions import SessionRow
 from app.web.pages import ClientCard, LoggedOutPage, LogoutPage, render_logged_out, render_logout
+from app.web.provider_buttons import list_provider_logouts
 from app.web.reader_language import heed_person
 from app.web.site import ForgedForm, Site, read_form, read_query
 from app.web.static_files import logged_out_script_url
@@ -152,6 +153,7 @@ def _show_result(site: Site, pending: PendingLogout | None) -> Response:
         remaining=remaining,
         logout_url=f"{site.base_path}/logout",
         frames=outcome.frames,
+        elsewhere=list_provider_logouts(site, outcome.session_ids),
         continue_to=outcome.continue_to,
         client_name=None if client is None else client.name,
         back_uri=None if client is None else client.metadata.client_uri,
@@ -160,6 +162,8 @@ def _show_result(site: Site, pending: PendingLogout | None) -> Response:
     )
     return site.page(
         render_logged_out(page),
+        has_form=bool(page.elsewhere),
+        leads_to_client=bool(page.elsewhere),
         script_nonce=nonce if outcome.continue_to is not None else None,
         frame_origins=tuple(origin_of(frame) for frame in outcome.frames),
     )

@@ -207,6 +207,15 @@ class LogoutPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderLogout:
+    """A logout at another provider, which is offered: the form is posted to `action`, with `fields` in it."""
+
+    display_name: str
+    action: str
+    fields: tuple[tuple[str, str], ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedOutPage:
     """What was done. `ended` are logged out now, `remaining` are still signed in here.
 
@@ -221,6 +230,7 @@ class LoggedOutPage:
     continue_to: str | None = None
     client_name: str | None = None
     back_uri: str | None = None
+    elsewhere: tuple[ProviderLogout, ...] = ()
     wait_s: int = 5
     script_url: str = ""
     script_nonce: str = field(default="", repr=False)

@@ -42,7 +42,9 @@ from app.settings import Settings, load_settings
 from app.specs.rfc8414_metadata import well_known_paths
 from app.web.account import add_account
 from app.web.account_applications import add_account_applications
+from app.web.account_email import add_account_email
 from app.web.account_factors import add_account_factors
+from app.web.account_password import add_account_password
 from app.web.account_security import add_account_security
 from app.web.authorize import add_authorize
 from app.web.check_session import add_check_session
@@ -164,9 +166,11 @@ def add_pages(app: Flask, deployment: Deployment, limits: RequestLimits) -> None
     add_account(app, site)
     add_account_applications(app, site)
     add_account_security(app, site)
+    add_account_password(app, site)
     add_account_factors(app, site)
     if sends_mail(deployment):
         add_reset(app, site)
+        add_account_email(app, site)
     if "session_management" in enabled:
         add_check_session(app, site)
     if "rp_initiated_logout" in enabled:

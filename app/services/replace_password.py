@@ -14,6 +14,7 @@ from app.services.end_session import end_sessions
 from app.services.notify_person import notify_person
 from app.services.password_rules import check_chosen_password
 from app.services.record_event import Event
+from app.specs.protocol_error import InvalidRequest
 from app.storage import changes, users
 from app.storage.database import Connection
 from app.storage.revocation import revoke_user_grants
@@ -43,8 +44,11 @@ class PasswordChange:
     origin: Origin
 
 
-class AccountGone(Exception):
+class AccountGone(InvalidRequest):
     """The account was disabled or deleted meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__("this account is closed")
 
 
 def choose_by_link(

@@ -7,8 +7,10 @@ from flask import Flask, Response, render_template
 
 from app.services.end_session import count_other_sessions, end_other_sessions
 from app.storage.sessions import SessionRow
+from app.web.account_email import email_section
 from app.web.account_factors import authenticator_section, recovery_codes_section
 from app.web.account_frame import AccountFrame, account_frame
+from app.web.account_password import password_section
 from app.web.language import gettext, ngettext
 from app.web.linked_logins import linked_logins_section
 from app.web.own_pages import account_page, check_form, form_token, get_person
@@ -44,6 +46,8 @@ def other_sessions_section(site: Site, session: SessionRow) -> Section:
 
 SECTIONS: Final[tuple[Contributor, ...]] = (
     passkey_section,
+    password_section,
+    email_section,
     authenticator_section,
     recovery_codes_section,
     linked_logins_section,
@@ -91,6 +95,8 @@ def show_security(
 
 def _done(what: str | None) -> str | None:
     """What was just done, by the word with which another page of ours sent the person here."""
+    if what == "password_changed":
+        return gettext("Your new password is saved.")
     if what == "totp_removed":
         return gettext("The authenticator app is removed.")
     if what == "totp_added":

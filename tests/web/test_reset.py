@@ -150,6 +150,14 @@ def test_116_a_link_ends_with_the_account(mail_world: MailWorld, forgetful: Acco
     refused(mail_world, link)
 
 
+@pytest.mark.parametrize("path", ["/verify", "/account/email"])
+def test_116_a_link_opens_nothing_else(mail_world: MailWorld, forgetful: Account, link: str, path: str) -> None:
+    other = link.replace("/reset/", f"{path}/")
+    assert mail_world.browser().get(other).status == 400
+    assert mail_world.browser().post(other, [("password", NEW)]).status == 400
+    assert choose(mail_world, link).status == 200
+
+
 def test_116_what_looks_through_mail_spends_nothing(mail_world: MailWorld, forgetful: Account, link: str) -> None:
     for method in ("GET", "HEAD", "GET"):
         assert send(link, method=method).status == 200

@@ -1,0 +1,201 @@
+"""/account/email and /verify: another address for an account, and the proof that one reads what comes there."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from flask import Flask, Response, render_template
+
+from app.services.email_links import LinkOver, LinkPurpose, look_at_link
+from app.services.refusal import Refusal
+from app.services.replace_password import Origin
+from app.services.verified_email import (
+    EmailTaken,
+    ask_for_new_email,
+    ask_for_verification,
+    check_new_address,
+    confirm_new_email,
+    verify_email,
+)
+from app.storage.sessions import SessionRow
+from app.storage.users import UserRow, find_user
+from app.web.account_frame import AccountFrame, account_frame
+from app.web.language import gettext
+from app.web.links import link_over, origin_of_request
+from app.web.own_pages import account_page, check_form, form_token, get_person
+from app.web.recovery_pages import ConfirmPage, OutcomePage, render_confirm, render_outcome
+from app.web.security_sections import Section
+from app.web.site import Site, read_form
+
+EMAIL: Final = "/account/email"
+VERIFY: Final = "/verify"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmailPage:
+    """The address of an account, and the form for another one, or for a link to this one (`asks`: "new", "proof")."""
+
+    frame: AccountFrame
+    csrf_token: str = field(repr=False)
+    asks: str
+    email: str
+    is_verified: bool
+    entered: str = ""
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmailState:
+    """What the section about the address shows."""
+
+    email: str
+    is_verified: bool
+
+
+def email_section(site: Site, session: SessionRow) -> Section | None:
+    """The address, and what can be done about it, where there is mail."""
+    if site.deployment.settings.smtp_url is None:
+        return None
+    user = _user_of(site, session)
+    state = EmailState(email=user.email, is_verified=user.claims.get("email_verified") is True)
+    return Section(template="security/email.html", value=state)
+
+
+def add_account_email(app: Flask, site: Site) -> None:
+    """Add the routes."""
+
+    @app.get(EMAIL)
+    def account_email() -> Response:
+        person = get_person(site, EMAIL, is_sensitive=True)
+        return person if isinstance(person, Response) else _show(site, person, asks="new")
+
+    @app.post(EMAIL)
+    def account_email_post() -> Response:
+        person = get_person(site, EMAIL, is_sensitive=True)
+        if isinstance(person, Response):
+            return person
+        form = read_form()
+        check_form(site, person, form.get("csrf_token"))
+        email = (form.get("email") or "").strip()
+        try:
+            check_new_address(email)
+        except (Refusal, ValueError):
+            error = gettext("This is no e-mail address that mail can be sent to.")
+            return _show(site, person, asks="new", entered=email[:254], error=error)
+        ask_for_new_email(site.deployment, person, email, origin_of_request())
+        return _show(
+            site,
+            person,
+            asks="new",
+            done=gettext("A link is on its way to %(email)s. The address changes once you open it.", email=email),
+        )
+
+    @app.get(VERIFY)
+    def verify() -> Response:
+        person = get_person(site, VERIFY)
+        return person if isinstance(person, Response) else _show(site, person, asks="proof")
+
+    @app.post(VERIFY)
+    def verify_post() -> Response:
+        person = get_person(site, VERIFY)
+        if isinstance(person, Response):
+            return person
+        check_form(site, person, read_form().get("csrf_token"))
+        email = ask_for_verification(site.deployment, person, origin_of_request())
+        return _show(
+            site,
+            person,
+            asks="proof",
+            done=gettext("A link is on its way to %(email)s. It works for a day.", email=email),
+        )
+
+    _add_link(app, site, "verify", VERIFY, verify_email)
+    _add_link(app, site, "email", EMAIL, confirm_new_email)
+
+
+def _add_link(app: Flask, site: Site, purpose: LinkPurpose, path: str, spend: Callable[..., None]) -> None:
+    """The page behind a link that says: this address is mine."""
+
+    @app.get(f"{path}/<secret>", endpoint=f"{purpose}_link_get")
+    def link_get(secret: str) -> Response:
+        try:
+            opened = look_at_link(site.deployment, purpose, secret)
+        except LinkOver:
+            return link_over(site, link_path="/account/security", link_label=gettext("Go to your account"))
+        user = opened.user
+        assert user is not None  # noqa: S101 - these links are a person's
+        page = ConfirmPage(
+            action=f"{site.base_path}{path}/{secret}",
+            heading=gettext("Confirm your e-mail address"),
+            lead=gettext(
+                "Is %(email)s your address, and %(username)s your account here?",
+                email=opened.body.get("email", user.email),
+                username=user.username,
+            ),
+            button=gettext("Yes, confirm it"),
+        )
+        return site.page(render_confirm(page), has_form=True)
+
+    @app.post(f"{path}/<secret>", endpoint=f"{purpose}_link_post")
+    def link_post(secret: str) -> Response:
+        site.check_own_form()
+        origin: Origin = origin_of_request()
+        label = gettext("Go to your account")
+        try:
+            spend(site.deployment, secret, origin)
+        except LinkOver:
+            return link_over(site, link_path="/account/security", link_label=label)
+        except EmailTaken:
+            return _taken(site)
+        page = OutcomePage(
+            heading=gettext("Your address is confirmed"),
+            lead=gettext("Thank you. It belongs to your account now."),
+            link_url=f"{site.base_path}/account/security",
+            link_label=label,
+        )
+        return site.page(render_outcome(page))
+
+
+def _taken(site: Site) -> Response:
+    page = OutcomePage(
+        heading=gettext("Your address is not confirmed"),
+        lead=gettext("It belongs to another account here already. An address can belong to one account only."),
+        is_refusal=True,
+        link_url=f"{site.base_path}/account/security",
+        link_label=gettext("Go to your account"),
+    )
+    return site.page(render_outcome(page), status=400)
+
+
+def _show(
+    site: Site,
+    session: SessionRow,
+    *,
+    asks: str,
+    entered: str = "",
+    done: str | None = None,
+    error: str | None = None,
+) -> Response:
+    user = _user_of(site, session)
+    page = EmailPage(
+        frame=account_frame(site, session, "security", done=done),
+        csrf_token=form_token(site, session),
+        asks=asks,
+        email=user.email,
+        is_verified=user.claims.get("email_verified") is True,
+        entered=entered,
+        error=error,
+    )
+    return account_page(site, render_email(page))
+
+
+def render_email(page: EmailPage) -> str:
+    """Return the page about somebody's address as HTML."""
+    return render_template("account_email.html", page=page)
+
+
+def _user_of(site: Site, session: SessionRow) -> UserRow:
+    with site.deployment.database.reading() as connection:
+        user = find_user(connection, session.user_id)
+    assert user is not None  # noqa: S101 - a session is somebody's
+    return user

@@ -1,14 +1,16 @@
 """`tokenhouse user`."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from app.cli.display import details, table
+from app.cli.display import details, moment, seconds, table
 from app.cli.opening import opened_deployment, read_claims, read_password
 from app.cli.operator_command import Answer, OperatorGroup
 from app.services import manage_users
 from app.services.manage_users import NewUser, User
+from app.services.show_activity import list_user_sessions, show_activity
 
 _CLAIMS_HELP = "OpenID Connect claims, as a JSON object in a file, or - for standard input."
 
@@ -51,6 +53,7 @@ def show(name: str) -> Answer:
     with opened_deployment() as deployment:
         user = manage_users.show_user(deployment, name)
         methods, factors = manage_users.show_ways_in(deployment, name)
+        activity = show_activity(deployment, user)
     ways_in = {
         "password": methods.has_password,
         "passkeys": methods.passkeys,
@@ -58,7 +61,57 @@ def show(name: str) -> Answer:
         "authenticator": factors.has_totp,
         "recovery_codes": factors.recovery_codes,
     }
-    return _answer(user, factors=ways_in)
+    at = {
+        "last_login_at": seconds(activity.last_login_at),
+        "sessions": activity.sessions,
+        "throttled_for_s": activity.waits_s,
+    }
+    shown = [
+        ("last login", moment(activity.last_login_at) or "none that is known of"),
+        ("sessions", activity.sessions),
+        ("throttled", "no" if activity.waits_s is None else f"for {activity.waits_s} s; known devices are not"),
+    ]
+    return _answer(user, shown=shown, factors=ways_in, activity=at)
+
+
+@command.command("sessions")
+@click.argument("name")
+def sessions(name: str) -> Answer:
+    """Where a person is signed in, the latest used first."""
+    with opened_deployment() as deployment:
+        opened = list_user_sessions(deployment, manage_users.show_user(deployment, name))
+    rows = [
+        (moment(each.began_at), moment(each.last_used_at), moment(each.expires_at), each.address, each.user_agent)
+        for each in opened
+    ]
+    document = [
+        {
+            "session": each.session_id,
+            "began_at": seconds(each.began_at),
+            "last_used_at": seconds(each.last_used_at),
+            "expires_at": seconds(each.expires_at),
+            "address": each.address,
+            "user_agent": each.user_agent,
+        }
+        for each in opened
+    ]
+    return Answer(document=document, human=table(("began", "last used", "ends", "address", "browser"), rows))
+
+
+@command.command("sign-out")
+@click.argument("name")
+def sign_out(name: str) -> Answer:
+    """End a person's sessions everywhere. What was granted for longer lives on; `grants revoke` ends that."""
+    with opened_deployment() as deployment:
+        return _answer(manage_users.sign_out_user(deployment, name))
+
+
+@command.command("unlock")
+@click.argument("name")
+def unlock(name: str) -> Answer:
+    """Forget the wrong passwords and codes that make a person wait."""
+    with opened_deployment() as deployment:
+        return _answer(manage_users.unlock_user(deployment, name))
 
 
 @command.command("disable")
@@ -125,8 +178,9 @@ def _document(user: User) -> dict[str, Any]:
     }
 
 
-def _answer(user: User, **more: dict[str, Any]) -> Answer:
+def _answer(user: User, *, shown: Sequence[tuple[str, Any]] = (), **more: dict[str, Any]) -> Answer:
+    """`shown`: for people, what stands under `activity` for programs."""
     claims = [(f"claim {name}", value) for name, value in sorted(user.claims.items())]
-    parts = [(name.replace("_", " "), value) for part in more.values() for name, value in part.items()]
-    human = details([*_document(user).items(), *parts, *claims])
+    parts = [(name.replace("_", " "), value) for name, value in more.get("factors", {}).items()]
+    human = details([*_document(user).items(), *parts, *shown, *claims])
     return Answer(document={**_document(user), **more}, human=human)

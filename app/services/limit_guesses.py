@@ -146,12 +146,6 @@ def uncount_guesses(connection: Connection, counted: CountedGuesses, *, now: int
         forgive_guess(connection, count.key, count.limit.bucket, blocked_until=count.blocked_until, now=now)
 
 
-def forget_guesses(connection: Connection, seals: Seals, guesses: Sequence[Guess]) -> None:
-    """Forget what was counted there: what was guessed at is no more, say."""
-    for guess in guesses:
-        forget_attempts(connection, guess.key(seals))
-
-
 def forget_guesses_about(connection: Connection, seals: Seals, *about: str) -> int:
     """Forget all that was counted about an account, by its subject and its name's key; how many counters."""
     return sum(forget_about(connection, about_key(seals, each)) for each in about)

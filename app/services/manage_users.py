@@ -10,7 +10,7 @@ from app.services.deployment import Deployment
 from app.services.end_session import end_user_sessions
 from app.services.hash_password import Argon2Parameters, hash_password
 from app.services.identifiers import new_sub
-from app.services.limit_guesses import SECOND_FACTORS_OF_PERSON, Guess, forget_guesses
+from app.services.limit_guesses import forget_guesses_about
 from app.services.log_in import MAX_PASSWORD_CHARACTERS, username_key
 from app.services.notify_person import notify_person
 from app.services.record_event import Event, make_person_key
@@ -25,6 +25,7 @@ from app.storage.database import Connection
 from app.storage.passkeys import delete_passkeys
 from app.storage.recovery_codes import delete_recovery_codes
 from app.storage.revocation import revoke_user_grants
+from app.storage.sessions import delete_known_devices
 from app.storage.totp_secrets import delete_totp_secret
 from app.storage.users import UserRow
 
@@ -252,12 +253,39 @@ def reset_factors(deployment: Deployment, name: str) -> User:
             "passkeys": delete_passkeys(connection, row.id),
             "recovery_codes": delete_recovery_codes(connection, row.id),
         }
-        forget_guesses(connection, deployment.seals, [Guess(SECOND_FACTORS_OF_PERSON, row.sub)])
+        forget_guesses_about(connection, deployment.seals, row.sub)
         ended = end_user_sessions(
             deployment, connection, row.id, sub=row.sub, actor="operator", reason="factors_reset", now=now
         )
         _announce(deployment, connection, row, "user.factors_reset", {**removed, "sessions": ended})
         notify_person(deployment, connection, row, "factors_reset", {"by": "operator"}, now)
+
+    return _change(deployment, name, work)
+
+
+def unlock_user(deployment: Deployment, name: str) -> User:
+    """Forget the wrong passwords and codes that make somebody wait, from wherever they came."""
+
+    def work(connection: Connection, row: UserRow) -> None:
+        forgotten = forget_guesses_about(connection, deployment.seals, row.sub, username_key(row.username))
+        _announce(deployment, connection, row, "user.unlocked", {"counters": forgotten})
+
+    return _change(deployment, name, work)
+
+
+def sign_out_user(deployment: Deployment, name: str) -> User:
+    """End somebody's sessions everywhere, and what hangs on them; devices of theirs are strangers again.
+
+    What was granted beyond sessions (`offline_access`) lives on: `grants revoke` ends that.
+    """
+
+    def work(connection: Connection, row: UserRow) -> None:
+        now = deployment.clock()
+        ended = end_user_sessions(
+            deployment, connection, row.id, sub=row.sub, actor="operator", reason="operator", now=now
+        )
+        devices = delete_known_devices(connection, row.id)
+        _announce(deployment, connection, row, "user.signed_out", {"sessions": ended, "devices": devices})
 
     return _change(deployment, name, work)
 

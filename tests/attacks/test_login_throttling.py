@@ -10,6 +10,8 @@ import pytest
 
 from app.services.limit_guesses import WAITS_MS
 from app.services.list_audit import list_audit
+from app.services.manage_users import show_user, sign_out_user, unlock_user
+from app.services.show_activity import list_user_sessions, show_activity
 from app.services.throttle_logins import (
     ACCOUNTS_FROM_NETWORK,
     LOGINS_FROM_NETWORK,
@@ -227,6 +229,31 @@ def test_108_a_made_up_device_is_not_known(guarded: World) -> None:
     _lock(guarded, account)
     browser.cookies[name] = browser.cookies[name][:-1] + ("A" if browser.cookies[name][-1] != "A" else "B")
     assert_throttled(Guesser(guarded, browser).guess(account.username, account.password))
+
+
+def test_108_an_operator_sees_that_somebody_has_to_wait_and_lets_them_in_again(guarded: World) -> None:
+    account = guarded.operator.add_user()
+    _lock(guarded, account)
+    deployment = guarded.operator.deployment
+    user = show_user(deployment, account.username)
+    waits_s = show_activity(deployment, user).waits_s
+    assert waits_s is not None
+    assert 0 < waits_s <= LONGEST_WAIT_S
+    unlock_user(deployment, account.username)
+    activity = show_activity(deployment, user)
+    assert (activity.waits_s, activity.sessions, activity.last_login_at) == (None, 0, None)
+    reply = Guesser(guarded).guess(account.username, account.password, address="192.0.2.9", user_agent="Somebody/1.0")
+    assert reply.status == 303
+    (session,) = list_user_sessions(deployment, user)
+    assert (session.address, session.user_agent) == ("192.0.2.9", "Somebody/1.0")
+    last_login_at = show_activity(deployment, user).last_login_at
+    assert last_login_at is not None
+    assert last_login_at >= session.began_at
+    # What an operator did to a person is in that person's own history, and says who did it.
+    sign_out_user(deployment, account.username)
+    assert list_user_sessions(deployment, user) == ()
+    actors = {event.type: event.body["actor"] for event in list_audit(deployment, sub=account.sub)}
+    assert (actors["user.unlocked"], actors["user.signed_out"]) == ("operator", "operator")
 
 
 # ----- Case 106: what it costs -----

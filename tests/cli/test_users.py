@@ -29,13 +29,17 @@ def test_a_user_is_added_shown_disabled_enabled_and_listed(command_line: Command
         "admin": False,
     }
     nothing = {"passkeys": 0, "linked_logins": 0, "authenticator": False, "recovery_codes": 0}
-    shown = {**added, "factors": {"password": True, **nothing}}
+    activity = {"last_login_at": None, "sessions": 0, "throttled_for_s": None}
+    shown = {**added, "factors": {"password": True, **nothing}, "activity": activity}
     assert command_line.json("user", "show", "ALICE") == shown
     assert command_line.json("user", "show", str(added["sub"])) == shown
     assert command_line.json("user", "disable", "alice") == {**added, "disabled": True}
     assert command_line.json("user", "list") == [{**added, "disabled": True}]
     assert command_line.json("user", "enable", "alice") == added
     assert command_line.json("user", "reset-factors", "alice") == added
+    assert command_line.json("user", "sessions", "alice") == []
+    assert command_line.json("user", "sign-out", "alice") == added
+    assert command_line.json("user", "unlock", "alice") == added
 
 
 def test_claims_come_from_a_file_and_can_be_replaced(command_line: CommandLine, tmp_path: Path) -> None:

@@ -23,10 +23,14 @@ class Authenticator:
     key: str = field(repr=False)
     clock: MovableClock
 
+    @property
+    def secret(self) -> bytes:
+        """The key as the app reckons with it."""
+        return base64.b32decode(self.key + "=" * (-len(self.key) % 8))
+
     def code(self, *, steps: int = 0) -> str:
         """The code that it shows now, or that many half minutes later."""
-        secret = base64.b32decode(self.key + "=" * (-len(self.key) % 8))
-        return make_code(secret, step_of(self.clock() / 1000) + steps)
+        return make_code(self.secret, step_of(self.clock() / 1000) + steps)
 
     def next_code(self) -> str:
         """Wait for the next code, and read it."""

@@ -36,6 +36,7 @@ from app.services.notify_person import MAIL, sends_mail
 from app.services.outbox import OutboxDispatcher, Sender
 from app.services.send_logout_token import logout_token_sender
 from app.services.send_mail import mail_sender
+from app.services.sign_up import SIGN_UP_ASKED, sign_up_asked_sender
 from app.services.status_lists import start_publishing
 from app.services.write_log import configure_log
 from app.settings import Settings, load_settings
@@ -63,6 +64,7 @@ from app.web.reader_language import add_language
 from app.web.reset import add_reset
 from app.web.second_factor import add_second_factor
 from app.web.select_account import add_select_account
+from app.web.signup import add_signup
 from app.web.site import Site
 from app.web.upstream import add_upstream
 from app.web.upstream_callback import add_upstream_callback
@@ -134,6 +136,8 @@ def list_senders(deployment: Deployment) -> dict[str, Sender]:
         render = mail_renderer(issuer=deployment.issuer, server_name=deployment.settings.server_name)
         senders[MAIL] = mail_sender(deployment, render)
         senders[RESET_ASKED] = reset_asked_sender(deployment)
+    if deployment.settings.signup == "on":
+        senders[SIGN_UP_ASKED] = sign_up_asked_sender(deployment)
     return senders
 
 
@@ -171,6 +175,8 @@ def add_pages(app: Flask, deployment: Deployment, limits: RequestLimits) -> None
     if sends_mail(deployment):
         add_reset(app, site)
         add_account_email(app, site)
+    if deployment.settings.signup == "on":
+        add_signup(app, site)
     if "session_management" in enabled:
         add_check_session(app, site)
     if "rp_initiated_logout" in enabled:

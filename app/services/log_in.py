@@ -17,9 +17,10 @@ from app.services.record_event import Event
 from app.services.second_factors import find_factors
 from app.services.tell_of_guessing import tell_of_guessing
 from app.services.throttle_logins import LOGINS_ON_KNOWN_DEVICE, count_login, forgive_login
+from app.services.user_claims import email_key
 from app.storage.database import Connection
 from app.storage.transactions import set_first_factor
-from app.storage.users import UserRow, find_user, find_user_by_name, set_password_hash
+from app.storage.users import UserRow, find_user, find_user_by_name, find_users_by_email, set_password_hash
 
 MAX_PASSWORD_CHARACTERS = 1024
 
@@ -66,12 +67,12 @@ def log_in(deployment: Deployment, attempt: LoginAttempt) -> LoggedIn | SecondFa
     known_user_id = find_known_device_user(deployment, attempt.arrival.known_device_secret)
 
     def count(connection: Connection) -> tuple[UserRow | None, CountedGuesses | TooManyAttempts]:
-        user = find_user_by_name(connection, key)
+        user = _find_person(connection, attempt.username)
         is_known = user is not None and user.id == known_user_id
         counted = count_login(
             connection,
             deployment.seals,
-            username_key=key,
+            username_key=_counted_name(user, key),
             address=attempt.arrival.address,
             known_device=attempt.arrival.known_device_secret if is_known else None,
             is_alarmed=not is_known and deployment.login_watch.is_alarmed(connection, now=now),
@@ -94,7 +95,7 @@ def log_in(deployment: Deployment, attempt: LoginAttempt) -> LoggedIn | SecondFa
     deployment.login_watch.note(on_known_device=on_known_device, was_right=is_let_in)
     if user is None or not is_let_in:
         _refuse(deployment, attempt, user, reason=_why(user, is_right=is_right))
-        tell_of_guessing(deployment, user, counted, username_key=key, arrival=attempt.arrival)
+        tell_of_guessing(deployment, user, counted, username_key=_counted_name(user, key), arrival=attempt.arrival)
         raise LoginFailed
     fresh_hash = None
     if password_hash is not None and deployment.passwords.needs_rehash(password_hash):
@@ -102,6 +103,18 @@ def log_in(deployment: Deployment, attempt: LoginAttempt) -> LoggedIn | SecondFa
         with suppress(PasswordPoolBusy):
             fresh_hash = deployment.passwords.hash(attempt.password)
     return _finish(deployment, attempt, user, counted, fresh_hash=fresh_hash)
+
+
+def _find_person(connection: Connection, typed: str) -> UserRow | None:
+    """Who is meant: by username, or by the address that is verified for one account alone. Asks for both each time."""
+    by_name = find_user_by_name(connection, username_key(typed))
+    by_email = find_users_by_email(connection, email_key(typed.strip()))
+    return by_name or next((user for user in by_email if user.claims.get("email_verified") is True), None)
+
+
+def _counted_name(user: UserRow | None, typed_key: str) -> str:
+    """Under which name an attempt counts: an account's name and its address are not twice the attempts."""
+    return typed_key if user is None else username_key(user.username)
 
 
 def _finish(

@@ -42,11 +42,13 @@ from app.services.write_log import configure_log
 from app.settings import Settings, load_settings
 from app.specs.rfc8414_metadata import well_known_paths
 from app.web.account import add_account
+from app.web.account_activity import add_account_activity
 from app.web.account_applications import add_account_applications
 from app.web.account_email import add_account_email
 from app.web.account_factors import add_account_factors
 from app.web.account_password import add_account_password
 from app.web.account_security import add_account_security
+from app.web.account_sessions import add_account_sessions
 from app.web.authorize import add_authorize
 from app.web.check_session import add_check_session
 from app.web.consent import add_consent
@@ -168,7 +170,9 @@ def add_pages(app: Flask, deployment: Deployment, limits: RequestLimits) -> None
     add_select_account(app, site)
     add_consent(app, site)
     add_account(app, site)
+    add_account_activity(app, site)
     add_account_applications(app, site)
+    add_account_sessions(app, site)
     add_account_security(app, site)
     add_account_password(app, site)
     add_account_factors(app, site)

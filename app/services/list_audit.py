@@ -56,10 +56,11 @@ def list_audit(
             incident=incident,
             since=since,
         )
-        return tuple(_read(deployment, connection, row, with_personal=with_personal) for row in rows)
+        return tuple(read_event(deployment, connection, row, with_personal=with_personal) for row in rows)
 
 
-def _read(deployment: Deployment, connection: Connection, row: AuditRow, *, with_personal: bool) -> AuditEvent:
+def read_event(deployment: Deployment, connection: Connection, row: AuditRow, *, with_personal: bool) -> AuditEvent:
+    """The event of a row; `with_personal`: with what is sealed in it, as far as that opens still."""
     body = orjson.loads(row.body)
     return AuditEvent(
         event_id=str(uuid.UUID(bytes=row.event_id)),

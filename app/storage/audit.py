@@ -63,3 +63,24 @@ def has_event(connection: Connection, *, sub: str, event_type: str) -> bool:
     """Whether such a thing has ever happened to a person, as far back as the trail reaches."""
     query = select(audit_events.c.event_id).where(audit_events.c.sub == sub, audit_events.c.type == event_type)
     return connection.execute(query.limit(1)).first() is not None
+
+
+def list_audit_rows_of_person(
+    connection: Connection, sub: str, *, before: bytes | None, without: Iterable[str], limit: int
+) -> tuple[AuditRow, ...]:
+    """The newest `limit` events about a person that are older than the event `before`, the newest first."""
+    query = (
+        select(audit_events)
+        .where(audit_events.c.sub == sub)
+        .order_by(audit_events.c.at.desc(), audit_events.c.event_id.desc())
+        .limit(limit)
+    )
+    excluded = tuple(without)
+    if excluded:
+        query = query.where(audit_events.c.type.not_in(excluded))
+    if before is not None:
+        # An identifier begins with its time (RFC 9562 5.7).
+        at = int.from_bytes(before[:6], "big")
+        is_older = (audit_events.c.at < at) | ((audit_events.c.at == at) & (audit_events.c.event_id < before))
+        query = query.where(audit_events.c.at <= at, is_older)
+    return tuple(AuditRow(**row) for row in connection.execute(query).mappings())

@@ -1,0 +1,48 @@
+"""A person's sessions as they see them, wherever they are signed in."""
+
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, select
+
+from app.storage.tables import authentication_events, sessions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnSessionRow:
+    """One living session. `methods`: of its latest login, in the words of RFC 8176 with spaces between."""
+
+    session_id: int
+    created_at: int
+    last_used_at: int
+    methods: str
+    sealed_device: bytes | None = field(repr=False)
+
+
+def list_own_sessions(
+    connection: Connection, user_id: int, *, now: int, not_idle_since: int, at_most: int
+) -> tuple[OwnSessionRow, ...]:
+    """The sessions that have neither ended nor been left idle, the one used last first."""
+    latest = (
+        select(authentication_events.c.method)
+        .where(authentication_events.c.session_id == sessions.c.id)
+        .order_by(authentication_events.c.at.desc(), authentication_events.c.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    query = (
+        select(sessions.c.id, sessions.c.created_at, sessions.c.last_used_at, latest, sessions.c.sealed_device)
+        .where(
+            sessions.c.user_id == user_id,
+            sessions.c.revoked_at.is_(None),
+            sessions.c.expires_at > now,
+            sessions.c.last_used_at > not_idle_since,
+        )
+        .order_by(sessions.c.last_used_at.desc(), sessions.c.id.desc())
+        .limit(at_most)
+    )
+    return tuple(
+        OwnSessionRow(
+            session_id=row[0], created_at=row[1], last_used_at=row[2], methods=row[3] or "", sealed_device=row[4]
+        )
+        for row in connection.execute(query)
+    )

@@ -55,6 +55,7 @@ from app.web.consent import add_consent
 from app.web.cookies import Cookies
 from app.web.errors import add_errors
 from app.web.home import add_home
+from app.web.invited import add_invited
 from app.web.linked_logins import add_linked_logins
 from app.web.login import add_login
 from app.web.logout import add_logout
@@ -164,6 +165,7 @@ def add_pages(app: Flask, deployment: Deployment, limits: RequestLimits) -> None
         add_upstream(app, site)
         add_upstream_callback(app, site)
         add_linked_logins(app, site)
+        add_invited(app, site)
     if deployment.settings.offers_passkeys:
         add_passkey_sign_in(app, site)
         add_passkeys(app, site)

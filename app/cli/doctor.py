@@ -9,7 +9,7 @@ from app.services.clock import system_clock
 from app.services.doctor import examine
 from app.services.doctor_probes import probe
 
-_MARKS = {"ok": "ok", "warning": "to know", "error": "WRONG"}
+MARKS = {"ok": "ok", "warning": "to know", "error": "WRONG"}
 
 
 @click.command("doctor", cls=OperatorCommand)
@@ -33,5 +33,5 @@ def command(url: str | None) -> Answer:
     if errors:
         description = f"{len(errors)} of {len(findings)} checks found something wrong, first {errors[0].check}: "
         document |= {"error": "not_healthy", "error_description": description + errors[0].sentence}
-    rows = [(_MARKS[finding.status], finding.check, finding.sentence) for finding in findings]
+    rows = [(MARKS[finding.status], finding.check, finding.sentence) for finding in findings]
     return Answer(document=document, human=table(("", "check", "finding"), rows), exit_code=1 if errors else 0)

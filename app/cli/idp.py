@@ -6,10 +6,14 @@ from typing import Any
 import click
 
 from app.cli.display import details, table
+from app.cli.doctor import MARKS
 from app.cli.opening import opened_deployment, read_document
 from app.cli.operator_command import Answer, OperatorGroup
 from app.services import manage_providers
+from app.services.examine_provider import examine_provider
+from app.services.invite_by_provider import invite
 from app.services.manage_providers import RegisteredProvider
+from app.services.notify_person import sends_mail
 
 
 @click.group("idp", cls=OperatorGroup)
@@ -61,6 +65,38 @@ def enable(name: str) -> Answer:
     """Let people in by a provider again."""
     with opened_deployment() as deployment:
         return _answer(manage_providers.set_disabled(deployment, name, is_disabled=False))
+
+
+@command.command("invite")
+@click.argument("name")
+@click.option("--email", required=True, help="The address with which they sign in at the provider.")
+def invite_(name: str, email: str) -> Answer:
+    """Invite somebody to make an account by signing in at a provider: a link that is good once, for a week."""
+    with opened_deployment() as deployment:
+        link = invite(deployment, name, email)
+        is_mailed = sends_mail(deployment)
+    document = {"url": link.url, "expires_at": link.expires_at // 1000, "mailed": is_mailed}
+    notes = () if is_mailed else ("Without TOKENHOUSE_SMTP_URL nothing was sent: give them the link yourself.",)
+    return Answer(document=document, human=link.url, notes=notes)
+
+
+@command.command("test")
+@click.argument("name")
+def test(name: str) -> Answer:
+    """Look at what a provider publishes, as a sign-in would. Exit status 1 when something is wrong."""
+    with opened_deployment() as deployment:
+        findings = examine_provider(deployment, name)
+    errors = [finding for finding in findings if finding.status == "error"]
+    document = {
+        "ok": not errors,
+        "findings": [
+            {"check": finding.check, "status": finding.status, "sentence": finding.sentence} for finding in findings
+        ],
+    }
+    if errors:
+        document |= {"error": "provider_unusable", "error_description": f"{errors[0].check}: {errors[0].sentence}"}
+    rows = [(MARKS[finding.status], finding.check, finding.sentence) for finding in findings]
+    return Answer(document=document, human=table(("", "check", "finding"), rows), exit_code=1 if errors else 0)
 
 
 def _answer(provider: RegisteredProvider) -> Answer:

@@ -31,6 +31,7 @@ from app.cli.operator_command import explain
 from app.factory import create_app
 from app.services.deployment import DeploymentError
 from app.services.preflight import check_deployment
+from app.services.upstream_channel import MOST_AT_ONCE
 from app.services.write_log import configure_log
 from app.settings import Settings, SettingsError, load_settings
 
@@ -118,10 +119,10 @@ def run(listening: Listening, build: Callable[[], WsgiApp]) -> int:
 
 
 def blocking_threads(settings: Settings) -> int:
-    """Enough threads that logins which wait for a password hash never occupy all of them."""
+    """Enough threads that logins which wait for a password hash, or for another provider, never occupy all of them."""
     # On SQLite more threads only wait for the one writer; on PostgreSQL their round trips overlap.
     fewest = 4 if settings.database_url.get_secret_value().startswith("sqlite:") else 8
-    return max(fewest, settings.password_hash_workers + settings.password_hash_queue + 4)
+    return max(fewest, settings.password_hash_workers + settings.password_hash_queue + MOST_AT_ONCE + 4)
 
 
 # ----- Before anything is bound -----

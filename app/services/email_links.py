@@ -19,7 +19,7 @@ from app.storage.email_links import EmailLinkRow, end_email_links, find_email_li
 from app.storage.single_use import redeem_once
 from app.storage.users import UserRow, find_user
 
-LinkPurpose = Literal["reset", "sign_up", "verify", "email", "invitation"]
+LinkPurpose = Literal["reset", "sign_up", "verify", "email", "invitation", "provider_invitation"]
 # How long each is good for. One that opens an account is short; one that only confirms an address may wait a day.
 LIFETIMES_MS: Final[Mapping[LinkPurpose, int]] = {
     "reset": 30 * 60_000,
@@ -27,6 +27,7 @@ LIFETIMES_MS: Final[Mapping[LinkPurpose, int]] = {
     "verify": 86_400_000,
     "email": 86_400_000,
     "invitation": 7 * 86_400_000,
+    "provider_invitation": 7 * 86_400_000,
 }
 # Where the page of each lies, beneath the issuer. The secret is the last segment of its path.
 PATHS: Final[Mapping[LinkPurpose, str]] = {
@@ -35,6 +36,7 @@ PATHS: Final[Mapping[LinkPurpose, str]] = {
     "verify": "/verify",
     "email": "/account/email",
     "invitation": "/invitation",
+    "provider_invitation": "/login/invited",
 }
 _TABLE: Final = "email_links"
 

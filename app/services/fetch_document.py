@@ -7,8 +7,7 @@ addresses: a second lookup could answer differently. What is not a public addres
 
 No redirect is followed, no proxy of the environment is used, no cookie is sent, and no credential but the caller's for
 this very address; no compression is undone. One deadline on the monotonic clock bounds lookup, connection, TLS, headers
-and body together. Nothing is remembered: callers cache. The body is **not** checked against its content type, nor the
-status against what a caller needs: a 404 is an answer like another.
+and body together. Callers cache. Neither content type nor status are judged: a 404 is an answer like another.
 """
 
 import io
@@ -69,6 +68,7 @@ class FetchedDocument:
     body: bytes = field(repr=False)
     etag: str | None
     cache_control: str | None = None
+    date: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,6 +324,7 @@ def _exchange(
         body=_read_body(response, max_bytes),
         etag=response.headers.get("ETag"),
         cache_control=response.headers.get("Cache-Control"),
+        date=response.headers.get("Date"),
     )
 
 
@@ -338,14 +339,13 @@ def _check_response(response: HTTPResponse) -> None:
 
 
 def _read_body(response: HTTPResponse, max_bytes: int) -> bytes:
-    too_large = FetchRefused(f"is larger than {max_bytes} bytes")
-    if (response.length_remaining or 0) > max_bytes:
-        raise too_large
     body = bytearray()
-    while chunk := response.read(_CHUNK_BYTES, decode_content=False):
+    is_too_large = (response.length_remaining or 0) > max_bytes
+    while not is_too_large and (chunk := response.read(_CHUNK_BYTES, decode_content=False)):
         body += chunk
-        if len(body) > max_bytes:
-            raise too_large
+        is_too_large = len(body) > max_bytes
+    if is_too_large:
+        raise FetchRefused(f"is larger than {max_bytes} bytes")
     return bytes(body)
 
 

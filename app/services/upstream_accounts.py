@@ -7,6 +7,7 @@ none gets one where the provider's rule says so.
 from typing import Final
 
 from app.services.deployment import Deployment
+from app.services.email_links import LinkOver, redeem_link
 from app.services.identity_providers import Provider
 from app.services.manage_users import NewUser, check_new_user, insert_new_user
 from app.services.record_event import Event
@@ -24,13 +25,14 @@ ACTOR: Final = "provider"
 class NoAccount(Exception):
     """Nobody here is who has come, and no account is made. `reason` is for the log.
 
-    `is_taken`: an account here has the address, and is not linked.
+    `is_taken`: an account here has the address, and is not linked. `is_uninvited`: the invitation is somebody else's.
     """
 
-    def __init__(self, reason: str, *, is_taken: bool = False) -> None:
+    def __init__(self, reason: str, *, is_taken: bool = False, is_uninvited: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.is_taken = is_taken
+        self.is_uninvited = is_uninvited
 
 
 class AccountClosed(Exception):
@@ -50,18 +52,41 @@ def find_account(connection: Connection, provider: Provider, identity: UpstreamI
 
 
 def make_account(
-    deployment: Deployment, connection: Connection, provider: Provider, identity: UpstreamIdentity, *, now: int
+    deployment: Deployment,
+    connection: Connection,
+    provider: Provider,
+    identity: UpstreamIdentity,
+    *,
+    invitation: str | None,
+    now: int,
 ) -> UserRow:
-    """A new account for whoever has a verified address in a domain of the provider's. Raises `NoAccount`."""
-    if provider.document.provisioning != "domain":
-        raise NoAccount(f"provisioning is {provider.document.provisioning}")
-    email = identity.email
+    """A new account for whoever has a verified address in a domain of the provider's, or was invited by theirs.
+
+    `invitation`: the secret of the link with which they came; it is spent. Raises `NoAccount`.
+    """
+    rule, email = provider.document.provisioning, identity.email
+    if rule == "off":
+        raise NoAccount("provisioning is off")
     if email is None or not identity.email_verified:
-        raise NoAccount("the provider gives no verified address")
-    domain = email.rpartition("@")[2].lower()
-    if domain not in provider.document.email_domains:
+        raise NoAccount("the provider gives no verified address", is_uninvited=invitation is not None)
+    if invitation is not None:
+        _redeem_invitation(deployment, connection, provider, invitation, email=email, now=now)
+    elif rule == "invite":
+        raise NoAccount("nobody was invited")
+    elif email.rpartition("@")[2].lower() not in provider.document.email_domains:
         raise NoAccount("the address is in no domain of the provider")
     return insert_account(deployment, connection, provider, identity, email=email, now=now)
+
+
+def _redeem_invitation(
+    deployment: Deployment, connection: Connection, provider: Provider, invitation: str, *, email: str, now: int
+) -> None:
+    try:
+        body = redeem_link(deployment, connection, "provider_invitation", invitation, now=now).body
+    except LinkOver as error:
+        raise NoAccount("the invitation is over", is_uninvited=True) from error
+    if body["provider"] != provider.name or email_key(body["email"]) != email_key(email):
+        raise NoAccount("the invitation is for another address", is_uninvited=True)
 
 
 def insert_account(

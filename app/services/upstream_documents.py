@@ -6,7 +6,7 @@ While metadata cannot be had, what was there last serves on for a day.
 
 import threading
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from app.services.client_keys import KeySet, choose_verification_keys, parse_key_set
@@ -26,6 +26,7 @@ from app.specs.strict_json import StrictJsonError, parse_json_object
 MAX_DOCUMENT_BYTES: Final = 65_536
 METADATA_FRESH_FOR_MS: Final = 3_600_000
 METADATA_STALE_FOR_MS: Final = 86_400_000
+METADATA_TRIED_AGAIN_AFTER_MS: Final = 60_000
 KEYS_ASKED_AGAIN_AFTER_MS: Final = 15_000
 _JSON: Final = "application/json"
 _JWK_SET: Final = "application/jwk-set+json, application/json"
@@ -35,6 +36,12 @@ _JWK_SET: Final = "application/jwk-set+json, application/json"
 class _Metadata:
     metadata: ProviderMetadata
     fetched_at: int
+    tried_at: int
+
+    def is_good(self, now: int) -> bool:
+        """Whether it is used as it is; nobody waits twice in a minute to hear that there is no newer one."""
+        is_fresh = 0 <= now - self.fetched_at < METADATA_FRESH_FOR_MS
+        return is_fresh or 0 <= now - self.tried_at < METADATA_TRIED_AGAIN_AFTER_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +65,17 @@ class ProviderDocuments:
         with self._lock:
             known = self._metadata.get(provider_id)
         now = self._clock()
-        if known is not None and 0 <= now - known.fetched_at < METADATA_FRESH_FOR_MS:
+        if known is not None and known.is_good(now):
             return known.metadata
         try:
-            metadata = fetch_metadata(channel, issuer)
+            found = _Metadata(fetch_metadata(channel, issuer), fetched_at=now, tried_at=now)
         except ProviderUnavailable:
-            if known is not None and 0 <= now - known.fetched_at < METADATA_STALE_FOR_MS:
-                return known.metadata
-            raise
+            if known is None or not 0 <= now - known.fetched_at < METADATA_STALE_FOR_MS:
+                raise
+            found = replace(known, tried_at=now)
         with self._lock:
-            self._metadata[provider_id] = _Metadata(metadata, now)
-        return metadata
+            self._metadata[provider_id] = found
+        return found.metadata
 
     def verify(
         self,

@@ -55,7 +55,8 @@ def finish_login(
     def work(connection: Connection) -> LoggedIn | SecondFactorDue:
         user = find_account(connection, provider, identity, now=now)
         if user is None:
-            user = make_account(deployment, connection, provider, identity, now=now)
+            invitation = returned.errand.invitation
+            user = make_account(deployment, connection, provider, identity, invitation=invitation, now=now)
         return let_in_or_ask(deployment, connection, provider, identity, returned, arrival, user, level=level, now=now)
 
     return deployment.database.transact(work)

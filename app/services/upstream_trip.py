@@ -29,7 +29,7 @@ from app.storage.upstream_transactions import (
     insert_upstream_transaction,
 )
 
-Purpose = Literal["login", "link", "invitation"]
+Purpose = Literal["login", "link"]
 _USE: Final = "upstream-transactions"
 _TABLE: Final = "upstream_transactions"
 _UNKNOWN: Final = "this sign-in was not begun in this browser, or too long ago"
@@ -40,7 +40,7 @@ class Errand:
     """What somebody leaves for. `max_age_s` where a login is demanded that is no older; 0 is one now.
 
     `transaction_id`: of ours, which goes on afterwards. `session_id` and `user_id`: whose account is to be linked.
-    `invitation`: the digest of the link by which somebody was invited.
+    `invitation`: the secret of the link by which somebody was invited.
     """
 
     purpose: Purpose
@@ -48,7 +48,7 @@ class Errand:
     max_age_s: int | None = None
     session_id: int | None = None
     user_id: int | None = None
-    invitation: str | None = None
+    invitation: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,6 +83,12 @@ _TEXTS: Final[Mapping[str, _Text]] = {
         then=(mark("To choose its password, open this page:"), "%(link)s", _LINK_UNTIL),
         not_you=(mark("If you did not expect this, you need not do anything."),),
     ),
+    "provider_invitation": _Text(
+        subject=mark("You are invited"),
+        happened=(mark("You can have an account here by signing in at %(provider)s with this e-mail address."),),
+        then=(mark("To do so, open this page:"), "%(link)s", _LINK_UNTIL),
+        not_you=(mark("If you did not expect this, you need not do anything."),),
+    ),
     # ----- What was done to an account -----
     "email_change_asked": _Text(
         subject=mark("Your e-mail address is about to change"),

@@ -52,7 +52,7 @@ def _let_in(site: Site, provider: Provider, identity: UpstreamIdentity, returned
     except NoAccount as error:
         raise Turned(
             AccessDenied("the login belongs to no account here", detail=error.reason),
-            _no_account_sentence(provider, is_taken=error.is_taken),
+            _no_account_sentence(provider, error),
         ) from error
     except AccountClosed as error:
         raise Turned(
@@ -63,9 +63,14 @@ def _let_in(site: Site, provider: Provider, identity: UpstreamIdentity, returned
     return let_in(site, pending, outcome)
 
 
-def _no_account_sentence(provider: Provider, *, is_taken: bool) -> str:
+def _no_account_sentence(provider: Provider, error: NoAccount) -> str:
     name = provider.document.display_name
-    if is_taken:
+    if error.is_uninvited:
+        return gettext(
+            "The invitation is for another e-mail address than the one that %(name)s has verified, or it is over.",
+            name=name,
+        )
+    if error.is_taken:
         return gettext(
             "There is an account here with the e-mail address that %(name)s gave, and it is not linked to %(name)s. "
             "Sign in to it in another way, and link %(name)s in your account then.",

@@ -1,11 +1,14 @@
 """Signing in by another provider: a second Tokenhouse, over HTTP."""
 
 import secrets
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from app.services.invite_by_provider import invite
 from tests.actors.authenticator import enrol
+from tests.actors.http import Reply, send
 from tests.actors.other_provider import OtherProvider, Traveller, register_provider
 from tests.world import World
 
@@ -183,3 +186,46 @@ def test_a_level_that_is_mapped_and_under_the_cap_stands_in_for_it(reaching_worl
     reply = traveller.here.consent(traveller.come_in(pending.url))
     tokens = provider.party.exchange(provider.party.read_callback(reply, pending), pending)
     assert tokens.id_claims["amr"] == ["fed", "mfa"]
+
+
+# ----- Invitations -----
+
+
+def test_whoever_was_invited_gets_an_account_once_and_nobody_else(reaching_world: World, world: World) -> None:
+    provider = register_provider(reaching_world, world, provisioning="invite")
+    address = f"{secrets.token_hex(4)}@example.com"
+    url = invite(reaching_world.operator.deployment, provider.name, address).url
+    stranger = Traveller.of(provider, email_verified=True)
+    page = accept(stranger, url)
+    assert (page.status, "The invitation is for another e-mail address" in page.text) == (400, True)
+    invited = Traveller.of(provider, world.operator.add_user_with(email=address.upper(), email_verified=True))
+    # Looking at a link spends nothing.
+    assert invited.here.get(url).status == invited.here.get(url).status == 200
+    page = accept(invited, url)
+    assert page.status == 200
+    assert "Your account" in page.text
+    assert invited.here.get(url).status == 400
+    page = Traveller.of(provider, email_verified=True).come_in(provider.party.begin().url)
+    assert "No account here is linked" in page.text
+
+
+def accept(traveller: Traveller, url: str) -> Reply:
+    """Go the way of an invitation."""
+    traveller.here.get(url)
+    left = traveller.here.send_once(url, fields=[], headers={"Origin": traveller.here.origin})
+    return traveller.here.get(traveller.sign_in_there(left.location))
+
+
+# ----- How we prove to the provider who we are -----
+
+
+@pytest.mark.requirement(CORE, "9", "client_secret_post and private_key_jwt")
+@pytest.mark.parametrize("method", ["client_secret_post", "private_key_jwt"])
+def test_each_way_to_prove_who_asks(reaching_world: World, world: World, method: str) -> None:
+    client: dict[str, Any] = {"token_endpoint_auth_method": method}
+    if method == "private_key_jwt":
+        client["jwks"] = send(f"{reaching_world.url}/jwks").json()
+    provider = register_provider(reaching_world, world, client=client, token_endpoint_auth_method=method)
+    traveller = Traveller.of(provider)
+    # Everything was proven when the account is looked for.
+    assert "No account here is linked" in traveller.come_in(provider.party.begin().url).text

@@ -18,6 +18,7 @@ from app.services.narrow_details import belongs_to, read_details
 from app.services.record_event import Event
 from app.services.rotate_keys import LONGEST_TOKEN_LIFETIME_MS
 from app.services.subjects import get_client_subject
+from app.services.what_changed import client_as_shown
 from app.specs.protocol_error import AccessDenied, InvalidRequest
 from app.specs.rfc9396_authorization_details import details_claim
 from app.specs.tokenhouse_networks import Networks, format_networks
@@ -167,6 +168,8 @@ def issue_code(deployment: Deployment, approval: Approval) -> str:
                     "duration": duration,
                     "refresh_tokens": refresh_tokens,
                     "asked": approval.decision is not None,
+                    # The operator answered for the person, who was shown nothing: their history says so.
+                    "skipped_by_policy": approval.client.metadata.policy.skip_consent and approval.decision is None,
                     # The types alone: what details hold is the grant's, which ends and leaves, as an event does not.
                     "authorization_details": [detail["type"] for detail in request.authorization_details],
                 },
@@ -209,6 +212,7 @@ def _remember(connection: Connection, approval: Approval, decision: Decision, *,
                 expires_at=expires_at,
                 details_digest=approval.details_digests.get(resource),
                 client_identity_digest=client_identity(approval.client, approval.request.redirect_uri),
+                client_shown=client_as_shown(approval.client),
             )
             for resource, scope in asked_pairs(approval.request, userinfo=approval.userinfo)
         ],

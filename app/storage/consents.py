@@ -18,7 +18,8 @@ Decision = Literal["allowed", "declined"]
 class ConsentRow:
     """A remembered decision. `details_digest`: of the authorization details that were asked for with it.
 
-    `client_identity_digest`: who the client was, where that is what a document on the web says.
+    `client_identity_digest`: who the client was, where that is what a document on the web says. `client_shown`: what
+    the person saw of it, in JSON. `decided_at` is written by `remember_consents`.
     """
 
     resource: str
@@ -28,6 +29,8 @@ class ConsentRow:
     expires_at: int | None
     details_digest: bytes | None = None
     client_identity_digest: bytes | None = None
+    client_shown: str | None = None
+    decided_at: int = 0
 
 
 _FIND = Prepared(
@@ -39,6 +42,8 @@ _FIND = Prepared(
         consents.c.expires_at,
         consents.c.details_digest,
         consents.c.client_identity_digest,
+        consents.c.client_shown,
+        consents.c.decided_at,
     ).where(
         consents.c.user_id == bindparam("user_id"),
         consents.c.client_pk == bindparam("client_pk"),
@@ -59,6 +64,8 @@ def find_consents(connection: Connection, *, user_id: int, client_pk: int, now: 
             expires_at=row[4],
             details_digest=row[5],
             client_identity_digest=row[6],
+            client_shown=row[7],
+            decided_at=row[8],
         )
         for row in rows
     )
@@ -78,6 +85,7 @@ def remember_consents(
                 "decision",
                 "details_digest",
                 "client_identity_digest",
+                "client_shown",
                 "policy_version",
                 "decided_at",
                 "expires_at",
@@ -93,6 +101,7 @@ def remember_consents(
             "decision": row.decision,
             "details_digest": row.details_digest,
             "client_identity_digest": row.client_identity_digest,
+            "client_shown": row.client_shown,
             "policy_version": row.policy_version,
             "decided_at": now,
             "expires_at": row.expires_at,

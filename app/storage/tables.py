@@ -470,6 +470,8 @@ consents = Table(
     Column("policy_version", Integer, nullable=False),
     Column("decided_at", _Time, nullable=False),
     Column("expires_at", _Time),
+    # The name and the logo that the person saw when they answered.
+    Column("client_shown", Text),
     UniqueConstraint("user_id", "client_pk", "resource", "scope"),
 )
 

@@ -32,10 +32,11 @@ from app.services.limit_networks import (
 from app.services.narrow_details import details_of_resources
 from app.services.transactions import Transaction, account_csrf_token, is_account_csrf_token_of, is_csrf_token_of
 from app.services.userinfo import userinfo_resource
+from app.services.what_changed import Changes, find_changes
 from app.specs.protocol_error import InvalidRequest
+from app.specs.rfc9396_authorization_details import Details
 from app.specs.rfc9396_details_types import DescribedDetail, describe_detail
 from app.specs.tokenhouse_networks import MAX_NETWORKS, format_networks
-from app.storage.consents import ConsentRow
 from app.storage.sessions import SessionRow
 from app.web.authorize import current_transaction, go_on
 from app.web.describe_identity import describe_identity
@@ -137,7 +138,8 @@ def _show(site: Site, transaction: Transaction, prompt: Prompt, answers: Answers
     if session is None:
         raise AssertionError("nobody is logged in, and consent is asked for")
     heed_person(site.deployment, session)
-    scopes = _scopes(site, transaction, prompt.consents, answers)
+    changes = find_changes(site.deployment, session, prompt.client, transaction.request, prompt.consents)
+    scopes = _scopes(site, transaction, changes, answers)
     about_person = [scope for resource, scope in scopes if resource == userinfo_resource(site.deployment.issuer)]
     page = ConsentPage(
         client=site.client_card(prompt.client, transaction.request),
@@ -146,12 +148,15 @@ def _show(site: Site, transaction: Transaction, prompt: Prompt, answers: Answers
         action=f"{site.base_path}/consent",
         username=session.username,
         other_account_url=f"{site.base_path}/select-account?transaction={transaction.transaction_id}",
-        resources=_resources(site, transaction, prompt.client, scopes),
+        resources=_resources(site, transaction, prompt.client, scopes, changes),
         identity_scopes=tuple(scope for scope in about_person if scope.name != "offline_access"),
         offline_access=next((scope for scope in about_person if scope.name == "offline_access"), None),
         longest_offline=in_words(site.deployment.settings.refresh_token_absolute_lifetime_s),
         duration="until_revoked" if answers is None else answers.duration,
-        changed=bool(prompt.consents),
+        asks_more=bool(changes.new or changes.other_details),
+        earlier_name=changes.earlier_name,
+        has_other_logo=changes.has_other_logo,
+        is_other_client=changes.is_other_client,
         can_be_remembered=can_be_remembered(prompt.client, transaction.request.redirect_uri),
         networks=_networks(site, transaction, prompt.client, answers),
     )
@@ -178,9 +183,14 @@ def _networks(site: Site, transaction: Transaction, client: Client, answers: Ans
 
 
 def _resources(
-    site: Site, transaction: Transaction, client: Client, scopes: tuple[tuple[str, ConsentScope], ...]
+    site: Site,
+    transaction: Transaction,
+    client: Client,
+    scopes: tuple[tuple[str, ConsentScope], ...],
+    changes: Changes,
 ) -> tuple[ConsentResource, ...]:
     resources = site.deployment.registry.resources()
+    requested = details_of_resources(site.deployment.registry, transaction.request)
     shown = []
     for asked in transaction.request.resources:
         resource = resources.find(asked.resource)
@@ -199,7 +209,9 @@ def _resources(
                 resource=asked.resource,
                 resource_name=resource.name,
                 host=urlsplit(asked.resource).netloc or asked.resource,
-                details=_details(site, transaction, asked.resource),
+                details=_describe(site, requested.get(asked.resource, ())),
+                has_other_details=asked.resource in changes.other_details,
+                earlier_details=_describe(site, changes.earlier_details.get(asked.resource, ())),
                 scopes=tuple(scope for owner, scope in scopes if owner == asked.resource),
                 access_token_lifetime=in_words(
                     min(lifetimes, default=site.deployment.settings.access_token_lifetime_s)
@@ -209,20 +221,17 @@ def _resources(
     return tuple(shown)
 
 
-def _details(site: Site, transaction: Transaction, resource: str) -> tuple[DescribedDetail, ...]:
-    registry = site.deployment.registry
-    types = registry.details_types()
-    details = details_of_resources(registry, transaction.request).get(resource, ())
+def _describe(site: Site, details: Details) -> tuple[DescribedDetail, ...]:
+    types = site.deployment.registry.details_types()
     return tuple(describe_detail(types.get(detail.type).definition, detail) for detail in details)
 
 
 def _scopes(
-    site: Site, transaction: Transaction, consents: tuple[ConsentRow, ...], answers: Answers | None
+    site: Site, transaction: Transaction, changes: Changes, answers: Answers | None
 ) -> tuple[tuple[str, ConsentScope], ...]:
     userinfo = userinfo_resource(site.deployment.issuer)
     pairs = asked_pairs(transaction.request, userinfo=userinfo)
     required = required_pairs(site.deployment, transaction.request)
-    declined = {(row.resource, row.scope) for row in consents if row.decision == "declined"}
     resources = site.deployment.registry.resources()
     shown = []
     for pair in pairs:
@@ -239,7 +248,9 @@ def _scopes(
             name=find_claim(pair) or name if owner == userinfo else name,
             description=description,
             required=pair in required,
-            checked=pair not in declined if answers is None else value in answers.ticked,
+            checked=pair not in changes.declined if answers is None else value in answers.ticked,
+            is_new=pair in changes.new,
+            was_declined=pair in changes.declined,
         )
         shown.append((owner, scope))
     return tuple(shown)

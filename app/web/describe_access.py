@@ -56,6 +56,7 @@ def client_card(site: Site, client: Client) -> ClientCard:
         policy_uri=metadata.policy_uri,
         tos_uri=metadata.tos_uri,
         document_host=document_host(client.client_id) if client.is_document else None,
+        registered_itself=client.origin is not None and not client.is_document,
     )
 
 

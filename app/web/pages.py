@@ -40,6 +40,8 @@ class ClientCard:
     tos_uri: str | None = None
     document_host: str | None = None
     """For a client that is a document on the web: the host that it came from, which is all that was verified of it."""
+    registered_itself: bool = False
+    """Whether nobody who runs this server has looked at it."""
 
     @property
     def leads_elsewhere(self) -> bool:
@@ -109,7 +111,8 @@ class SelectAccountPage:
 class ConsentScope:
     """One permission that can be ticked: `value` is posted back as `scope`, `description` is what people read.
 
-    A required scope cannot be unticked and, being disabled, is not posted.
+    A required scope cannot be unticked and, being disabled, is not posted. `is_new`: the person has answered this
+    client before, and not about this. `was_declined`: they said no to it.
     """
 
     value: str
@@ -117,13 +120,16 @@ class ConsentScope:
     description: str
     required: bool
     checked: bool
+    is_new: bool = False
+    was_declined: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsentResource:
     """One API with what is asked of it; `access_token_lifetime` in words ("5 minutes").
 
-    `details` (RFC 9396) are allowed or denied with the whole: they cannot be unticked one by one.
+    `details` (RFC 9396) are allowed or denied with the whole: they cannot be unticked one by one. `has_other_details`:
+    they are not those that the person allowed last, which are `earlier_details` where that is still known.
     """
 
     resource: str
@@ -132,6 +138,8 @@ class ConsentResource:
     scopes: tuple[ConsentScope, ...]
     access_token_lifetime: str
     details: tuple[DescribedDetail, ...] = ()
+    has_other_details: bool = False
+    earlier_details: tuple[DescribedDetail, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,8 +159,10 @@ class ConsentNetworks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsentPage:
-    """The question what a client may do; `changed` where it asks for more than this person allowed before.
+    """The question what a client may do; `asks_more` where that is more than this person decided on before.
 
+    `earlier_name`: what the client was called when they answered it last, None where that is as it was.
+    `is_other_client`: it is a document on the web that comes from elsewhere now, or has other keys.
     `can_be_remembered` is false where nothing proves which program asks, so that the person is asked each time.
     `other_account_url` is a path of ours, None where the page knows no other account's way.
     `offline_access` is there where access after a sign-out is asked for, for at most `longest_offline` in words.
@@ -169,7 +179,10 @@ class ConsentPage:
     offline_access: ConsentScope | None = None
     longest_offline: str = ""
     duration: ConsentDuration = "until_revoked"
-    changed: bool = False
+    asks_more: bool = False
+    earlier_name: str | None = None
+    has_other_logo: bool = False
+    is_other_client: bool = False
     can_be_remembered: bool
     networks: ConsentNetworks = ConsentNetworks(can_choose=False)
 

@@ -102,6 +102,7 @@ class Site:
             policy_uri=metadata.policy_uri,
             tos_uri=metadata.tos_uri,
             document_host=document_host(client.client_id) if client.is_document else None,
+            registered_itself=client.origin is not None and not client.is_document,
         )
 
     def find_client(self, client_id: str) -> Client | None:

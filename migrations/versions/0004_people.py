@@ -28,6 +28,7 @@ _TABLES = (
 _COLUMNS = {
     "users": ("password_set_at", "deleted_at"),
     "sessions": ("sealed_device",),
+    "consents": ("client_shown",),
     "login_throttle": ("blocked_until", "about"),
     "grants": ("narrowing", "last_used_at", "sealed_last_use"),
     "authorization_transactions": ("first_factor_methods", "first_factor_at", "second_factor_attempts"),
@@ -56,6 +57,7 @@ def upgrade() -> None:
         "ix_upstream_sessions_provider_id_subject_digest", "upstream_sessions", ["provider_id", "subject_digest"]
     )
     op.create_index("ix_upstream_sessions_provider_id_sid", "upstream_sessions", ["provider_id", "sid"])
+    op.add_column("consents", sa.Column("client_shown", sa.Text))
     op.add_column("login_throttle", sa.Column("blocked_until", _TIME))
     op.add_column("login_throttle", sa.Column("about", sa.LargeBinary(32)))
     op.create_index("ix_login_throttle_about", "login_throttle", ["about"])

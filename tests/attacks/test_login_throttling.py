@@ -252,7 +252,7 @@ def test_108_an_operator_sees_that_somebody_has_to_wait_and_lets_them_in_again(g
     # What an operator did to a person is in that person's own history, and says who did it.
     sign_out_user(deployment, account.username)
     assert list_user_sessions(deployment, user) == ()
-    actors = {event.type: event.body["actor"] for event in list_audit(deployment, sub=account.sub)}
+    actors = {event.type: event.actor for event in list_audit(deployment, sub=account.sub)}
     assert (actors["user.unlocked"], actors["user.signed_out"]) == ("operator", "operator")
 
 

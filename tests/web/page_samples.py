@@ -303,10 +303,26 @@ SAMPLES: dict[str, tuple[Callable[..., str], object]] = {
             CONSENT,
             resources=(PHOTOS, ORDERS),
             identity_scopes=(*IDENTITY, scope("phone", "See your telephone number"), *SINGLE_CLAIMS),
-            changed=True,
+            asks_more=True,
         ),
     ),
     "consent-details": (pages.render_consent, replace(CONSENT, resources=(PAYMENTS, PHOTOS))),
+    "consent-changed": (
+        pages.render_consent,
+        replace(
+            CONSENT,
+            client=replace(PHOTO_PRINTS, registered_itself=True),
+            resources=(
+                replace(PAYMENTS, has_other_details=True, earlier_details=PAYMENTS.details),
+                replace(PHOTOS, scopes=tuple(replace(each, is_new=True) for each in PHOTOS.scopes)),
+            ),
+            identity_scopes=tuple(replace(each, was_declined=True) for each in IDENTITY),
+            asks_more=True,
+            earlier_name="Meadow Prints",
+            has_other_logo=True,
+            is_other_client=True,
+        ),
+    ),
     "consent-loopback": (
         pages.render_consent,
         replace(CONSENT, client=LOOPBACK, identity_scopes=(), can_be_remembered=False),
@@ -339,7 +355,7 @@ SAMPLES: dict[str, tuple[Callable[..., str], object]] = {
     ),
     "consent-nasty": (
         pages.render_consent,
-        replace(CONSENT, client=NASTY_CLIENT, resources=(NASTY_RESOURCE, PHOTOS), username="u" * 150, changed=True),
+        replace(CONSENT, client=NASTY_CLIENT, resources=(NASTY_RESOURCE, PHOTOS), username="u" * 150, asks_more=True),
     ),
     "error": (pages.render_error, ERROR),
     "error-no-way-back": (pages.render_error, replace(ERROR, back_uri=None, client_name=None)),

@@ -139,7 +139,7 @@ def test_a_clients_name_stands_in_its_card_and_in_no_sentence_of_ours() -> None:
     client = replace(PHOTO_PRINTS, client_name="Verified by Meadow")
     for html in (
         pages.render_login(replace(LOGIN, client=client)),
-        pages.render_consent(replace(CONSENT, client=client, changed=True)),
+        pages.render_consent(replace(CONSENT, client=client, asks_more=True)),
     ):
         assert html.count("Verified by Meadow") == 1
         assert '<bdi class="client-name">Verified by Meadow</bdi>' in html

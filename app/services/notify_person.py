@@ -24,6 +24,7 @@ NOTICES: Final[Mapping[str, frozenset[str]]] = {
     "passkey_added": frozenset({"name"}),
     "passkey_removed": frozenset({"name"}),
     "passkey_cloned": frozenset({"name"}),
+    "second_factor_failed": frozenset(),
     "recovery_code_used": frozenset({"remaining"}),
     "recovery_codes_renewed": frozenset(),
     "login_linked": frozenset({"provider"}),

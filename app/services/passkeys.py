@@ -28,6 +28,7 @@ from app.services.passkey_challenges import (
 )
 from app.services.passkey_names import name_of_keeper
 from app.services.record_event import Event
+from app.services.recovery_codes import drop_codes_without_factor
 from app.services.sign_in_methods import check_way_in_remains
 from app.services.verify_passkey import ALGORITHMS, PasskeyInvalid, VerifiedAttestation, verify_attestation
 from app.specs.webauthn_credentials import MalformedCredential, UnverifiedAttestation, parse_attestation
@@ -192,6 +193,7 @@ def remove_passkey(deployment: Deployment, session: SessionRow, passkey_id: int,
         if name is None:
             return None
         check_way_in_remains(connection, user)
+        drop_codes_without_factor(connection, user.id)
         _record(deployment, connection, "passkey.removed", user, origin, {"passkey": passkey_id}, name=name)
         values = {"name": name, "address": origin.address}
         notify_person(deployment, connection, user, "passkey_removed", values, now)

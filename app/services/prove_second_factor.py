@@ -22,8 +22,10 @@ from app.services.limit_guesses import (
     count_guesses,
     forgive_guesses,
 )
+from app.services.notify_person import notify_person
 from app.services.record_event import Event
 from app.services.recovery_codes import parse_recovery_code, spend_recovery_code
+from app.services.seals import SealError
 from app.services.second_factors import FIRST_FACTOR_COUNTS_FOR_MS, FirstFactorOver, complete_login
 from app.services.transactions import FirstFactor, Transaction, Visit
 from app.services.validate_authorization_request import RedirectedError
@@ -110,7 +112,7 @@ def prove_code(deployment: Deployment, arrival: Arrival, due: Due, code: str) ->
         if isinstance(counted, TooManyAttempts):
             return counted
         if count_second_factor_attempt(connection, arrival.transaction_id) > ATTEMPTS_PER_CHALLENGE:
-            return _end_challenge(connection, arrival, due)
+            return _end_challenge(deployment, connection, arrival, due, user)
         if not _is_still_due(connection, arrival, due):
             return FirstFactorOver()
         left = None
@@ -173,9 +175,16 @@ def _guess_of(deployment: Deployment, connection: Connection, arrival: Arrival, 
     return Guess(SECOND_FACTORS_OF_PERSON, user.sub, about=user.sub)
 
 
-def _end_challenge(connection: Connection, arrival: Arrival, due: Due) -> AttemptsOver:
+def _end_challenge(
+    deployment: Deployment, connection: Connection, arrival: Arrival, due: Due, user: UserRow
+) -> AttemptsOver:
     if isinstance(due.basis, FirstFactor):
         clear_first_factor(connection, arrival.transaction_id)
+    now = deployment.clock()
+    if find_known_device_of(deployment, connection, arrival.known_device_secret, now=now) != user.id:
+        # Whoever it is knows the first factor: their owner should hear of it, unless it is they themselves.
+        values = {"address": arrival.address}
+        notify_person(deployment, connection, user, "second_factor_failed", values, now)
     return AttemptsOver()
 
 
@@ -191,8 +200,14 @@ def _is_still_due(connection: Connection, arrival: Arrival, due: Due) -> bool:
 
 def _use_app_code(deployment: Deployment, connection: Connection, user: UserRow, code: str, *, now: int) -> bool:
     digits = parse_code(code)
-    secret = open_confirmed_secret(deployment.seals, find_totp_secret(connection, user.id))
-    if digits is None or secret is None:
+    if digits is None:
+        return False
+    try:
+        secret = open_confirmed_secret(deployment.seals, find_totp_secret(connection, user.id))
+    except SealError:
+        # Another's secret was put in its place, say. It lets nobody in, and a recovery code still does.
+        return False
+    if secret is None:
         return False
     step = find_step(secret, digits, now_s=now / 1000)
     return step is not None and use_step(connection, user.id, step)

@@ -23,6 +23,7 @@ _CHARACTERS: Final = 24
 # Crockford's base32: five bits each, and no letter that looks like a digit.
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _READ_AS: Final = str.maketrans("ilo", "110")
+_SECRET_TYPE: Final = "recovery-code"  # noqa: S105 - what kind of secret it is
 _CODE = re.compile(rf"[{_ALPHABET}]{{{_CHARACTERS}}}")
 
 
@@ -47,7 +48,7 @@ def parse_recovery_code(text: str) -> str | None:
 def renew_codes(deployment: Deployment, connection: Connection, user_id: int, *, now: int) -> tuple[str, ...]:
     """New codes in the place of all old ones, in the caller's transaction, which holds the person's row."""
     codes = tuple(make_recovery_code() for _ in range(CODES))
-    digests = [deployment.seals.digest("recovery-code", code.replace("-", ""))[0] for code in codes]
+    digests = [deployment.seals.digest(_SECRET_TYPE, _owned(user_id, code.replace("-", "")))[0] for code in codes]
     key_id = deployment.seals.digest_key_id
     replace_recovery_codes(connection, user_id, digests, digest_key_id=key_id, now=now)
     return codes
@@ -73,7 +74,7 @@ def spend_recovery_code(
     deployment: Deployment, connection: Connection, user: UserRow, code: str, *, address: str, now: int
 ) -> int | None:
     """Spend a parsed code of this person, tell them, and return how many are left; None where it is none of theirs."""
-    digests = deployment.seals.digests("recovery-code", code)
+    digests = deployment.seals.digests(_SECRET_TYPE, _owned(user.id, code))
     if not any(redeem_recovery_code(connection, digest, user_id=user.id, now=now) for digest in digests):
         return None
     remaining = count_unused_recovery_codes(connection, user.id)
@@ -105,3 +106,8 @@ def renew_recovery_codes(deployment: Deployment, session: SessionRow, *, address
         return codes
 
     return deployment.database.transact(renew)
+
+
+def _owned(user_id: int, code: str) -> str:
+    # So that a row which somebody moves to another person is no code of theirs.
+    return f"{user_id} {code}"

@@ -135,6 +135,14 @@ _TEXTS: Final[Mapping[str, _Text]] = {
         happened=(mark("The passkey “%(name)s” was removed from your account %(username)s."),),
         not_you=(_GET_IT_BACK,),
     ),
+    "second_factor_failed": _Text(
+        subject=mark("Somebody did not get past your second factor"),
+        happened=(
+            mark("Somebody signed in as %(username)s as far as the second factor, and then entered only wrong codes."),
+            mark("They did not get in, and they know your password, or have what else you sign in with first."),
+        ),
+        not_you=(mark("If it was not you, choose a new password at %(reset_url)s."),),
+    ),
     "recovery_code_used": _Text(
         subject=mark("A recovery code was used"),
         happened=(

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from urllib.parse import urljoin
 
 import pytest
+from sqlalchemy import Connection, select, update
 
 from app.services.limit_guesses import SECOND_FACTORS_OF_PERSON
 from app.services.list_audit import list_audit
 from app.services.manage_users import disable_user, reset_factors, set_password
 from app.services.prove_second_factor import ATTEMPTS_PER_CHALLENGE
 from app.services.second_factors import FIRST_FACTOR_COUNTS_FOR_MS
+from app.storage.tables import recovery_codes, totp_secrets, users
 from tests.actors.authenticator import Guarded, enrol, enter_code, guard, open_sensitive
 from tests.actors.browser import Browser, Form, find_form
 from tests.actors.http import Reply
@@ -250,6 +252,28 @@ def test_113_recovery_codes_have_120_random_bits_and_stand_nowhere(world: World)
     stored = repr(rows) + repr(secrets) + world.server.log_path.read_text()
     assert not any(code in stored or code.replace("-", "") in stored for code in person.recovery_codes)
     assert person.app.key not in stored
+
+
+@on_sqlite
+def test_who_can_write_the_database_cannot_give_somebody_their_own_factors(world: World) -> None:
+    victim, thief = guard(world), guard(world)
+
+    def move(connection: Connection) -> None:
+        def user_id(person: Guarded) -> int:
+            return int(connection.execute(select(users.c.id).where(users.c.sub == person.account.sub)).scalar_one())
+
+        taken = (
+            connection.execute(select(totp_secrets).where(totp_secrets.c.user_id == user_id(thief))).mappings().one()
+        )
+        sealed = {name: taken[name] for name in ("sealed_secret", "seal_key_id")}
+        connection.execute(update(totp_secrets).where(totp_secrets.c.user_id == user_id(victim)).values(**sealed))
+        moved = update(recovery_codes).where(recovery_codes.c.user_id == user_id(thief))
+        connection.execute(moved.values(user_id=user_id(victim)))
+
+    world.operator.deployment.database.transact(move)
+    for code in (thief.app.next_code(), thief.recovery_codes[0]):
+        assert not is_let_in(challenge(world, victim.account).enter(code))
+    assert is_let_in(challenge(world, victim.account).enter(victim.recovery_codes[0]))
 
 
 # ----- 114: changes of factors -----

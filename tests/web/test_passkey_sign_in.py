@@ -271,3 +271,85 @@ def test_where_it_is_only_preferred_a_device_alone_is_as_good_as_a_password(pref
 def test_and_with_user_verification_it_is_as_strong_as_anywhere(preferring_world: World) -> None:
     holder = PasskeyHolder.of(preferring_world).registered()
     assert get_tokens(holder, acr_values="phr").id_claims["acr"] == "phr"
+
+
+# ----- Beside a password, and to make a login stronger -----
+
+
+def open_second_factor(holder: PasskeyHolder, url: str | None = None) -> Reply:
+    """The page that whoever has a passkey sees after a right password."""
+    page = holder.open_login(url)
+    page = holder.browser.log_in(page, holder.account.username, holder.account.password)
+    assert "/second-factor?" in holder.browser.url
+    return page
+
+
+def second_factor_error(page: Reply) -> str:
+    found = re.search(r'id="second-factor-error".*?<span>(.*?)</span>', page.text, flags=re.DOTALL)
+    assert found is not None, page.text
+    return html.unescape(found[1])
+
+
+@pytest.mark.parametrize(("is_verified", "level"), [(True, "phr"), (False, "mfa")])
+def test_beside_a_password_it_is_a_second_factor(holder: PasskeyHolder, is_verified: bool, level: str) -> None:
+    party = holder.world.relying_party()
+    pending = party.begin()
+    page = holder.sign_in(open_second_factor(holder, pending.url), user_verified=is_verified)
+    tokens = party.exchange(party.read_callback(holder.browser.consent(page), pending), pending)
+    assert tokens.id_claims["amr"] == ["hwk", "mfa", "pwd", "user"]
+    assert tokens.id_claims["acr"] == getattr(holder.world.operator.deployment.acr_names, level)
+
+
+def test_the_second_factor_page_names_the_keys_of_the_person(holder: PasskeyHolder) -> None:
+    options = options_of(open_second_factor(holder))
+    (key,) = holder.authenticator.keys
+    assert [each["id"] for each in options["allowCredentials"]] == [encode(key.credential_id)]
+    assert options["userVerification"] == "preferred"
+
+
+def test_an_authenticator_that_tells_no_handle_is_enough_where_the_person_is_known(holder: PasskeyHolder) -> None:
+    page = holder.sign_in(open_second_factor(holder), without=["userHandle"])
+    assert 'id="consent-form"' in page.text
+
+
+def test_somebody_elses_passkey_is_no_second_factor_of_mine(passkey_world: World, holder: PasskeyHolder) -> None:
+    other = PasskeyHolder.of(passkey_world).registered()
+    page = open_second_factor(holder)
+    theirs = other.authenticator.get(options_of(page))
+    assert second_factor_error(holder.post(page, credential=theirs)) == REFUSED
+    # Neither is an answer to the page where people sign in.
+    mine = holder.authenticator.get(options_of(PasskeyHolder.of(passkey_world).open_login()))
+    assert second_factor_error(holder.post(page, credential=mine)) == REFUSED
+    assert events(holder, "login.succeeded")[1:] == []
+
+
+def test_its_answer_is_good_once_and_not_without_the_password(holder: PasskeyHolder) -> None:
+    page = open_second_factor(holder)
+    credential = holder.authenticator.get(options_of(page))
+    assert 'id="consent-form"' in holder.post(page, credential=credential).text
+    succeeded = len(events(holder, "login.succeeded"))
+    holder.post(page, credential=credential)
+    assert len(events(holder, "login.succeeded")) == succeeded
+
+
+def test_118_a_login_by_password_is_made_phishing_resistant_by_a_verified_passkey(passkey_world: World) -> None:
+    holder = PasskeyHolder.of(passkey_world)
+    holder.add()
+    party = passkey_world.relying_party()
+    pending = party.begin(acr_values="phr")
+    page = holder.open_login(pending.url)
+    assert "/second-factor?" in holder.browser.url
+    assert options_of(page)["userVerification"] == "required"
+    assert second_factor_error(holder.sign_in(page, user_verified=False)) == REFUSED
+    page = holder.sign_in(page)
+    tokens = party.exchange(party.read_callback(holder.browser.consent(page), pending), pending)
+    assert tokens.id_claims["acr"] == "phr"
+
+
+def test_a_device_alone_is_no_second_factor_beside_itself(preferring_world: World) -> None:
+    holder = PasskeyHolder.of(preferring_world, verifies_user=False).registered()
+    get_tokens(holder)
+    page = holder.open_login(preferring_world.relying_party().begin(acr_values="https://refeds.org/profile/mfa").url)
+    assert "/second-factor?" in holder.browser.url
+    assert options_of(page)["userVerification"] == "required"
+    assert second_factor_error(holder.sign_in(page)) == REFUSED

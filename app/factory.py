@@ -59,6 +59,7 @@ from app.web.invited import add_invited
 from app.web.linked_logins import add_linked_logins
 from app.web.login import add_login
 from app.web.logout import add_logout
+from app.web.look import Looks
 from app.web.mail_texts import mail_renderer
 from app.web.pages import prepare_templates
 from app.web.passkey_sign_in import add_passkey_sign_in
@@ -113,8 +114,9 @@ def create_app(
     # What a view did not expect goes on to the edge, which says that it is our fault; Flask would hand it to our
     # handler of refusals as an HTTP exception among others.
     app.config["PROPAGATE_EXCEPTIONS"] = True
-    prepare_templates(app, base_path=settings.issuer_path, server_name=settings.server_name)
-    add_pages(app, deployment, limits)
+    looks = Looks(settings.appearance, base_path=settings.issuer_path)
+    prepare_templates(app, base_path=settings.issuer_path, server_name=settings.server_name, looks=looks)
+    add_pages(app, deployment, limits, looks)
     documents = list_documents(deployment)
     endpoints = [
         endpoint
@@ -144,7 +146,7 @@ def list_senders(deployment: Deployment) -> dict[str, Sender]:
     return senders
 
 
-def add_pages(app: Flask, deployment: Deployment, limits: RequestLimits) -> None:
+def add_pages(app: Flask, deployment: Deployment, limits: RequestLimits, looks: Looks) -> None:
     """The door of people."""
     enabled = deployment.settings.feature_names
     site = Site(
@@ -154,6 +156,7 @@ def add_pages(app: Flask, deployment: Deployment, limits: RequestLimits) -> None
         documents=ClientDocuments(deployment, limits),
         cookies=Cookies.of_issuer(deployment.issuer, has_browser_state="session_management" in enabled),
         base_path=deployment.settings.issuer_path,
+        looks=looks,
     )
     add_language(app)
     add_errors(app, site)

@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from app.features import FEATURES, Feature, Profile, find_switch_problems
 from app.specs.metadata_values import HttpsUri
+from app.specs.page_appearance import MAX_LOGO_BYTES, Appearance, find_image_type
 from app.specs.rfc5322_mail_address import parse_mailbox
 from app.specs.rfc7517_jwk import check_own_jwk_set
 from app.specs.rfc7591_metadata import ClientPolicy
@@ -54,6 +55,29 @@ class SoftwareStatementIssuer(BaseModel):
         return self
 
 
+class ServerAppearance(Appearance):
+    """The look of the pages of a server, with its own logo: a file of this machine, read at the start."""
+
+    logo_file: Path | None = None
+    logo_shows_name: bool = False
+    """Whether the name stands in the picture already, so that it is not written beside it."""
+
+    @model_validator(mode="after")
+    def _check_logo(self) -> "ServerAppearance":
+        if self.logo_file is None:
+            return self
+        if not self.logo_file.is_file():
+            raise ValueError(f"logo_file: no file at {self.logo_file}")
+        body = self.logo_file.read_bytes()
+        if len(body) > MAX_LOGO_BYTES:
+            raise ValueError(
+                f"logo_file: has {len(body)} bytes; every page carries it, so {MAX_LOGO_BYTES} is the most"
+            )
+        if find_image_type(body) is None:
+            raise ValueError("logo_file: must be SVG, PNG or WebP")
+        return self
+
+
 class Settings(BaseSettings):
     """Every setting, with its default. Frozen: built once by `load_settings`."""
 
@@ -63,6 +87,8 @@ class Settings(BaseSettings):
     issuer: str = "http://localhost:8400"
     server_name: str = Field(default="Tokenhouse", min_length=1, max_length=60)
     profile: Profile = "oauth21"
+
+    appearance: ServerAppearance | None = None
 
     # ----- Where things lie -----
     database_url: SecretStr = SecretStr("sqlite:///instance/tokenhouse.db")
@@ -161,7 +187,11 @@ class Settings(BaseSettings):
         return value
 
     @field_validator(
-        "registration_policy", "client_id_metadata_documents_policy", "software_statement_issuers", mode="before"
+        "appearance",
+        "registration_policy",
+        "client_id_metadata_documents_policy",
+        "software_statement_issuers",
+        mode="before",
     )
     @classmethod
     def _parse_json(cls, value: object) -> object:
@@ -246,6 +276,14 @@ class Settings(BaseSettings):
         if self.registration_policy is not None and self.registration_policy.skip_consent:
             # Whoever registers an application would have everybody's data for one click on a link.
             raise ValueError("registration_policy must not skip consent: anybody may register an application")
+        if any(
+            policy is not None and policy.appearance is not None
+            for policy in (self.registration_policy, self.client_id_metadata_documents_policy)
+        ):
+            # What an operator vouches for looks different from what anybody may bring along.
+            raise ValueError(
+                "an appearance is for clients that an operator knows, not for those that come by themselves"
+            )
         documents = self.client_id_metadata_documents_policy
         if documents is not None and (
             documents.skip_consent or documents.introspects or documents.token_exchange_audiences
@@ -380,5 +418,7 @@ def _explain(error: ValidationError) -> str:
     for problem in error.errors(include_input=False, include_url=False):
         name = str(problem["loc"][0]).upper() if problem["loc"] else ""
         message = problem["msg"].removeprefix("Value error, ")
+        within = ".".join(str(part) for part in problem["loc"][1:])
+        message = f"{within}: {message}" if within else message
         lines.append(f"{PREFIX}{name}: {message}" if name else message)
     return "\n".join(lines)

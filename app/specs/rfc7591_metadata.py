@@ -36,6 +36,7 @@ from .metadata_values import (
     validate_document,
 )
 from .oidc_core import MAX_MAX_AGE_S
+from .page_appearance import Appearance
 from .protocol_error import InvalidClientMetadata, InvalidRedirectUri
 from .rfc7517_jwk import InvalidKey, check_own_jwk_set, import_encryption_jwk_set
 from .rfc8252_redirects import check_redirect_uri_registration, redirect_kind
@@ -91,6 +92,8 @@ class ClientPolicy(BaseModel):
     rotate_refresh_tokens: bool = True
     """False: a client that authenticates itself keeps its refresh token, which lives on with each use."""
     security_profile: Literal["oauth21", "openid"] | None = None
+    appearance: Appearance | None = None
+    """How the pages look where this client asks; None is as the server does."""
 
 
 class ClientMetadata(BaseModel):

@@ -1,6 +1,6 @@
 """The page at the issuer's root, the static files, and the clients' logos."""
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 
 from app.services.client_registry import BrokenClient
 from app.specs.rfc8414_metadata import endpoint_url
@@ -50,10 +50,22 @@ def add_home(app: Flask, site: Site) -> None:
 
     @app.get("/static/<name>")
     def static_file(name: str) -> Response:
-        found = find_static_file(name)
+        found = find_static_file(name) or site.looks.find_logo(name) or _find_theme(site, name)
         if found is None:
             raise NotFound("there is no such file")
         body, headers = found
         response = Response(body)
         response.headers.update(headers)
         return response
+
+
+def _find_theme(site: Site, name: str) -> tuple[bytes, dict[str, str]] | None:
+    """The stylesheet of the server's look, or of that of the client that the query names."""
+    client_id = request.args.get("client")
+    if client_id is None:
+        return site.looks.find_theme(name, None)
+    try:
+        client = site.deployment.registry.find_client(client_id)
+    except BrokenClient:
+        return None
+    return None if client is None else site.looks.find_theme(name, client.metadata.policy.appearance)

@@ -208,4 +208,5 @@ def _client_card(site: Site, client: Client, continue_to: str | None) -> ClientC
         client_uri=metadata.client_uri,
         policy_uri=metadata.policy_uri,
         tos_uri=metadata.tos_uri,
+        appearance=metadata.policy.appearance,
     )

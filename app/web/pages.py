@@ -6,6 +6,7 @@ A view builds the value, calls `render_*` inside an application context and adds
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass, field
 from typing import Literal
@@ -13,8 +14,10 @@ from typing import Literal
 from flask import Flask, render_template
 from jinja2 import StrictUndefined
 
+from app.specs.page_appearance import Appearance
 from app.specs.rfc9396_details_types import DescribedDetail
 from app.web import display_text, language
+from app.web.look import Look, Looks
 from app.web.passkey_forms import PasskeyPrompt
 from app.web.static_files import favicon_url, stylesheet_url
 
@@ -38,6 +41,8 @@ class ClientCard:
     client_uri: str | None = None
     policy_uri: str | None = None
     tos_uri: str | None = None
+    appearance: Appearance | None = None
+    """How an operator lets the pages look where this client asks; never the client's own word."""
     document_host: str | None = None
     """For a client that is a document on the web: the host that it came from, which is all that was verified of it."""
     registered_itself: bool = False
@@ -272,12 +277,13 @@ class HomePage:
     metadata_uri: str
 
 
-def prepare_templates(flask_app: Flask, *, base_path: str, server_name: str) -> None:
+def prepare_templates(flask_app: Flask, *, base_path: str, server_name: str, looks: Looks | None = None) -> None:
     """Teach the application's Jinja environment what every template uses; call it once, before the first page.
 
     `base_path` is the issuer's path without a slash at its end ("" for none), `server_name` what people call this
-    server.
+    server, `looks` how its pages look, which is as they come where none are given.
     """
+    looks = Looks(None, base_path=base_path) if looks is None else looks
     environment = flask_app.jinja_env
     environment.undefined = StrictUndefined
     environment.trim_blocks = True
@@ -295,7 +301,16 @@ def prepare_templates(flask_app: Flask, *, base_path: str, server_name: str) -> 
     environment.globals["home_url"] = f"{base_path}/"
     environment.globals["stylesheet_url"] = stylesheet_url(base_path)
     environment.globals["favicon_url"] = favicon_url(base_path)
+    environment.globals["look_of"] = functools.partial(look_of, looks)
     flask_app.context_processor(lambda: {"page_language": language.current()})
+
+
+def look_of(looks: Looks, page: object) -> Look:
+    """How a page looks: as the client that asks on it does, else as the server."""
+    client = getattr(page, "client", None)
+    if isinstance(client, ClientCard):
+        return looks.of_client(client.client_id, client.appearance)
+    return looks.of_client(None, None)
 
 
 def render_login(page: LoginPage) -> str:

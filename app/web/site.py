@@ -1,6 +1,6 @@
 """What the views have in common: the strict reading of a request, the headers of a page, the way back to a client."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -18,6 +18,8 @@ from app.specs.protocol_error import InvalidRequest
 from app.specs.rfc8252_redirects import display_host, redirect_kind
 from app.specs.strict_request import REPEATABLE, Parameters, check_form_content_type, parse_parameters, read_body
 from app.web.cookies import Cookies
+from app.web.language import current
+from app.web.look import Looks
 from app.web.pages import ClientCard
 from app.web.security_headers import page_headers
 
@@ -49,6 +51,7 @@ class Site:
     documents: ClientDocuments
     cookies: Cookies
     base_path: str
+    looks: Looks
 
     def url(self, path: str) -> str:
         """An absolute URL of ours, from the issuer and never from a header."""
@@ -93,14 +96,15 @@ class Site:
         metadata = client.metadata
         return ClientCard(
             client_id=client.client_id,
-            client_name=client.name,
+            client_name=_in_language(metadata.localized, "client_name") or client.name,
             redirect_host=display_host(request_.redirect_uri),
             redirect_kind=redirect_kind(request_.redirect_uri),
             # As one segment: a client_id may be a URL, with slashes and a query of its own.
             logo_url=f"{self.base_path}/client-logo/{quote(client.client_id, safe='')}" if metadata.logo_uri else None,
-            client_uri=metadata.client_uri,
-            policy_uri=metadata.policy_uri,
-            tos_uri=metadata.tos_uri,
+            client_uri=_in_language(metadata.localized, "client_uri") or metadata.client_uri,
+            policy_uri=_in_language(metadata.localized, "policy_uri") or metadata.policy_uri,
+            tos_uri=_in_language(metadata.localized, "tos_uri") or metadata.tos_uri,
+            appearance=metadata.policy.appearance,
             document_host=document_host(client.client_id) if client.is_document else None,
             registered_itself=client.origin is not None and not client.is_document,
         )
@@ -114,6 +118,19 @@ class Site:
         origin = request.headers.get("Origin")
         if origin is not None and origin != self.deployment.settings.origin:
             raise ForgedForm("the form was not sent from our own page", detail=f"Origin {origin!r:.200}")
+
+
+def _in_language(localized: Mapping[str, str], member: str) -> str | None:
+    """What a client registered for the reader's language (RFC 7591 2.2), if it did."""
+    tag = current().tag
+    return next(
+        (
+            value
+            for name, value in sorted(localized.items())
+            if name.partition("#")[0] == member and name.partition("#")[2].lower().split("-")[0] == tag
+        ),
+        None,
+    )
 
 
 def read_query() -> Parameters:

@@ -32,6 +32,7 @@ from app.web.pages import (
     prepare_templates,
 )
 from app.web.security_sections import Section
+from tests.web.recovery_samples import recovery_samples
 
 TEMPLATES = Path(pages.__file__).with_name("templates")
 
@@ -445,4 +446,5 @@ SAMPLES: dict[str, tuple[Callable[..., str], object]] = {
             ),
         ),
     ),
+    **recovery_samples(PHOTO_PRINTS, FRAME, NASTY_NAME),
 }

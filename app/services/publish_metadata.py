@@ -202,7 +202,7 @@ def openid_fragment(deployment: Deployment) -> Mapping[str, Any]:
         "userinfo_signing_alg_values_supported": ["RS256", "ES256"],
         "userinfo_encryption_alg_values_supported": list(ENCRYPTION_ALGORITHMS),
         "userinfo_encryption_enc_values_supported": list(CONTENT_ENCRYPTIONS),
-        "acr_values_supported": [deployment.acr_names.pwd, deployment.acr_names.mfa],
+        "acr_values_supported": reachable_acr_values(deployment),
         "claim_types_supported": ["normal"],
         "claims_supported": [*PROTOCOL_CLAIMS, *claims],
         "claims_parameter_supported": True,
@@ -210,6 +210,12 @@ def openid_fragment(deployment: Deployment) -> Mapping[str, Any]:
         "ui_locales_supported": list(UI_LANGUAGES),
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
     }
+
+
+def reachable_acr_values(deployment: Deployment) -> list[str]:
+    """The levels that somebody here can reach, the lowest first: only a passkey reaches the highest."""
+    names = deployment.acr_names
+    return [names.pwd, names.mfa, *([names.phr] if deployment.settings.offers_passkeys else [])]
 
 
 def session_management_fragment(issuer: str) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ from app.verifier import AccessTokenVerifier
 from app.verifier.flask import require_token, use_verifier
 from tests.actors.authenticator import Guarded, enter_code, guard
 from tests.actors.browser import Browser, find_form
-from tests.actors.http import Reply
+from tests.actors.http import Reply, send
 from tests.actors.relying_party import Pending, RelyingParty, Tokens
 from tests.attacks.good_conduct import nothing_changes
 from tests.world import World
@@ -205,3 +205,9 @@ def test_an_api_asks_for_more_and_gets_it(world: World) -> None:
     fresh = finish(browser, party, enter_code(browser, page, person.app.code()), pending)
     assert fresh.claims["auth_time"] >= old.claims["auth_time"] + 600
     assert api.get("/payments", headers=bearer(fresh)).json == {"acr": MFA}
+
+
+def test_the_metadata_names_the_levels_that_can_be_reached_here(world: World) -> None:
+    """At an address, where no browser makes a passkey, the highest is none of them."""
+    metadata = send(f"{world.issuer}/.well-known/openid-configuration").json()
+    assert metadata["acr_values_supported"] == [PWD, MFA]

@@ -54,16 +54,15 @@ class Stage:
 
 def register(world: World, provider: MisbehavingProvider, **changes: Any) -> str:
     name = f"idp-{secrets.token_hex(4)}"
-    members = {
-        "name": name,
-        "display_name": "Odd Accounts",
-        "issuer": provider.issuer,
-        "client_id": provider.client_id,
-        "client_secret": "not-chosen-by-us",
-        **changes,
-    }
-    add_provider(world.operator.deployment, {key: value for key, value in members.items() if value is not None})
+    members = {"issuer": provider.issuer, "client_id": provider.client_id, "client_secret": "not-chosen-by-us"}
+    register_at(world, name, **{**members, **changes})
     return name
+
+
+def register_at(world: World, name: str, **members: Any) -> None:
+    """The provider of that name becomes known; None leaves a member out."""
+    document = {"name": name, "display_name": "Odd Accounts", **members}
+    add_provider(world.operator.deployment, {key: value for key, value in document.items() if value is not None})
 
 
 def link(world: World, provider: MisbehavingProvider, name: str, account: Account) -> Browser:

@@ -27,6 +27,8 @@ from tests.scratch import are_files_in_memory
 
 BACKENDS = ("sqlite", "postgresql")
 on_both_databases = pytest.mark.parametrize("backend", BACKENDS)
+# Where a request is refused before its database matters, or a page is the subject: one of the two shows it.
+on_sqlite = pytest.mark.parametrize("shared_world", ["sqlite"], indirect=True)
 _until_the_end = ExitStack()
 
 

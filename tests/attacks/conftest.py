@@ -1,6 +1,7 @@
 """What the attacks need beside the shared world: a server of one's own, and what must hold after each attack."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,13 @@ def mails() -> Iterator[MailServer]:
     """The mail server of everybody who has an account on the server behind the proxy."""
     with MailServer() as server:
         yield server
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> Iterator[str]:
+    """The URL of a database with its tables, where it does not matter which of the two it is."""
+    with migrated_database_url("sqlite", tmp_path) as url:
+        yield url
 
 
 @pytest.fixture(scope="session", params=BACKENDS)

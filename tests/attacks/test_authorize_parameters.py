@@ -10,6 +10,7 @@ from tests.actors.http import Reply, send
 from tests.actors.relying_party import RelyingParty
 from tests.attacks.good_conduct import assert_json_error, nothing_changes
 from tests.attacks.one_step_away import ask, assert_refused, flat
+from tests.databases import on_sqlite
 from tests.world import World
 
 pytestmark = pytest.mark.usefixtures("standing")
@@ -38,6 +39,7 @@ CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
         ({"registration": "{}"}, "registration_not_supported"),
     ],
 )
+@on_sqlite
 def test_another_response_type_or_mode_is_refused(
     world: World, signed_in: tuple[RelyingParty, Browser], changes: dict[str, str], error: str
 ) -> None:
@@ -55,6 +57,7 @@ def test_another_response_type_or_mode_is_refused(
         ({"response_type": "code id_token", "response_mode": "form_post"}, "form_post"),
     ],
 )
+@on_sqlite
 def test_a_front_channel_token_is_refused_where_its_client_listens(
     world: World, signed_in: tuple[RelyingParty, Browser], changes: dict[str, str], mode: str
 ) -> None:
@@ -63,6 +66,7 @@ def test_a_front_channel_token_is_refused_where_its_client_listens(
 
 
 @pytest.mark.parametrize("mode", ["query", "fragment", "form_post"])
+@on_sqlite
 def test_the_modes_that_exist_may_be_named(signed_in: tuple[RelyingParty, Browser], mode: str) -> None:
     """Case 31, the good neighbour."""
     party, browser = signed_in
@@ -71,6 +75,7 @@ def test_the_modes_that_exist_may_be_named(signed_in: tuple[RelyingParty, Browse
 
 
 @pytest.mark.parametrize("mode", ["fragment", "form_post"])
+@on_sqlite
 def test_a_refusal_travels_as_the_answer_would(
     world: World, signed_in: tuple[RelyingParty, Browser], mode: str
 ) -> None:
@@ -78,6 +83,7 @@ def test_a_refusal_travels_as_the_answer_would(
     assert_refused(world, *signed_in, "invalid_request", mode=mode, response_mode=mode, code_challenge=None)
 
 
+@on_sqlite
 def test_a_scheme_of_a_device_cannot_be_posted_to(world: World) -> None:
     """Case 31: a mode that does not fit the client."""
     party = world.relying_party(redirect_uris=["com.example.album:/cb"], token_endpoint_auth_method="none")
@@ -112,6 +118,7 @@ def test_a_scheme_of_a_device_cannot_be_posted_to(world: World) -> None:
     ids=str,
 )
 @pytest.mark.parametrize("method", ["client_secret_basic", "none"])
+@on_sqlite
 def test_a_request_without_a_sound_challenge_is_refused(world: World, changes: dict[str, str], method: str) -> None:
     """Cases 33 and 34: for every client, confidential ones too."""
     party = world.relying_party(token_endpoint_auth_method=method)
@@ -143,6 +150,7 @@ def test_state_comes_back_exactly(signed_in: tuple[RelyingParty, Browser], state
 
 
 @pytest.mark.parametrize("state", ["s" * 8193, "s" * 20_000, "€" * 8193])
+@on_sqlite
 def test_a_state_over_the_cap_is_refused_and_never_truncated(
     world: World, signed_in: tuple[RelyingParty, Browser], state: str
 ) -> None:
@@ -158,6 +166,7 @@ def test_a_state_over_the_cap_is_refused_and_never_truncated(
     assert "state" not in answer
 
 
+@on_sqlite
 def test_a_request_without_state_gets_none(signed_in: tuple[RelyingParty, Browser]) -> None:
     """Case 35."""
     assert set(ask(*signed_in, state=None)) == {"code", "session_state", "iss"}
@@ -170,6 +179,7 @@ def test_the_nonce_comes_back_unchanged(world: World, nonce: str | None) -> None
     assert tokens.id_claims.get("nonce") == nonce
 
 
+@on_sqlite
 def test_a_nonce_over_the_cap_is_refused(world: World, signed_in: tuple[RelyingParty, Browser]) -> None:
     """Case 36: 2,048 characters."""
     assert_refused(world, *signed_in, "invalid_request", nonce="n" * 2049)
@@ -184,6 +194,7 @@ def test_a_nonce_over_the_cap_is_refused(world: World, signed_in: tuple[RelyingP
      '{"id_token":{"sub":{"values":["somebody","somebody else"]}}}'],
     ids=range(7),
 )  # fmt: skip
+@on_sqlite
 def test_39_a_claims_parameter_that_is_none_is_refused(
     world: World, signed_in: tuple[RelyingParty, Browser], claims: str
 ) -> None:
@@ -191,6 +202,7 @@ def test_39_a_claims_parameter_that_is_none_is_refused(
     assert_refused(world, *signed_in, "invalid_request", claims=claims)
 
 
+@on_sqlite
 def test_an_acr_that_cannot_be_met_is_not_claimed(world: World) -> None:
     """Case 39: acr_values are voluntary; the token tells the truth."""
     tokens = world.get_tokens(world.relying_party(), world.operator.add_user(), acr_values="phr mfa urn:made:up")
@@ -204,6 +216,7 @@ def test_an_acr_that_cannot_be_met_is_not_claimed(world: World) -> None:
      "{}?x=1", "{} ", "HTTPS://{}", "javascript:alert(1)", "https://u:p@x.example", "https://x.example\\@y",
      "*", "x" * 3000],
 )  # fmt: skip
+@on_sqlite
 def test_a_resource_that_is_not_registered_to_the_letter_is_refused(
     world: World, signed_in: tuple[RelyingParty, Browser], resource: str
 ) -> None:
@@ -214,6 +227,7 @@ def test_a_resource_that_is_not_registered_to_the_letter_is_refused(
         assert_refused(world, *signed_in, "invalid_target", resource=resources, scope="openid photos.read")
 
 
+@on_sqlite
 def test_a_resource_that_the_operator_did_not_allow_this_client_is_refused_like_an_unknown_one(world: World) -> None:
     """Case 40."""
     allowed, other = world.operator.add_resource(), world.operator.add_resource()
@@ -237,6 +251,7 @@ def test_a_resource_that_the_operator_did_not_allow_this_client_is_refused_like_
         " ".join(map(str, range(101))),
     ],
 )
+@on_sqlite
 def test_a_scope_that_nobody_has_is_refused(
     world: World, signed_in: tuple[RelyingParty, Browser], scope: str | None
 ) -> None:
@@ -244,6 +259,7 @@ def test_a_scope_that_nobody_has_is_refused(
     assert_refused(world, *signed_in, "invalid_scope", scope=scope)
 
 
+@on_sqlite
 def test_a_scope_beyond_the_registered_ones_is_refused(world: World) -> None:
     """Case 40's neighbour."""
     party = world.relying_party(scope="openid profile")
@@ -251,6 +267,7 @@ def test_a_scope_beyond_the_registered_ones_is_refused(world: World) -> None:
 
 
 @pytest.mark.parametrize("lifetime", ["0", "-5", "9", "abc", "1e3", "٣٠٠", "10.5", "9" * 30])
+@on_sqlite
 def test_a_lifetime_that_is_no_number_of_seconds_is_refused(
     world: World, signed_in: tuple[RelyingParty, Browser], lifetime: str
 ) -> None:
@@ -262,6 +279,7 @@ def test_a_lifetime_that_is_no_number_of_seconds_is_refused(
 
 
 @pytest.mark.parametrize("code", ["SplxlOBeZQQYbYS6WxSbIA", "th_ac_" + "a" * 49, "", "x" * 5000, "é", "code'--"])
+@on_sqlite
 def test_a_code_of_another_server_is_refused_here(world: World, code: str) -> None:
     """Case 41."""
     party = world.relying_party()
@@ -270,6 +288,7 @@ def test_a_code_of_another_server_is_refused_here(world: World, code: str) -> No
     assert_json_error(reply, "invalid_grant" if code else "invalid_request")
 
 
+@on_sqlite
 def test_discovery_says_that_answers_carry_their_issuer(world: World) -> None:
     """Case 41: and every answer does (RFC 9207); `read_answer` looks at each."""
     for path in ("openid-configuration", "oauth-authorization-server"):
@@ -278,6 +297,7 @@ def test_discovery_says_that_answers_carry_their_issuer(world: World) -> None:
         assert document["issuer"] == world.issuer
 
 
+@on_sqlite
 def test_a_refusal_of_the_person_carries_the_issuer_too(world: World) -> None:
     """Case 41."""
     account, party, browser = world.operator.add_user(), world.relying_party(), world.browser()

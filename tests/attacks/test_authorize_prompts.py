@@ -6,6 +6,7 @@ from tests.actors.browser import Browser, find_form
 from tests.actors.relying_party import RelyingParty
 from tests.attacks.good_conduct import nothing_changes
 from tests.attacks.one_step_away import ask, assert_refused, flat
+from tests.databases import on_sqlite
 from tests.world import World
 
 pytestmark = pytest.mark.usefixtures("standing")
@@ -17,6 +18,7 @@ pytestmark = pytest.mark.usefixtures("standing")
     "prompt",
     ["none login", "login none", "bogus", "login bogus", "NONE", "none none consent", "login  consent", " login"],
 )
+@on_sqlite
 def test_a_prompt_that_contradicts_itself_is_refused(
     world: World, signed_in: tuple[RelyingParty, Browser], prompt: str
 ) -> None:
@@ -24,6 +26,7 @@ def test_a_prompt_that_contradicts_itself_is_refused(
     assert_refused(world, *signed_in, "invalid_request", prompt=prompt)
 
 
+@on_sqlite
 def test_prompt_none_without_a_session_shows_nothing_and_makes_no_session(world: World) -> None:
     """Case 37: login_required."""
     party, browser = world.relying_party(), world.browser()
@@ -33,6 +36,7 @@ def test_prompt_none_without_a_session_shows_nothing_and_makes_no_session(world:
     assert not browser.cookies
 
 
+@on_sqlite
 def test_prompt_none_posted_by_the_client_shows_nothing_either(world: World) -> None:
     """Case 37: over our own hop, because the cross-site POST brings no cookie."""
     party, browser = world.relying_party(), world.browser()
@@ -43,6 +47,7 @@ def test_prompt_none_posted_by_the_client_shows_nothing_either(world: World) -> 
     assert party.read_answer(reply)["error"] == "login_required"
 
 
+@on_sqlite
 def test_prompt_none_without_consent_is_consent_required(world: World) -> None:
     """Case 37: a session, and never asked; or asked for less."""
     account, party, browser = world.operator.add_user(), world.relying_party(), world.browser()
@@ -56,6 +61,7 @@ def test_prompt_none_without_consent_is_consent_required(world: World) -> None:
 
 
 @pytest.mark.parametrize("changes", [{"prompt": "none", "max_age": "0"}, {"prompt": "none", "max_age": "1"}])
+@on_sqlite
 def test_prompt_none_with_a_login_that_is_too_old_is_login_required(
     world: World, signed_in: tuple[RelyingParty, Browser], changes: dict[str, str]
 ) -> None:
@@ -68,6 +74,7 @@ def test_prompt_none_with_a_login_that_is_too_old_is_login_required(
 @pytest.mark.parametrize(
     "max_age", ["-1", "abc", "1" + "0" * 30, "1.5", " 5", "+5", "٣", "0x10", "5,6", "²", "2147483648"]
 )
+@on_sqlite
 def test_a_max_age_that_is_no_number_is_refused(
     world: World, signed_in: tuple[RelyingParty, Browser], max_age: str
 ) -> None:
@@ -93,6 +100,7 @@ def test_a_fresh_login_is_demanded_and_seen_in_auth_time(world: World, changes: 
 
 @pytest.mark.parametrize("hop", ["/authorize/resume", "/consent"])
 @pytest.mark.parametrize("changes", [{"prompt": "login"}, {"max_age": "0"}])
+@on_sqlite
 def test_a_demanded_login_cannot_be_skipped_at_a_later_hop(
     world: World, signed_in: tuple[RelyingParty, Browser], hop: str, changes: dict[str, str]
 ) -> None:
@@ -109,6 +117,7 @@ def test_a_demanded_login_cannot_be_skipped_at_a_later_hop(
                 assert browser.url.startswith(f"{world.issuer}/login?")
 
 
+@on_sqlite
 def test_a_posted_consent_does_not_skip_a_demanded_login(world: World) -> None:
     """Case 38: the consent form of the transaction, sent before its login."""
     account, party, browser = world.operator.add_user(), world.relying_party(), world.browser()

@@ -10,6 +10,7 @@ from tests.actors.browser import Browser, find_form
 from tests.actors.http import Reply
 from tests.actors.relying_party import Pending, RelyingParty
 from tests.attacks.good_conduct import assert_page, nothing_changes
+from tests.databases import on_sqlite
 from tests.deployments import Account
 from tests.world import World
 
@@ -43,6 +44,7 @@ def get_sub(party: RelyingParty, pending: Pending, reply: Reply) -> str:
 
 @pytest.mark.parametrize("path", ["/authorize/resume", "/login", "/select-account", "/consent"])
 @pytest.mark.parametrize("victim_is", ["logged out", "logged in", "in a transaction of its own"])
+@on_sqlite
 def test_a_transaction_that_another_browser_began_opens_nothing(world: World, path: str, victim_is: str) -> None:
     """Case 42: the attacker starts, the victim opens the continuation. P, and no code for the attacker."""
     attacker, victim, account = world.browser(), world.browser(), world.operator.add_user()
@@ -58,6 +60,7 @@ def test_a_transaction_that_another_browser_began_opens_nothing(world: World, pa
 
 
 @pytest.mark.parametrize("path", ["/login", "/select-account", "/consent"])
+@on_sqlite
 def test_a_form_of_another_browser_is_not_taken(world: World, path: str) -> None:
     """Case 42: with its transaction and its CSRF token, filled in by the victim."""
     attacker, victim, account = world.browser(), world.browser(), world.operator.add_user()
@@ -84,6 +87,7 @@ def test_the_victims_session_does_not_enter_the_attackers_transaction(world: Wor
 
 
 @pytest.mark.parametrize("how", ["none", "another transaction's", "cut off", "empty", "twice"])
+@on_sqlite
 def test_a_transaction_without_its_own_cookie_opens_nothing(world: World, how: str) -> None:
     """Case 42: each transaction has a secret of its own."""
     browser, party = world.browser(), world.relying_party()
@@ -165,6 +169,7 @@ def test_a_finished_transaction_is_not_finished_twice(world: World) -> None:
     ],
     ids=lambda tampered: next(iter(tampered)),
 )
+@on_sqlite
 def test_what_a_browser_adds_to_the_consent_form_is_ignored(world: World, tampered: dict[str, str]) -> None:
     """Case 43: the transaction on the server wins."""
     account, party, browser = world.operator.add_user(), world.relying_party(), world.browser()
@@ -178,6 +183,7 @@ def test_what_a_browser_adds_to_the_consent_form_is_ignored(world: World, tamper
 
 
 @pytest.mark.parametrize("extra", ["photos.write", "email", "photos.read https://evil.example", "*", "offline_access"])
+@on_sqlite
 def test_a_scope_that_was_not_asked_for_cannot_be_ticked(world: World, extra: str) -> None:
     """Cases 43 and 121."""
     account, party, browser = world.operator.add_user(), world.relying_party(), world.browser()
@@ -190,6 +196,7 @@ def test_a_scope_that_was_not_asked_for_cannot_be_ticked(world: World, extra: st
 @pytest.mark.parametrize(
     "query", ["client_id=other", "redirect_uri=https://evil.example", "scope=email", "prompt=none"]
 )
+@on_sqlite
 def test_what_a_browser_adds_to_a_later_url_is_ignored(world: World, query: str) -> None:
     """Case 43."""
     account, party, browser = world.operator.add_user(), world.relying_party(), world.browser()
@@ -216,6 +223,7 @@ def test_what_a_browser_adds_to_a_later_url_is_ignored(world: World, query: str)
         ({}, {"Origin": ""}),
     ],
 )
+@on_sqlite
 def test_a_forged_form_is_refused(
     world: World, form_id: str, changes: dict[str, str | None], headers: dict[str, str]
 ) -> None:
@@ -233,6 +241,7 @@ def test_a_forged_form_is_refused(
 
 @pytest.mark.parametrize("name", ["transaction", "csrf_token", "decision", "duration", "username", "password"])
 @pytest.mark.parametrize("form_id", ["login-form", "consent-form"])
+@on_sqlite
 def test_a_field_that_comes_twice_is_refused(world: World, form_id: str, name: str) -> None:
     """Case 43: scope alone may be repeated in our forms."""
     account, party, browser = world.operator.add_user(), world.relying_party(), world.browser()
@@ -248,6 +257,7 @@ def test_a_field_that_comes_twice_is_refused(world: World, form_id: str, name: s
 
 
 @pytest.mark.parametrize("decision", ["", "deny", "ALLOW", "allow ", "true", "1", None])
+@on_sqlite
 def test_whatever_is_not_a_clear_yes_is_a_no(world: World, decision: str | None) -> None:
     """Case 43."""
     account, party, browser = world.operator.add_user(), world.relying_party(), world.browser()
@@ -259,6 +269,7 @@ def test_whatever_is_not_a_clear_yes_is_a_no(world: World, decision: str | None)
 
 
 @pytest.mark.parametrize("duration", ["forever", "ONCE", "-1", "day "])
+@on_sqlite
 def test_a_duration_that_was_not_offered_grants_nothing(world: World, duration: str) -> None:
     """Case 43."""
     account, party, browser = world.operator.add_user(), world.relying_party(), world.browser()

@@ -16,6 +16,7 @@ from tests.actors.relying_party import Pending, RelyingParty, basic
 from tests.actors.signing_key import SigningKey
 from tests.attacks.good_conduct import assert_json_error, nothing_changes
 from tests.conftest import run_world
+from tests.databases import on_sqlite
 from tests.deployments import Account
 from tests.patience import wait_until
 from tests.world import World
@@ -46,6 +47,7 @@ def assert_refused(reply: Reply, error: str, status: int) -> None:
 
 
 @pytest.mark.requirement("RFC 6749", "2.3", "MUST NOT use more than one authentication method in each request")
+@on_sqlite
 def test_53_a_secret_in_the_header_and_in_the_body_is_refused_even_if_both_are_right(
     world: World, account: Account
 ) -> None:
@@ -57,6 +59,7 @@ def test_53_a_secret_in_the_header_and_in_the_body_is_refused_even_if_both_are_r
     assert party.exchange(code, pending), "the refusal did not spend the code"
 
 
+@on_sqlite
 def test_53_a_secret_in_the_header_and_an_assertion_are_refused(world: World, account: Account) -> None:
     party = world.relying_party()
     code, pending = get_code(world, party, account)
@@ -65,6 +68,7 @@ def test_53_a_secret_in_the_header_and_an_assertion_are_refused(world: World, ac
     assert_refused(reply, "invalid_request", 400)
 
 
+@on_sqlite
 def test_53_a_secret_in_the_body_and_an_assertion_are_refused(world: World, account: Account) -> None:
     party = world.relying_party(token_endpoint_auth_method="client_secret_post")
     code, pending = get_code(world, party, account)
@@ -73,6 +77,7 @@ def test_53_a_secret_in_the_body_and_an_assertion_are_refused(world: World, acco
     assert_refused(reply, "invalid_request", 400)
 
 
+@on_sqlite
 def test_53_an_assertion_alone_is_not_taken_for_a_method_that_does_not_exist(world: World, account: Account) -> None:
     party = world.relying_party(token_endpoint_auth_method="none")
     code, pending = get_code(world, party, account)
@@ -81,6 +86,7 @@ def test_53_an_assertion_alone_is_not_taken_for_a_method_that_does_not_exist(wor
     assert_refused(reply, "invalid_client", 401)
 
 
+@on_sqlite
 def test_53_another_client_in_the_body_than_in_the_header_is_refused(world: World, account: Account) -> None:
     party, other = world.relying_party(), world.relying_party()
     code, pending = get_code(world, party, account)
@@ -89,12 +95,14 @@ def test_53_another_client_in_the_body_than_in_the_header_is_refused(world: Worl
     assert_refused(reply, "invalid_request", 400)
 
 
+@on_sqlite
 def test_53_the_same_client_in_the_body_as_in_the_header_is_one_method(world: World, account: Account) -> None:
     party = world.relying_party()
     code, pending = get_code(world, party, account)
     assert party.exchange(code, pending, client_id=party.client_id)
 
 
+@on_sqlite
 def test_53_a_bearer_header_beside_a_secret_in_the_body_is_refused(world: World, account: Account) -> None:
     party = world.relying_party(token_endpoint_auth_method="client_secret_post")
     code, pending = get_code(world, party, account)
@@ -108,6 +116,7 @@ def test_53_a_bearer_header_beside_a_secret_in_the_body_is_refused(world: World,
 
 @pytest.mark.parametrize("presented", METHODS)
 @pytest.mark.parametrize("registered", METHODS)
+@on_sqlite
 def test_54_only_the_registered_method_is_accepted(
     world: World, account: Account, registered: str, presented: str
 ) -> None:
@@ -128,6 +137,7 @@ def test_54_only_the_registered_method_is_accepted(
         assert reply.headers["www-authenticate"].startswith("Basic ")
 
 
+@on_sqlite
 def test_54_a_confidential_client_is_not_let_in_by_an_empty_secret(world: World, account: Account) -> None:
     party = world.relying_party(token_endpoint_auth_method="client_secret_post")
     code, pending = get_code(world, party, account)
@@ -150,6 +160,7 @@ def test_54_a_confidential_client_is_not_let_in_by_an_empty_secret(world: World,
         "Negotiate YII=",
     ],
 )
+@on_sqlite
 def test_54_a_malformed_authorization_header_is_invalid_client_with_a_challenge(
     world: World, account: Account, authorization: str
 ) -> None:
@@ -161,6 +172,7 @@ def test_54_a_malformed_authorization_header_is_invalid_client_with_a_challenge(
     assert reply.headers["www-authenticate"].startswith("Basic ")
 
 
+@on_sqlite
 def test_54_an_unknown_client_and_a_wrong_secret_get_the_same_answer(world: World, account: Account) -> None:
     party, stranger = world.relying_party(), world.relying_party()
     code, pending = get_code(world, party, account)
@@ -237,6 +249,7 @@ def test_55_a_removed_client_is_unknown(world: World, account: Account) -> None:
     wait_until(lambda: party.try_exchange(code, pending).json()["error"] == "invalid_client")
 
 
+@on_sqlite
 def test_a_disabled_client_hears_that_it_is_only_after_it_has_proven_who_it_is(world: World, account: Account) -> None:
     party = world.relying_party()
     code, pending = get_code(world, party, account)
@@ -264,6 +277,7 @@ def test_a_disabled_client_hears_that_it_is_only_after_it_has_proven_who_it_is(w
     ],
     ids=["60 KB", "a JWE", "JWS JSON serialisation", "kid is a path", "b64 false"],
 )
+@on_sqlite
 def test_56_to_60_no_assertion_whatever_its_form_authenticates_a_client(world: World, assertion: str) -> None:
     party = world.relying_party()
     with nothing_changes(world):
@@ -281,6 +295,7 @@ def test_56_to_60_no_assertion_whatever_its_form_authenticates_a_client(world: W
     assert_refused(reply, "invalid_client", 401)
 
 
+@on_sqlite
 def test_61_a_certificate_header_from_anybody_does_not_replace_the_secret(world: World, account: Account) -> None:
     party = world.relying_party()
     code, pending = get_code(world, party, account)
@@ -294,9 +309,9 @@ def test_61_a_certificate_header_from_anybody_does_not_replace_the_secret(world:
 
 
 @pytest.fixture
-def limited_world(database_url: str, tmp_path: Path) -> Iterator[World]:
+def limited_world(sqlite_url: str, tmp_path: Path) -> Iterator[World]:
     """A server with its rate limits on, behind a proxy that says who comes."""
-    yield from run_world(tmp_path, database_url, trusted_proxies="127.0.0.0/8")
+    yield from run_world(tmp_path, sqlite_url, trusted_proxies="127.0.0.0/8")
 
 
 def test_62_guessed_secrets_are_throttled_per_client_and_peer_and_lock_nobody_else_out(limited_world: World) -> None:
@@ -339,6 +354,7 @@ def test_62_forged_assertions_are_throttled_like_guessed_secrets(limited_world: 
     assert machine.try_get_token(headers={"X-Forwarded-For": "198.51.100.9"}).status == 200
 
 
+@on_sqlite
 def test_a_chosen_secret_in_the_place_of_the_name_is_written_nowhere(world: World) -> None:
     """It has no shape of ours by which it could be known, so a name that nobody has is not written down whole."""
     chosen = secrets.token_urlsafe(40)

@@ -20,6 +20,7 @@ from tests.actors.http import Reply, send
 from tests.actors.relying_party import RelyingParty, basic, challenge_of
 from tests.attacks.good_conduct import assert_json_error, nothing_changes
 from tests.conftest import run_world
+from tests.databases import on_sqlite
 from tests.deployments import Account
 from tests.patience import wait_until
 from tests.server import ServerProcess, free_port
@@ -172,6 +173,7 @@ def _upper_case_host(uri: str) -> str:
     ],
     ids=["missing", "different", "host's case", "slash", "empty query", "default port", "dot segment", "percent"],
 )
+@on_sqlite
 def test_66_a_redirect_uri_that_is_not_identical_is_refused_and_spends_nothing(
     world: World, account: Account, change: Callable[[str], str | None]
 ) -> None:
@@ -202,9 +204,9 @@ def test_66_none_is_needed_where_none_was_sent(world: World, account: Account) -
 
 
 @pytest.fixture
-def lax_world(database_url: str, tmp_path: Path) -> Iterator[World]:
+def lax_world(sqlite_url: str, tmp_path: Path) -> Iterator[World]:
     """A server with the profile `openid`, where a confidential client may do without PKCE."""
-    yield from run_world(tmp_path, database_url, profile="openid")
+    yield from run_world(tmp_path, sqlite_url, profile="openid")
 
 
 def test_67_a_verifier_for_a_code_without_a_challenge_is_refused_and_spends_the_code(lax_world: World) -> None:
@@ -354,6 +356,7 @@ def _change_metadata(world: World, party: RelyingParty, **members: Any) -> None:
         ({"code": ""}, "invalid_request"),
     ],
 )
+@on_sqlite
 def test_a_request_that_is_not_a_code_exchange_spends_nothing(
     world: World, account: Account, changes_: dict[str, Any], error: str
 ) -> None:
@@ -373,6 +376,7 @@ def test_a_request_that_is_not_a_code_exchange_spends_nothing(
 
 
 @pytest.mark.parametrize("tamper", [lambda code: code[:-1], lambda code: code + "A", str.swapcase, lambda _: "x"])
+@on_sqlite
 def test_a_guessed_code_is_refused_without_being_looked_up(
     world: World, account: Account, tamper: Callable[[str], str]
 ) -> None:

@@ -11,6 +11,7 @@ from tests.actors.browser import Browser, find_form
 from tests.actors.http import Reply
 from tests.actors.relying_party import Pending, RelyingParty
 from tests.attacks.good_conduct import nothing_changes
+from tests.databases import on_sqlite
 from tests.deployments import Account
 from tests.world import World
 
@@ -129,6 +130,7 @@ def test_119_an_answer_to_one_client_or_of_one_person_is_nobody_elses(
     "redirect_uri",
     ["http://127.0.0.1/callback", "http://[::1]:7000/callback", "http://localhost:7000/cb", "com.example.app:/cb"],
 )
+@on_sqlite
 def test_120_a_public_client_on_the_persons_own_device_is_always_asked_about(
     world: World, browser: Browser, account: Account, resource: str, redirect_uri: str
 ) -> None:
@@ -161,6 +163,7 @@ def test_120_a_client_with_an_https_redirect_is_remembered(
 # ----- Case 121: tampering with the form -----
 
 
+@on_sqlite
 def test_121_a_scope_added_to_the_form_is_ignored(
     world: World, browser: Browser, account: Account, resource: str
 ) -> None:
@@ -173,6 +176,7 @@ def test_121_a_scope_added_to_the_form_is_ignored(
     assert asks(browser, party, scope=f"openid {READ} {WRITE}", resource=resource), "nor was it remembered"
 
 
+@on_sqlite
 def test_121_a_required_scope_that_the_form_leaves_out_is_granted(
     world: World, browser: Browser, account: Account
 ) -> None:
@@ -187,6 +191,7 @@ def test_121_a_required_scope_that_the_form_leaves_out_is_granted(
 
 
 @pytest.mark.parametrize("name", ["client_id", "redirect_uri", "resource", "state", "code_challenge", "username"])
+@on_sqlite
 def test_121_what_the_form_says_beside_the_decision_changes_nothing(
     world: World, browser: Browser, account: Account, resource: str, name: str
 ) -> None:
@@ -205,6 +210,7 @@ def test_121_what_the_form_says_beside_the_decision_changes_nothing(
     [{"csrf_token": None}, {"csrf_token": "0" * 64}, {"transaction": "0" * 24}, {"duration": "for-ever"}],
     ids=["no token", "made-up token", "another transaction", "unknown duration"],
 )
+@on_sqlite
 def test_a_consent_form_that_is_not_ours_grants_nothing(
     world: World, browser: Browser, account: Account, values: dict[str, str | None]
 ) -> None:
@@ -217,6 +223,7 @@ def test_a_consent_form_that_is_not_ours_grants_nothing(
     assert "location" not in answer.headers
 
 
+@on_sqlite
 def test_a_consent_form_from_another_origin_grants_nothing(world: World, browser: Browser, account: Account) -> None:
     page, _ = open_consent(world, browser, world.relying_party(), account)
     fields = find_form(page, "consent-form").with_values(decision="allow")
@@ -251,6 +258,7 @@ def test_deny_is_told_to_the_client_and_not_remembered(world: World, browser: Br
     assert [event.sub for event in events] == [account.sub]
 
 
+@on_sqlite
 def test_a_form_without_a_decision_is_a_no(world: World, browser: Browser, account: Account) -> None:
     party = world.relying_party()
     page, _ = open_consent(world, browser, party, account)
@@ -258,6 +266,7 @@ def test_a_form_without_a_decision_is_a_no(world: World, browser: Browser, accou
     assert party.read_answer(answer)["error"] == "access_denied"
 
 
+@on_sqlite
 def test_unticking_everything_is_a_no(world: World, browser: Browser, account: Account, resource: str) -> None:
     party = world.relying_party()
     page, _ = open_consent(world, browser, party, account, scope=f"openid {READ} {WRITE}", resource=resource)

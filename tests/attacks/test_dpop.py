@@ -18,7 +18,7 @@ from tests.actors.relying_party import Pending, RelyingParty, basic, read_jwt
 from tests.attacks.good_conduct import assert_json_error, nothing_changes
 from tests.attacks.raw_http import post_form, send_raw
 from tests.conftest import run_world
-from tests.databases import BACKENDS, migrated_database_url
+from tests.databases import BACKENDS, migrated_database_url, on_sqlite
 from tests.deployments import Account
 from tests.server import ServerProcess, free_port
 from tests.world import World
@@ -84,6 +84,7 @@ def sender(standing: World) -> Sender:
 
 
 @pytest.mark.requirement("RFC 9449", "5, 6.1", "a token asked for with a proof is bound to its key")
+@on_sqlite
 def test_a_token_asked_for_with_a_proof_is_bound_and_works_with_that_key(sender: Sender) -> None:
     reply = sender.exchange(*sender.get_code(), sender.prove())
 
@@ -100,6 +101,7 @@ def test_a_token_asked_for_with_a_proof_is_bound_and_works_with_that_key(sender:
         assert sender.userinfo(token, sender.prove_use(token, nonce=nonce)).status == 200
 
 
+@on_sqlite
 def test_without_a_proof_a_token_stays_a_bearer_token(sender: Sender) -> None:
     reply = sender.exchange(*sender.get_code(), None)
 
@@ -157,6 +159,7 @@ def test_a_proof_that_is_one_step_away_is_refused_and_spends_nothing(sender: Sen
     assert sender.exchange(code, pending, sender.prove()).status == 200
 
 
+@on_sqlite
 def test_two_dpop_headers_are_one_too_many(sender: Sender) -> None:
     code, pending = sender.get_code()
     body = (
@@ -174,6 +177,7 @@ def test_two_dpop_headers_are_one_too_many(sender: Sender) -> None:
     assert sender.exchange(code, pending, sender.prove()).status == 200
 
 
+@on_sqlite
 def test_a_client_registered_for_bound_tokens_gets_no_other(standing: World) -> None:
     sender = make_sender(standing, dpop_bound_access_tokens=True)
     code, pending = sender.get_code()
@@ -187,6 +191,7 @@ def test_a_client_registered_for_bound_tokens_gets_no_other(standing: World) -> 
 
 
 @pytest.mark.requirement("RFC 9449", "4.3", "htu is compared after normalisation, without query and fragment")
+@on_sqlite
 def test_the_same_address_spelt_in_another_way_is_accepted(sender: Sender) -> None:
     url = sender.token_url
     for same in (f"{url}?a=b", f"{url}#part", url.replace("http:", "HTTP:"), url.replace("/token", "/./%74oken")):
@@ -194,6 +199,7 @@ def test_the_same_address_spelt_in_another_way_is_accepted(sender: Sender) -> No
         assert reply.status == 200, (same, reply.text)
 
 
+@on_sqlite
 def test_a_host_header_does_not_move_the_address(sender: Sender) -> None:
     code, pending = sender.get_code()
     headers = {
@@ -317,6 +323,7 @@ def count_used_identifiers(world: World) -> int:
 
 
 @pytest.mark.requirement("RFC 9449", "7.1, 7.2", "a bound token is refused without a proof by its own key")
+@on_sqlite
 def test_a_bound_token_is_worth_nothing_without_its_key(sender: Sender) -> None:
     token = sender.get_bound_token()
     prove, thief = sender.prove_use, replace(sender, key=DpopKey())
@@ -345,6 +352,7 @@ def test_a_bound_token_is_worth_nothing_without_its_key(sender: Sender) -> None:
     assert (replayed.status, replayed.json()["error"]) == (401, "invalid_dpop_proof")
 
 
+@on_sqlite
 def test_an_unbound_token_is_refused_under_the_scheme_of_bound_ones(sender: Sender) -> None:
     token = sender.exchange(*sender.get_code(), None).json()["access_token"]
     for proof in (None, sender.prove_use(token)):
@@ -353,6 +361,7 @@ def test_an_unbound_token_is_refused_under_the_scheme_of_bound_ones(sender: Send
     assert sender.userinfo(token, None, scheme="Bearer").status == 200
 
 
+@on_sqlite
 def test_who_comes_without_a_token_is_told_both_schemes(standing: World) -> None:
     challenge = send(f"{standing.url}/userinfo").headers["www-authenticate"]
     assert challenge.startswith('Bearer realm="userinfo", DPoP realm="userinfo", algs="')
@@ -363,6 +372,7 @@ def test_who_comes_without_a_token_is_told_both_schemes(standing: World) -> None
 
 
 @pytest.mark.requirement("RFC 9449", "10", "a code asked for with dpop_jkt is exchanged with that key alone")
+@on_sqlite
 def test_a_code_for_a_key_is_exchanged_with_that_key_alone(sender: Sender) -> None:
     code, pending = sender.get_code(dpop_jkt=sender.key.jkt)
     thief = replace(sender, key=DpopKey())
@@ -372,6 +382,7 @@ def test_a_code_for_a_key_is_exchanged_with_that_key_alone(sender: Sender) -> No
     assert sender.exchange(code, pending, sender.prove()).json()["token_type"] == "DPoP"
 
 
+@on_sqlite
 def test_a_dpop_jkt_that_is_no_thumbprint_is_refused(sender: Sender) -> None:
     for dpop_jkt in ("x", sender.key.jkt + "=", sender.key.jkt[:-1], sender.key.jkt + "AA"):
         pending = sender.party.begin(dpop_jkt=dpop_jkt)

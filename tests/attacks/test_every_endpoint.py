@@ -15,6 +15,7 @@ from tests.attacks.good_conduct import (
     post,
 )
 from tests.attacks.raw_http import post_form, send_raw
+from tests.databases import on_sqlite
 from tests.world import World
 
 pytestmark = pytest.mark.usefixtures("standing")
@@ -123,6 +124,7 @@ def test_a_refused_request_with_a_NUL_in_it_is_still_audited(world: World) -> No
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
+@on_sqlite
 def test_empty_and_unknown_parameters_are_passed_over(world: World, method: str) -> None:
     """Case 3."""
     account, party, browser = world.operator.add_user(), world.relying_party(), world.browser()
@@ -141,6 +143,7 @@ def test_empty_and_unknown_parameters_are_passed_over(world: World, method: str)
 
 
 @pytest.mark.parametrize("name", ["client_id", "response_type", "scope", "code_challenge"])
+@on_sqlite
 def test_an_empty_required_parameter_is_a_missing_one(world: World, name: str) -> None:
     """Case 3, the other way round: empty is not a value."""
     party = world.relying_party()
@@ -169,6 +172,7 @@ def test_an_empty_required_parameter_is_a_missing_one(world: World, name: str) -
     ],
 )
 @pytest.mark.parametrize("path", ["/token", "/userinfo", "/authorize"])
+@on_sqlite
 def test_a_body_of_another_content_type_is_not_read(world: World, path: str, content_type: str | None) -> None:
     """Case 4: IR (P at /authorize), and the code in it is not spent."""
     account, party = world.operator.add_user(), world.relying_party(token_endpoint_auth_method="client_secret_post")
@@ -191,6 +195,7 @@ def test_a_body_of_another_content_type_is_not_read(world: World, path: str, con
     party.exchange(code, pending)
 
 
+@on_sqlite
 def test_userinfo_by_post_needs_no_body_and_so_no_content_type(world: World) -> None:
     """Case 4, the good neighbour: the token in the header (OpenID Connect Core 5.3.1)."""
     account, party = world.operator.add_user(), world.relying_party()
@@ -200,6 +205,7 @@ def test_userinfo_by_post_needs_no_body_and_so_no_content_type(world: World) -> 
 
 
 @pytest.mark.parametrize("where", ["secret", "secret and id", "everything"])
+@on_sqlite
 def test_a_client_secret_in_the_query_is_not_honoured_and_not_logged(world: World, where: str) -> None:
     """Case 5: IC, NC."""
     account, party = world.operator.add_user(), world.relying_party(token_endpoint_auth_method="client_secret_post")
@@ -225,6 +231,7 @@ def test_a_client_secret_in_the_query_is_not_honoured_and_not_logged(world: Worl
     party.exchange(code, pending)
 
 
+@on_sqlite
 def test_an_access_token_in_the_query_is_not_honoured_and_not_logged(world: World) -> None:
     """Case 5, at userinfo: RFC 6750 2.3 is not offered."""
     account, party = world.operator.add_user(), world.relying_party()
@@ -234,6 +241,7 @@ def test_an_access_token_in_the_query_is_not_honoured_and_not_logged(world: Worl
     assert token not in world.server.log_text()
 
 
+@on_sqlite
 def test_a_good_token_request_ignores_what_stands_in_its_query(world: World) -> None:
     """Case 5: body and query never mix."""
     account, party = world.operator.add_user(), world.relying_party()
@@ -258,6 +266,7 @@ def test_a_good_token_request_ignores_what_stands_in_its_query(world: World) -> 
     ["//token", "/token/", "/./token", "/x/../token", "/%74oken", "/token;x=1", "/TOKEN", "/token%00", "/token%2f",
      "/authorize/../token", "/admin/..;/token", "/token%20", "/token?", "/token/.", "\\token", "/%2ftoken"],
 )  # fmt: skip
+@on_sqlite
 def test_another_spelling_of_the_token_path_never_has_a_weaker_policy(world: World, path: str) -> None:
     """Case 6: the same checks, or 404; no code is spent without the client's secret."""
     account, party = world.operator.add_user(), world.relying_party(token_endpoint_auth_method="client_secret_post")
@@ -278,6 +287,7 @@ def test_another_spelling_of_the_token_path_never_has_a_weaker_policy(world: Wor
 
 
 @pytest.mark.parametrize("path", ["/login/", "/consent/", "//login", "/%6cogin", "/LOGIN", "/login;a=b", "/./login"])
+@on_sqlite
 def test_another_spelling_of_a_page_shows_nothing_without_its_transaction(world: World, path: str) -> None:
     """Case 6."""
     page = world.browser().get(world.relying_party().begin().url)
@@ -288,6 +298,7 @@ def test_another_spelling_of_a_page_shows_nothing_without_its_transaction(world:
 
 
 @pytest.mark.parametrize("path", ["/metrics/", "//metrics", "/%6detrics", "/METRICS", "/metrics;a", "/./metrics"])
+@on_sqlite
 def test_another_spelling_of_a_path_that_is_guarded_opens_nothing(world: World, path: str) -> None:
     """Case 6: the one that is the same path after decoding is the same handler."""
     reply = send(world.url + path)

@@ -13,7 +13,7 @@ from tests.actors.http import Reply, send
 from tests.attacks.good_conduct import assert_json_error, assert_page, nothing_changes, post
 from tests.attacks.raw_http import post_form, send_raw
 from tests.conftest import run_world
-from tests.databases import migrated_database_url
+from tests.databases import migrated_database_url, on_sqlite
 from tests.patience import wait_until
 from tests.world import World
 
@@ -65,6 +65,7 @@ FORWARDED = {
 
 
 @pytest.mark.parametrize("header", FORWARDED.values(), ids=FORWARDED.keys())
+@on_sqlite
 def test_a_stranger_cannot_choose_the_address_that_counts(world: World, header: tuple[str, str]) -> None:
     """Case 7: without a trusted proxy the socket's peer is used."""
     marker = f"marker-{time.monotonic_ns()}"
@@ -91,6 +92,7 @@ def test_a_stranger_cannot_choose_the_address_that_counts(world: World, header: 
         ("2130706433", "unknown"),
     ],
 )
+@on_sqlite
 def test_only_what_the_trusted_proxy_appended_is_believed(proxied_world: World, forwarded_for: str, peer: str) -> None:
     """Case 7: the last entry before our proxies; what is no address is nobody's, and no name is looked up."""
     marker = f"marker-{time.monotonic_ns()}"
@@ -99,6 +101,7 @@ def test_only_what_the_trusted_proxy_appended_is_believed(proxied_world: World, 
 
 
 @pytest.mark.parametrize("forwarded_for", ["a", "localhost", "127.1", "::1%lo", "203.0.113.7", "127.0.0.1:9", ","])
+@on_sqlite
 def test_an_unreadable_address_does_not_open_what_is_for_loopback(proxied_world: World, forwarded_for: str) -> None:
     """Case 7: unparsable never skips a policy, though the proxy itself stands on loopback."""
     reply = send(f"{proxied_world.url}/metrics", headers={"X-Forwarded-For": forwarded_for})
@@ -109,6 +112,7 @@ def test_an_unreadable_address_does_not_open_what_is_for_loopback(proxied_world:
     "header",
     ["SSL-Client-Cert", "X-SSL-Client-Cert", "X-Client-Cert", "X-Forwarded-Client-Cert", "Client-Cert", "SSL_CERT"],
 )
+@on_sqlite
 def test_a_certificate_in_a_header_authenticates_nobody(world: World, header: str) -> None:
     """Case 8: IC, NC."""
     account, party = world.operator.add_user(), world.relying_party()
@@ -123,6 +127,7 @@ def test_a_certificate_in_a_header_authenticates_nobody(world: World, header: st
 
 @pytest.mark.parametrize("header", ["X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Prefix", "X-Forwarded-Port"])
 @pytest.mark.parametrize("value", ["evil.example", "http", "/evil", "81"])
+@on_sqlite
 def test_a_forwarded_host_decides_nothing(world: World, header: str, value: str) -> None:
     """Cases 7 and 134: every URL is the issuer's."""
     headers = {header: value, "Host": "evil.example"}
@@ -153,6 +158,7 @@ def every_page(world: World, browser: Browser) -> dict[str, Reply]:
     }
 
 
+@on_sqlite
 def test_every_page_carries_its_headers(proxied_world: World) -> None:
     """Case 9, on an issuer with https."""
     for name, page in every_page(proxied_world, proxied_world.browser()).items():
@@ -176,6 +182,7 @@ def test_every_page_carries_its_headers(proxied_world: World) -> None:
 # ----- 10: cookies -----
 
 
+@on_sqlite
 def test_cookies_are_host_cookies(proxied_world: World) -> None:
     """Case 10: __Host-, Secure, HttpOnly, SameSite=Lax, Path=/, and no Domain."""
     account, party, browser = proxied_world.operator.add_user(), proxied_world.relying_party(), proxied_world.browser()
@@ -229,6 +236,7 @@ def logged_in_cookies(world: World) -> tuple[Cookies, dict[str, str]]:
         "{name}={value}\\073x",
     ],
 )
+@on_sqlite
 def test_an_odd_cookie_is_nobody(world: World, cookie: str) -> None:
     """Case 10: anonymous, never a 500, never authenticated."""
     _, cookies = logged_in_cookies(world)
@@ -243,6 +251,7 @@ def test_an_odd_cookie_is_nobody(world: World, cookie: str) -> None:
 @pytest.mark.parametrize(
     "cookie", [b"\xff\xfe=\xff", b"a=\xc3\xa9", b"=" * 3000, b"a" * 8192, b"a=b;" * 2000, b'"', b"a=\t", b"$Version=1"]
 )
+@on_sqlite
 def test_bytes_that_are_no_cookie_are_passed_over(world: World, cookie: bytes) -> None:
     """Case 10."""
     party = world.relying_party()
@@ -255,6 +264,7 @@ def test_bytes_that_are_no_cookie_are_passed_over(world: World, cookie: bytes) -
 
 
 @pytest.mark.parametrize("name", ["é€", "a b", 'x"y', "<script>", "0" * 24, "a" * 2000])
+@on_sqlite
 def test_planted_transaction_cookies_are_not_echoed(world: World, name: str) -> None:
     """Case 10: a neighbour's subdomain plants cookies under our prefix, to push out ours or to split a header."""
     own = Cookies.of_issuer(world.issuer)
@@ -267,6 +277,7 @@ def test_planted_transaction_cookies_are_not_echoed(world: World, name: str) -> 
     assert f"-tx-{name}".encode() not in answer.received
 
 
+@on_sqlite
 def test_the_eleventh_transaction_pushes_another_one_out(world: World) -> None:
     """Case 10, model.md 4: at most ten cookies of transactions."""
     browser, party = world.browser(), world.relying_party()
@@ -278,6 +289,7 @@ def test_the_eleventh_transaction_pushes_another_one_out(world: World) -> None:
 # ----- 11 and 12: markup and log lines -----
 
 
+@on_sqlite
 def test_markup_is_text_on_every_page(world: World) -> None:
     """Case 11: login_hint, client_name, scope descriptions, names of people, what was typed."""
     resource = world.operator.add_resource(
@@ -307,6 +319,7 @@ def test_markup_is_text_on_every_page(world: World) -> None:
     "path", ["/authorize", "/login", "/select-account", "/consent", "/authorize/resume", "/nowhere", "/"]
 )
 @pytest.mark.parametrize("value", ["%3Cscript%3E", "javascript:alert(1)", "{{7*7}}", "%22%3E%3Cimg%20src=x%3E"])
+@on_sqlite
 def test_a_page_never_repeats_what_a_query_holds(world: World, path: str, value: str) -> None:
     """Case 11."""
     for name in ("client_id", "redirect_uri", "state", "error", "error_description", "transaction"):
@@ -317,6 +330,7 @@ def test_a_page_never_repeats_what_a_query_holds(world: World, path: str, value:
 
 
 @pytest.mark.parametrize("name", ["grant_type", "client_id", "code", "resource"])
+@on_sqlite
 def test_a_json_error_is_never_html(world: World, name: str) -> None:
     """Case 11: also for a browser that would rather have HTML."""
     form = {"grant_type": "authorization_code", "client_id": "x", name: MARKUP}
@@ -330,6 +344,7 @@ FORGED = '"}\u2028{"event":"forged","level":"info"}\u0085\u202e\u2066'
 
 
 @pytest.mark.parametrize("where", ["client_id", "token client_id", "username", "User-Agent", "path", "state"])
+@on_sqlite
 def test_no_value_forges_a_log_line(world: World, where: str) -> None:
     """Case 12: every line is one JSON object in ASCII, whoever splits it however."""
     marker = f"forged-{time.monotonic_ns()}"
@@ -362,6 +377,7 @@ def test_no_value_forges_a_log_line(world: World, where: str) -> None:
 @pytest.mark.parametrize(
     "split", ["%0d%0aSet-Cookie:%20a=b", "%0aLocation:%20https://evil.example", "%0d%0a%0d%0a<html>"]
 )
+@on_sqlite
 def test_no_parameter_splits_a_header(world: World, name: str, split: str) -> None:
     """Case 12: caught as 400, on a page."""
     path = world.relying_party().begin(**{name: None}).url.removeprefix(world.issuer)
@@ -372,6 +388,7 @@ def test_no_parameter_splits_a_header(world: World, name: str, split: str) -> No
 
 
 @pytest.mark.parametrize("field", ["username", "password", "csrf_token", "transaction"])
+@on_sqlite
 def test_a_megabyte_in_a_form_field_is_refused_unread(world: World, field: str) -> None:
     """Case 12."""
     body = f"{field}={'a' * 1_000_000}".encode()

@@ -20,6 +20,7 @@ from tests.actors.http import send
 from tests.actors.machine import Machine
 from tests.actors.relying_party import basic
 from tests.attacks.raw_http import send_raw
+from tests.databases import on_sqlite
 from tests.world import World
 
 pytestmark = [
@@ -116,6 +117,7 @@ def test_every_path_is_known_to_these_tests(world: World) -> None:
 
 @junk_settings
 @given(data=st.data())
+@on_sqlite
 def test_junk_on_a_socket_never_breaks_the_server(world: World, data: st.DataObject) -> None:
     """Odd methods, targets, headers, cookies, bodies and lengths, to every path."""
     path = data.draw(st.sampled_from(list_paths(world))).encode()
@@ -136,6 +138,7 @@ def test_junk_on_a_socket_never_breaks_the_server(world: World, data: st.DataObj
 
 @junk_settings
 @given(junk=st.one_of(st.binary(max_size=300), st.lists(header_lines, max_size=5).map(b"\r\n".join)))
+@on_sqlite
 def test_bytes_that_are_no_http_never_break_the_server(world: World, junk: bytes) -> None:
     """Not even a request line."""
     answer = send_raw(world, junk + b"\r\n\r\n", half_close=True)

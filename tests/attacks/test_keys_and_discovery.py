@@ -291,9 +291,9 @@ def test_134_a_new_apis_scopes_are_listed_within_a_second(world: World) -> None:
 
 
 @pytest.fixture
-def https_world(database_url: str, tmp_path: Path) -> Iterator[World]:
+def https_world(sqlite_url: str, tmp_path: Path) -> Iterator[World]:
     """An issuer with TLS, a name and a path, as behind a proxy."""
-    yield from run_world(tmp_path, database_url, origin="https://id.example.com", issuer_path="/tenant/one")
+    yield from run_world(tmp_path, sqlite_url, origin="https://id.example.com", issuer_path="/tenant/one")
 
 
 def test_134_an_issuer_with_a_path_is_found_where_the_specifications_say(https_world: World) -> None:

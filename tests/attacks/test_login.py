@@ -13,6 +13,7 @@ from tests.actors.browser import Browser, find_form
 from tests.actors.http import Reply, send
 from tests.attacks.good_conduct import nothing_changes
 from tests.conftest import run_world
+from tests.databases import on_sqlite
 from tests.deployments import PASSWORD, Account
 from tests.world import World
 
@@ -87,6 +88,7 @@ def _without_its_own_values(reply: Reply, username: str) -> str:
 
 
 @pytest.mark.parametrize("kind", [_unknown_user, _disabled_user, _passwordless_user])
+@on_sqlite
 def test_106_whoever_cannot_log_in_sees_what_a_wrong_password_shows(world: World, kind: object) -> None:
     known_name, known_password = _wrong_password(world)
     name, password = kind(world)  # type: ignore[operator]
@@ -101,6 +103,7 @@ def test_106_whoever_cannot_log_in_sees_what_a_wrong_password_shows(world: World
 
 
 @pytest.mark.parametrize("password", ["", WRONG_PASSWORD, PASSWORD.upper(), PASSWORD + " ", "p" * 1024, "p" * 5000])
+@on_sqlite
 def test_a_wrong_password_begins_no_session(world: World, account: Account, password: str) -> None:
     browser, page = open_login(world)
     with nothing_changes(world):
@@ -109,6 +112,7 @@ def test_a_wrong_password_begins_no_session(world: World, account: Account, pass
     assert not is_signed_in(world, browser)
 
 
+@on_sqlite
 def test_the_password_that_was_typed_is_never_sent_back(world: World, account: Account) -> None:
     browser, page = open_login(world)
     answer = browser.log_in(page, account.username, WRONG_PASSWORD)
@@ -132,6 +136,7 @@ def test_the_password_that_was_typed_is_never_sent_back(world: World, account: A
     ],
     ids=["no token", "empty token", "made-up token", "odd token", "cross-site", "opaque origin", "other port"],
 )
+@on_sqlite
 def test_110_a_login_form_that_is_not_ours_is_refused(
     world: World, account: Account, csrf_token: str | None, headers: dict[str, str]
 ) -> None:
@@ -147,6 +152,7 @@ def test_110_a_login_form_that_is_not_ours_is_refused(
     assert not is_signed_in(world, browser)
 
 
+@on_sqlite
 def test_110_a_token_of_another_sign_in_is_refused(world: World, account: Account) -> None:
     """Login CSRF: the attacker has a token, but of their own transaction."""
     _, attackers_page = open_login(world)
@@ -159,6 +165,7 @@ def test_110_a_token_of_another_sign_in_is_refused(world: World, account: Accoun
     assert reply.status == 403
 
 
+@on_sqlite
 def test_110_the_whole_form_of_another_browser_is_refused(world: World, account: Account) -> None:
     _, attackers_page = open_login(world)
     victim, _ = open_login(world)
@@ -174,6 +181,7 @@ def test_110_the_whole_form_of_another_browser_is_refused(world: World, account:
 @pytest.mark.parametrize(
     "content_type", ["application/json", "text/plain", "multipart/form-data; boundary=x", "application/xml"]
 )
+@on_sqlite
 def test_110_a_login_that_is_not_a_form_is_refused(world: World, account: Account, content_type: str) -> None:
     browser, page = open_login(world)
     form = find_form(page, "login-form")
@@ -199,6 +207,7 @@ def test_110_a_login_that_is_not_a_form_is_refused(world: World, account: Accoun
 @pytest.mark.parametrize(
     "target", ["//evil.example", "/\\evil.example", "https:evil.example", "javascript:alert(1)", "/\t/evil.example"]
 )
+@on_sqlite
 def test_111_a_login_leads_back_to_its_own_transaction_whatever_else_is_asked(
     world: World, account: Account, name: str, target: str
 ) -> None:
@@ -228,6 +237,7 @@ def test_111_a_login_leads_back_to_its_own_transaction_whatever_else_is_asked(
     ],
     ids=["last", "middle", "case", "twice", "8 KB", "empty", "never issued", "other type"],
 )
+@on_sqlite
 def test_117_a_tampered_cookie_is_nobodys(world: World, account: Account, tamper: object) -> None:
     browser = signed_in_browser(world, account)
     name = cookie_name(browser, "browser")
@@ -236,11 +246,12 @@ def test_117_a_tampered_cookie_is_nobodys(world: World, account: Account, tamper
 
 
 @pytest.fixture
-def other_world(database_url: str, tmp_path: Path) -> Iterator[World]:
+def other_world(sqlite_url: str, tmp_path: Path) -> Iterator[World]:
     """Another deployment, with keys of its own."""
-    yield from run_world(tmp_path, database_url)
+    yield from run_world(tmp_path, sqlite_url)
 
 
+@on_sqlite
 def test_117_a_cookie_of_another_deployment_is_nobodys(shared_world: World, other_world: World) -> None:
     there = signed_in_browser(other_world, other_world.operator.add_user())
     here = signed_in_browser(shared_world, shared_world.operator.add_user())

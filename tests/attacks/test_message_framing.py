@@ -8,6 +8,7 @@ import pytest
 from tests.actors.http import send
 from tests.attacks.good_conduct import assert_json_error, assert_no_store, nothing_changes, post
 from tests.attacks.raw_http import post_form, send_raw
+from tests.databases import on_sqlite
 from tests.world import World
 
 pytestmark = pytest.mark.usefixtures("standing")
@@ -23,6 +24,7 @@ FORM_PATHS = ("/token", "/userinfo", "/authorize", "/login", "/select-account", 
     ids=range(11),
 )  # fmt: skip
 @pytest.mark.parametrize("part", [0, 1])
+@on_sqlite
 def test_monstrous_json_inside_a_token_is_refused(world: World, header: str, part: int) -> None:
     """Case 13, as far as JSON is read: the parts of a bearer token."""
     encoded = base64.urlsafe_b64encode(header.encode()).rstrip(b"=").decode()
@@ -37,6 +39,7 @@ def test_monstrous_json_inside_a_token_is_refused(world: World, header: str, par
 @pytest.mark.parametrize(
     "body", ["[" * 60_000, '{"a":1,"a":2}', "9" * 4301, "1e999", "[]", "null", '{"grant_type":"\\ud800"}']
 )
+@on_sqlite
 def test_a_json_body_is_not_read_at_all(world: World, body: str) -> None:
     """Case 13."""
     reply = post(world, "/token", headers={"Content-Type": "application/json"}, body=body.encode())
@@ -45,6 +48,7 @@ def test_a_json_body_is_not_read_at_all(world: World, body: str) -> None:
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "GZIP", "identity, gzip", "x"])
 @pytest.mark.parametrize("path", FORM_PATHS)
+@on_sqlite
 def test_an_encoded_body_is_refused(world: World, path: str, encoding: str) -> None:
     """Case 15."""
     body = gzip.compress(b"grant_type=authorization_code&code=x")
@@ -76,6 +80,7 @@ SMUGGLED = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
         b"Content-Length: 99999999999999999999999\r\n",
     ],
 )
+@on_sqlite
 def test_two_readings_of_where_a_body_ends_are_refused(world: World, headers: bytes) -> None:
     """Case 15: 400, and what is smuggled behind it is never a request of its own."""
     with nothing_changes(world):
@@ -85,6 +90,7 @@ def test_two_readings_of_where_a_body_ends_are_refused(world: World, headers: by
 
 
 @pytest.mark.parametrize("length", [b"Content-Length: 500\r\n", b"Content-Length: 400\r\n"])
+@on_sqlite
 def test_a_body_that_breaks_off_is_not_taken_for_a_whole_one(world: World, length: bytes) -> None:
     """Case 15: what narrows the request may be in the part that is missing."""
     sent = post_form("/token", b"grant_type=authorization_code&client_id=a&code=b", headers=length)
@@ -98,6 +104,7 @@ def test_a_body_that_breaks_off_is_not_taken_for_a_whole_one(world: World, lengt
                b"http://user@evil.example/authorize?client_id=x", b"https://evil.example/login"],
 )  # fmt: skip
 @pytest.mark.parametrize("host", [b"evil.example", b"127.0.0.1", b"x:y", b"a\tb", b"'\"<script>", b""])
+@on_sqlite
 def test_the_host_that_a_request_names_decides_nothing(world: World, target: bytes, host: bytes) -> None:
     """Case 15: RFC 9112 3.2.2 has servers accept the absolute form; its authority is never believed or repeated."""
     answer = send_raw(world, b"GET " + target + b" HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n")
@@ -112,6 +119,7 @@ TARGETS = (b"*", b"evil", b"evil:80", b"", b"#", b"?", b"/%", b"/%zz", b"/%ff", 
 @pytest.mark.parametrize(
     "method", [b"GET", b"POST", b"OPTIONS", b"CONNECT", b"TRACE", b"get", b"FOO", b"G\x00T", b"PROPFIND"]
 )
+@on_sqlite
 def test_an_odd_method_or_target_is_refused_in_peace(world: World, method: bytes) -> None:
     """Case 15: never a 5xx; a method that nobody knows is no failure of ours."""
     for target in TARGETS:

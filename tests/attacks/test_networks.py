@@ -13,7 +13,7 @@ from tests.actors.http import Reply, send
 from tests.actors.relying_party import Pending, RelyingParty, basic, read_jwt
 from tests.attacks.good_conduct import assert_json_error, assert_page, nothing_changes
 from tests.conftest import run_world
-from tests.databases import BACKENDS, migrated_database_url
+from tests.databases import BACKENDS, migrated_database_url, on_sqlite
 from tests.deployments import Account
 from tests.world import World
 
@@ -113,6 +113,7 @@ def test_without_networks_a_grant_works_from_anywhere(proxied: World) -> None:
     assert exchange_from("", party, code, again).status == 200
 
 
+@pytest.mark.parametrize("proxied", ["sqlite"], indirect=True)
 def test_what_cannot_be_obeyed_is_said_beside_the_field_and_nothing_is_lost(proxied: World) -> None:
     account = proxied.operator.add_user()
     party = proxied.relying_party(policy={"networks": OFFICE.split()})
@@ -141,6 +142,7 @@ def test_what_cannot_be_obeyed_is_said_beside_the_field_and_nothing_is_lost(prox
     assert read_jwt(reply.json()["access_token"])["th_networks"] == ["198.51.100.7/32"]
 
 
+@pytest.mark.parametrize("proxied", ["sqlite"], indirect=True)
 def test_a_choice_that_an_api_would_not_obey_is_not_offered_and_not_taken(proxied: World) -> None:
     account, party = proxied.operator.add_user(), proxied.relying_party()
     blind, checks = proxied.operator.add_resource(), proxied.operator.add_resource(enforces=["networks"])
@@ -159,6 +161,7 @@ def test_a_choice_that_an_api_would_not_obey_is_not_offered_and_not_taken(proxie
 # ----- What operator and client say -----
 
 
+@pytest.mark.parametrize("proxied", ["sqlite"], indirect=True)
 def test_each_limit_narrows_the_others(proxied: World) -> None:
     account = proxied.operator.add_user()
     api = proxied.operator.add_resource(networks=["198.51.100.0/25", "192.0.2.0/24"], enforces=["networks", "status"])
@@ -171,6 +174,7 @@ def test_each_limit_narrows_the_others(proxied: World) -> None:
     assert read_jwt(reply.json()["access_token"])["th_networks"] == ["198.51.100.0/25"]
 
 
+@pytest.mark.parametrize("proxied", ["sqlite"], indirect=True)
 def test_a_request_that_no_token_could_come_of_is_refused_at_once(proxied: World) -> None:
     party = proxied.relying_party(policy={"networks": ["198.51.0.0/16"]})
     blind = proxied.operator.add_resource()
@@ -237,6 +241,7 @@ def test_introspection_tells_the_networks_to_who_has_to_enforce_them(proxied: Wo
     assert (answer["active"], answer["th_networks"]) == (True, OFFICE.split())
 
 
+@on_sqlite
 def test_a_header_of_somebody_who_is_no_proxy_of_ours_moves_nobody(standing: World) -> None:
     account = standing.operator.add_user()
     party = standing.relying_party(policy={"networks": ["127.0.0.1"]})

@@ -251,6 +251,7 @@ def test_no_secret_is_written_anywhere(talkative_world: World) -> None:
     assert find_secrets(everything, harvest.all()) == set()
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_no_secret_is_written_where_a_client_sent_it_in_the_wrong_place(talkative_world: World) -> None:
     harvest = Harvest(talkative_world)
     put_secrets_in_wrong_places(harvest)

@@ -9,18 +9,16 @@ from sqlalchemy import text
 from tests.actors.http import Reply, send
 from tests.actors.relying_party import RelyingParty, basic
 from tests.conftest import run_world
-from tests.databases import BACKENDS, migrated_database_url
 from tests.patience import wait_until
 from tests.world import World
 
 MALLORY, EVE, ALICE = "203.0.113.66", "203.0.113.67", "198.51.100.1"
 
 
-@pytest.fixture(params=BACKENDS)
-def limited(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+@pytest.fixture
+def limited(sqlite_url: str, tmp_path: Path) -> Iterator[World]:
     """A server with the limits that it has by default, behind a proxy: so one machine can be several peers."""
-    with migrated_database_url(request.param, tmp_path) as database_url:
-        yield from run_world(tmp_path, database_url, trusted_proxies="127.0.0.0/8")
+    yield from run_world(tmp_path, sqlite_url, trusted_proxies="127.0.0.0/8")
 
 
 def attempt(world: World, peer: str, path: str = "/token", method: str = "POST") -> Reply:

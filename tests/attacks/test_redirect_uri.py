@@ -10,6 +10,7 @@ from app.specs.protocol_error import InvalidRedirectUri
 from tests.actors.http import Reply, send
 from tests.actors.relying_party import RelyingParty
 from tests.attacks.good_conduct import assert_page, nothing_changes
+from tests.databases import on_sqlite
 from tests.patience import wait_until
 from tests.world import World
 
@@ -52,6 +53,7 @@ def refused_everywhere(world: World, party: RelyingParty, **changes: object) -> 
 
 
 @pytest.mark.parametrize("client_id", ["unknown", None, "", "x" * 5000, "' OR 1=1 --", "ünïcode", " "])
+@on_sqlite
 def test_an_unknown_client_gets_no_redirect_whatever_else_is_wrong(world: World, client_id: str | None) -> None:
     """Case 17."""
     party = world.relying_party()
@@ -60,6 +62,7 @@ def test_an_unknown_client_gets_no_redirect_whatever_else_is_wrong(world: World,
             assert_page(ask(world, party, client_id=client_id, **distraction))
 
 
+@on_sqlite
 def test_a_client_id_in_another_case_or_with_spaces_is_unknown(world: World) -> None:
     """Case 17: an identifier is compared character by character."""
     party = world.relying_party()
@@ -67,6 +70,7 @@ def test_a_client_id_in_another_case_or_with_spaces_is_unknown(world: World) -> 
         refused_everywhere(world, party, client_id=client_id)
 
 
+@on_sqlite
 def test_a_client_id_that_comes_twice_gets_no_redirect(world: World) -> None:
     """Case 17: the same one twice, and two."""
     party, other = world.relying_party(), world.relying_party()
@@ -77,6 +81,7 @@ def test_a_client_id_that_comes_twice_gets_no_redirect(world: World) -> None:
 @pytest.mark.parametrize(
     "name", ["redirect_uri", "state", "scope", "response_type", "code_challenge", "nonce", "prompt"]
 )
+@on_sqlite
 def test_any_parameter_that_comes_twice_ends_on_a_page(world: World, name: str) -> None:
     """Cases 17 and 18: which of the two is meant cannot be known, so nothing is sent anywhere."""
     party = world.relying_party()
@@ -85,6 +90,7 @@ def test_any_parameter_that_comes_twice_ends_on_a_page(world: World, name: str) 
         refused_everywhere(world, party, **{name: values})
 
 
+@on_sqlite
 def test_a_disabled_client_gets_no_redirect(world: World) -> None:
     """Case 17: from a second after the operator said so."""
     party = world.relying_party()
@@ -95,6 +101,7 @@ def test_a_disabled_client_gets_no_redirect(world: World) -> None:
 
 
 @pytest.mark.parametrize("distraction", DISTRACTIONS.values(), ids=DISTRACTIONS.keys())
+@on_sqlite
 def test_an_unregistered_redirect_uri_is_never_used_whatever_else_is_wrong(
     world: World, distraction: dict[str, str]
 ) -> None:
@@ -107,6 +114,7 @@ def test_an_unregistered_redirect_uri_is_never_used_whatever_else_is_wrong(
     assert urlsplit(party.redirect_uri).netloc not in reply.text
 
 
+@on_sqlite
 def test_a_logged_in_person_changes_nothing_about_it(world: World) -> None:
     """Case 18, with a session and a remembered consent: still no code, still no redirect."""
     account, party, browser = world.operator.add_user(), world.relying_party(), world.browser()
@@ -116,6 +124,7 @@ def test_a_logged_in_person_changes_nothing_about_it(world: World) -> None:
             assert_page(browser.send_once(party.begin(redirect_uri="https://evil.example/", **more).url))
 
 
+@on_sqlite
 def test_two_registered_uris_and_none_requested_is_a_page(world: World) -> None:
     """Case 18: nobody guesses which."""
     party = world.relying_party(redirect_uris=[CALLBACK, "https://rp.example/other"])
@@ -166,6 +175,7 @@ NOT_THE_CALLBACK = [
 
 
 @pytest.mark.parametrize("requested", NOT_THE_CALLBACK)
+@on_sqlite
 def test_what_is_not_the_registered_redirect_uri_to_the_letter_is_refused(world: World, requested: str) -> None:
     """Cases 19-26."""
     refused_everywhere(world, world.relying_party(redirect_uris=[CALLBACK]), redirect_uri=requested)
@@ -194,6 +204,7 @@ def test_control_characters_in_a_redirect_uri_are_not_stripped(world: World, con
      "https://rp.example/cb?A=1&b=2",
      "https://rp.example/cb?a=1&b=2#", "https://rp.example/cb?a=1&amp;b=2", "https://rp.example/cb?a=1+&b=2"],
 )  # fmt: skip
+@on_sqlite
 def test_another_query_than_the_registered_one_is_refused(world: World, requested: str) -> None:
     """Case 20: extra, missing, in another order."""
     refused_everywhere(
@@ -216,6 +227,7 @@ LOOPBACK = [("http://127.0.0.1/cb", "http://127.0.0.1"), ("http://[::1]/cb", "ht
 
 @pytest.mark.parametrize(("registered", "origin"), LOOPBACK)
 @pytest.mark.parametrize("port", ["", ":1", ":80", ":8080", ":65535"])
+@on_sqlite
 def test_a_loopback_literal_may_come_with_any_port(world: World, registered: str, origin: str, port: str) -> None:
     """Case 23: RFC 8252 7.3. The code then goes to that port, and is redeemed with it."""
     account = world.operator.add_user()
@@ -246,6 +258,7 @@ OTHER_RESTS = (
 
 
 @pytest.mark.parametrize(("registered", "origin"), LOOPBACK)
+@on_sqlite
 def test_the_rest_of_a_loopback_redirect_stays_exact(world: World, registered: str, origin: str) -> None:
     """Case 23: path, query, fragment, and a port that is one."""
     party = world.relying_party(redirect_uris=[registered])
@@ -265,6 +278,7 @@ OTHER_HOSTS = [
 
 
 @pytest.mark.parametrize("registered", HOSTS)
+@on_sqlite
 def test_one_name_of_this_device_is_not_another(world: World, registered: str) -> None:
     """Case 24: only the literal that is registered."""
     party = world.relying_party(redirect_uris=[f"http://{registered}:3000/cb"])
@@ -276,12 +290,14 @@ def test_one_name_of_this_device_is_not_another(world: World, registered: str) -
 
 
 @pytest.mark.parametrize("port", ["", ":80", ":3001"])
+@on_sqlite
 def test_the_name_localhost_keeps_its_port(world: World, port: str) -> None:
     """Case 24: any port is for the literals alone (RFC 8252 8.3)."""
     party = world.relying_party(redirect_uris=["http://localhost:3000/cb"])
     refused_everywhere(world, party, redirect_uri=f"http://localhost{port}/cb")
 
 
+@on_sqlite
 def test_https_on_a_loopback_literal_keeps_its_port(world: World) -> None:
     """Case 23: the exception is for http."""
     party = world.relying_party(redirect_uris=["https://127.0.0.1:8443/cb"])
@@ -292,6 +308,7 @@ def test_https_on_a_loopback_literal_keeps_its_port(world: World) -> None:
 # ----- 25 and 26: registration -----
 
 
+@on_sqlite
 def test_the_consent_page_names_the_host_in_punycode(world: World) -> None:
     """Case 25."""
     account, browser = world.operator.add_user(), world.browser()
@@ -318,6 +335,7 @@ def test_the_consent_page_names_the_host_in_punycode(world: World) -> None:
      "http://169.254.169.254/latest", "https://RP.example/cb", "HTTPS://rp.example/cb",
      "chrome-extension://abc/cb", ""],
 )  # fmt: skip
+@on_sqlite
 def test_a_dangerous_redirect_uri_is_refused_at_registration(world: World, uri: str) -> None:
     """Case 26, and what 19-25 would make of it later."""
     with nothing_changes(world), pytest.raises(InvalidRedirectUri):
@@ -329,6 +347,7 @@ def test_a_dangerous_redirect_uri_is_refused_at_registration(world: World, uri: 
 # ----- 27 to 30 -----
 
 
+@on_sqlite
 def test_the_redirect_uri_of_another_client_is_refused(world: World) -> None:
     """Case 27."""
     party, other = world.relying_party(), world.relying_party()
@@ -339,6 +358,7 @@ def test_the_redirect_uri_of_another_client_is_refused(world: World) -> None:
 @pytest.mark.parametrize(
     "appended", ["?next=https://evil.example", "&next=https://evil.example", "?next=//evil", "%3Fnext=x"]
 )
+@on_sqlite
 def test_nothing_can_be_appended_to_a_callback_that_redirects_on(world: World, appended: str) -> None:
     """Case 28."""
     refused_everywhere(world, world.relying_party(redirect_uris=[CALLBACK]), redirect_uri=CALLBACK + appended)
@@ -368,6 +388,7 @@ def test_a_registered_query_is_kept_byte_for_byte(world: World, registered: str)
     assert party.exchange(party.read_callback(good, pending), pending).claims["sub"] == account.sub
 
 
+@on_sqlite
 def test_every_redirect_is_a_303_that_nobody_stores(world: World) -> None:
     """Case 30: after a GET and after a form's POST alike; a 307 would post the password on to the client."""
     account, party, browser = world.operator.add_user(), world.relying_party(), world.browser()

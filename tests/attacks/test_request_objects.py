@@ -16,6 +16,7 @@ from tests.actors.http import send
 from tests.actors.request_object import Requester, unsigned
 from tests.actors.signing_key import SigningKey
 from tests.attacks.good_conduct import assert_page, nothing_changes
+from tests.databases import on_sqlite
 from tests.world import World
 
 pytestmark = pytest.mark.usefixtures("standing")
@@ -51,6 +52,7 @@ def good_answer(requester: Requester, raw: str, **beside: str) -> dict[str, str]
 
 @pytest.mark.requirement("RFC 9101", "6.2", "RS256, PS256 and ES256 signatures by the client's keys are verified")
 @pytest.mark.parametrize("alg", ["RS256", "PS256", "ES256"])
+@on_sqlite
 def test_a_signed_object_is_obeyed_and_nothing_beside_it(world: World, alg: str) -> None:
     """Case 47 for objects: the redirect URI is in the object only, and what stands beside it is passed over."""
     requester = Requester(world, alg=alg)
@@ -66,6 +68,7 @@ def test_a_signed_object_is_obeyed_and_nothing_beside_it(world: World, alg: str)
     assert set(tokens.scope.split()) == {"openid", "email"}
 
 
+@on_sqlite
 def test_an_object_may_be_posted(requester: Requester) -> None:
     _, claims = requester.begin()
     form = {"client_id": requester.party.client_id, "request": requester.key.sign(claims)}
@@ -75,6 +78,7 @@ def test_an_object_may_be_posted(requester: Requester) -> None:
 
 
 @pytest.mark.parametrize(("skew_s", "is_good"), [(8, True), (61, False)])
+@on_sqlite
 def test_50_a_clock_may_be_a_little_ahead(requester: Requester, skew_s: int, *, is_good: bool) -> None:
     """Case 50."""
     now_s = requester.world.clock() // 1000
@@ -89,6 +93,7 @@ def test_50_a_clock_may_be_a_little_ahead(requester: Requester, skew_s: int, *, 
 
 
 @pytest.mark.requirement("RFC 9101", "10.1", "an object that the client did not sign is refused")
+@on_sqlite
 def test_49_an_object_that_the_client_did_not_sign_is_refused(requester: Requester) -> None:
     """Case 49: `alg` none, another key, a public key as a secret, a signature cut off or turned."""
     _, claims = requester.begin()
@@ -112,6 +117,7 @@ def test_49_an_object_that_the_client_did_not_sign_is_refused(requester: Request
         assert_refused(requester, forgery)
 
 
+@on_sqlite
 def test_49_another_clients_object_is_refused(world: World, requester: Requester) -> None:
     """Case 49: signed by the other one's key, for either's name."""
     other = Requester(world)
@@ -133,12 +139,14 @@ def test_49_another_clients_object_is_refused(world: World, requester: Requester
     ],
     ids=str,
 )
+@on_sqlite
 def test_49_a_key_that_the_object_brings_is_never_used(requester: Requester, header: dict[str, Any]) -> None:
     """Case 49: not even beside a good signature."""
     _, claims = requester.begin()
     assert_refused(requester, requester.key.sign(claims, header=header))
 
 
+@on_sqlite
 def test_49_a_client_without_keys_has_no_request_objects(world: World) -> None:
     requester = Requester(world, jwks=None)
     _, claims = requester.begin()
@@ -146,6 +154,7 @@ def test_49_a_client_without_keys_has_no_request_objects(world: World) -> None:
 
 
 @pytest.mark.requirement("OpenID Connect Registration 1.0", "2", "request_object_signing_alg is obeyed")
+@on_sqlite
 def test_49_the_algorithm_that_is_registered_is_the_one(world: World) -> None:
     requester = Requester(world, alg="RS256", request_object_signing_alg="PS256")
     _, claims = requester.begin()
@@ -171,18 +180,21 @@ def test_49_the_algorithm_that_is_registered_is_the_one(world: World) -> None:
     ],
     ids=str,
 )
+@on_sqlite
 def test_50_an_object_for_others_or_without_an_end_is_refused(requester: Requester, changes: dict[str, Any]) -> None:
     _, claims = requester.begin(**changes)
     assert_refused(requester, requester.key.sign(claims))
 
 
 @pytest.mark.parametrize(("nbf", "exp"), [(-3700, 100), (0, 3700), (-400, -100), (-100, 0)])
+@on_sqlite
 def test_50_an_object_is_for_an_hour_at_most(requester: Requester, nbf: int, exp: int) -> None:
     now_s = requester.world.clock() // 1000
     _, claims = requester.begin(nbf=now_s + nbf, exp=now_s + exp)
     assert_refused(requester, requester.key.sign(claims))
 
 
+@on_sqlite
 def test_50_a_client_assertion_is_no_request(requester: Requester) -> None:
     """RFC 9101 10.8: signed by the same key for the same audience, and something else."""
     _, claims = requester.begin(sub=requester.party.client_id)
@@ -209,6 +221,7 @@ def test_50_a_client_assertion_is_no_request(requester: Requester) -> None:
     ],
     ids=str,
 )
+@on_sqlite
 def test_52_a_parameter_of_the_wrong_type_is_refused(requester: Requester, changes: dict[str, Any]) -> None:
     """Case 52; `max_age` is text of digits at most."""
     _, claims = requester.begin(**changes)
@@ -220,6 +233,7 @@ def test_52_a_parameter_of_the_wrong_type_is_refused(requester: Requester, chang
 
 
 @pytest.mark.parametrize("payload", [b'{"a":1,"a":2}', b"[]", b"{" * 30_000, b'{"exp":1e999}', b"\xff\xfe"])
+@on_sqlite
 def test_52_a_payload_that_is_no_one_json_object_is_refused(requester: Requester, payload: bytes) -> None:
     assert_refused(requester, requester.key.sign(payload[:20_000]))
 
@@ -228,6 +242,7 @@ def test_52_a_payload_that_is_no_one_json_object_is_refused(requester: Requester
 
 
 @pytest.mark.requirement("RFC 9101", "7", "a refusal never goes to a redirect URI that nobody vouched for")
+@on_sqlite
 def test_18_a_redirect_uri_within_is_believed_only_if_it_is_registered(requester: Requester) -> None:
     """Case 18: the page, although the object is well signed; and never the one beside the object."""
     _, claims = requester.begin(redirect_uri="https://evil.example/cb")
@@ -236,6 +251,7 @@ def test_18_a_redirect_uri_within_is_believed_only_if_it_is_registered(requester
             assert_page(requester.send(requester.key.sign(claims), beside=beside))
 
 
+@on_sqlite
 def test_18_a_broken_object_never_leads_to_an_unregistered_uri(requester: Requester) -> None:
     """Case 18: neither to the one within nor to the one beside."""
     _, claims = requester.begin(redirect_uri="https://evil.example/cb")
@@ -245,6 +261,7 @@ def test_18_a_broken_object_never_leads_to_an_unregistered_uri(requester: Reques
         assert_page(requester.send(raw, beside={"scope": "openid"}), error="invalid_request_object")
 
 
+@on_sqlite
 def test_a_refusal_of_what_a_good_object_asks_goes_where_it_says(requester: Requester) -> None:
     pending, claims = requester.begin(code_challenge=..., response_mode="fragment")
     answer = requester.party.read_answer(requester.send(requester.key.sign(claims)), mode="fragment")
@@ -255,6 +272,7 @@ def test_a_refusal_of_what_a_good_object_asks_goes_where_it_says(requester: Requ
 
 
 @pytest.mark.requirement("RFC 9101", "10.5", "a client that must sign its requests cannot send plain ones")
+@on_sqlite
 def test_48_a_plain_request_of_a_client_that_must_sign_is_refused(world: World) -> None:
     requester = Requester(world, require_signed_request_object=True)
     pending, claims = requester.begin()
@@ -268,6 +286,7 @@ def test_48_a_plain_request_of_a_client_that_must_sign_is_refused(world: World) 
 @pytest.mark.parametrize(
     "request_uri", ["https://rp.example/unregistered", "urn:ietf:params:oauth:request_uri:x", "http://127.0.0.1/", "x"]
 )
+@on_sqlite
 def test_46_an_address_that_is_not_registered_is_not_fetched(requester: Requester, request_uri: str) -> None:
     """Case 46."""
     beside = {"redirect_uri": requester.party.redirect_uri, "request_uri": request_uri}
@@ -276,6 +295,7 @@ def test_46_an_address_that_is_not_registered_is_not_fetched(requester: Requeste
     assert requester.party.read_answer(reply)["error"] == "invalid_request_uri"
 
 
+@on_sqlite
 def test_an_object_by_value_and_by_reference_at_once_is_refused(requester: Requester) -> None:
     _, claims = requester.begin()
     beside = {"redirect_uri": requester.party.redirect_uri, "request_uri": "https://rp.example/ro"}
@@ -302,6 +322,7 @@ def our_keys(world: World) -> dict[str, PublicKey]:
         ("ECDH-ES", "A256CBC-HS512"),
     ],
 )
+@on_sqlite
 def test_51_an_encrypted_object_is_opened(requester: Requester, alg: str, enc: str) -> None:
     """Case 51, the good neighbour."""
     pending, claims = requester.begin()
@@ -310,6 +331,7 @@ def test_51_an_encrypted_object_is_opened(requester: Requester, alg: str, enc: s
     assert good_answer(requester, raw)["state"] == pending.state
 
 
+@on_sqlite
 def test_51_what_cannot_be_opened_is_refused_alike(requester: Requester) -> None:
     """Case 51: for another key, changed, nested again, compressed, by a weak algorithm: one sentence for all of it."""
     _, claims = requester.begin()
@@ -344,6 +366,7 @@ def test_51_what_cannot_be_opened_is_refused_alike(requester: Requester) -> None
     assert len(sentences) == 1
 
 
+@on_sqlite
 def test_51_what_is_encrypted_must_be_signed_too(requester: Requester) -> None:
     """Case 51: anybody can encrypt to us."""
     _, claims = requester.begin()

@@ -69,9 +69,9 @@ def own_world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture
-def fresh_world(tmp_path: Path, database_url: str) -> Iterator[World]:
+def fresh_world(tmp_path: Path, sqlite_url: str) -> Iterator[World]:
     """One in which little has happened yet, for thieves who try everything at every door."""
-    yield from run_world(tmp_path, database_url, rate_limits="off", log_level="DEBUG")
+    yield from run_world(tmp_path, sqlite_url, rate_limits="off", log_level="DEBUG")
 
 
 @pytest.fixture

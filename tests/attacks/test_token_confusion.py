@@ -15,6 +15,7 @@ from tests.actors.http import Reply, send
 from tests.actors.relying_party import Pending
 from tests.actors.token_exchange import Chain, make_chain, try_exchange
 from tests.attacks.good_conduct import nothing_changes
+from tests.databases import on_sqlite
 from tests.verifier.issuer import SigningKey
 from tests.world import World
 
@@ -170,6 +171,7 @@ CONSUMERS: tuple[tuple[Callable[[Stage, str], bool], frozenset[str]], ...] = (
 TOKENS = frozenset({"access token", "userinfo token", "refresh token"})
 
 
+@on_sqlite
 def test_every_artefact_is_refused_by_every_consumer_but_its_own(world: World) -> None:
     stage, artefacts = make_stage(world)
     mistaken = []

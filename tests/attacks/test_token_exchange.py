@@ -27,6 +27,7 @@ from tests.actors.http import Reply, send
 from tests.actors.relying_party import read_jwt
 from tests.actors.token_exchange import Chain, exchange, make_chain, make_exchanger, make_machine, try_exchange
 from tests.attacks.good_conduct import assert_json_error, nothing_changes
+from tests.databases import on_sqlite
 from tests.patience import wait_until
 from tests.server import ServerProcess, free_port
 from tests.verifier.issuer import SigningKey
@@ -174,6 +175,7 @@ def forge(token: str, **claims: Any) -> str:
 
 
 @pytest.mark.requirement("RFC 8693", "2.2.2", "a subject_token that is invalid for any reason is an invalid_request")
+@on_sqlite
 def test_81_what_is_not_a_living_access_token_of_ours_is_refused(world: World) -> None:
     chain = make_chain(world)
     code, pending = world.get_code(
@@ -225,6 +227,7 @@ NOT_WHOLE: tuple[dict[str, Any], ...] = (
 )
 
 
+@on_sqlite
 def test_81_a_request_that_is_not_whole_is_refused_and_never_falls_back_to_the_clients_rights(world: World) -> None:
     chain = make_chain(world)
     good = {"subject_token": chain.get_token(), "resource": chain.prints}
@@ -234,6 +237,7 @@ def test_81_a_request_that_is_not_whole_is_refused_and_never_falls_back_to_the_c
     assert try_exchange(chain.library, **good).status == 200
 
 
+@on_sqlite
 def test_81_a_parameter_that_is_repeated_is_refused(world: World) -> None:
     chain = make_chain(world)
     token = chain.get_token()
@@ -348,6 +352,7 @@ def test_82_a_client_that_is_not_registered_for_the_grant_type_or_not_who_it_say
     )
 
 
+@on_sqlite
 def test_82_nothing_is_allowed_that_the_operator_did_not_list(world: World) -> None:
     chain, unlisted = make_chain(world), world.operator.add_resource()
     token = chain.get_token()
@@ -385,6 +390,7 @@ def test_82_the_clients_registered_scope_bounds_the_exchange_too(world: World) -
 
 
 @pytest.mark.requirement("RFC 8693", "4.1", "prior actors are nested in act, the present one outermost")
+@on_sqlite
 def test_82_a_chain_of_actors_is_told_whole_and_has_an_end(world: World) -> None:
     chain = make_chain(world)
     ring = [

@@ -44,6 +44,7 @@ from app.specs.rfc8414_metadata import well_known_paths
 from app.web.account import add_account
 from app.web.account_activity import add_account_activity
 from app.web.account_applications import add_account_applications
+from app.web.account_data import add_account_data
 from app.web.account_email import add_account_email
 from app.web.account_factors import add_account_factors
 from app.web.account_password import add_account_password
@@ -177,6 +178,7 @@ def add_pages(app: Flask, deployment: Deployment, limits: RequestLimits, looks: 
     add_account(app, site)
     add_account_activity(app, site)
     add_account_applications(app, site)
+    add_account_data(app, site)
     add_account_sessions(app, site)
     add_account_security(app, site)
     add_account_password(app, site)

@@ -29,6 +29,13 @@ PREFIX = "TOKENHOUSE_"
 UI_LANGUAGES = ("en", "ar", "de")
 """The languages of the pages: each has every sentence."""
 
+SELF_SERVICE_CLAIMS = ("name", "given_name", "family_name", "nickname", "picture", "locale", "zoneinfo")
+"""What a person may say of themselves where the operator says nothing: nothing there is trusted by anybody."""
+POSSIBLE_SELF_SERVICE_CLAIMS = frozenset(
+    {*SELF_SERVICE_CLAIMS, "middle_name", "gender", "birthdate", "profile", "website"}
+)
+"""What can be left to them at all. Addresses and numbers are proven, and names of accounts are the operator's."""
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Networks = Annotated[tuple[Network, ...], NoDecode]
 
@@ -109,6 +116,9 @@ class Settings(BaseSettings):
 
     # ----- What is switched off -----
     features_off: Annotated[tuple[str, ...], NoDecode] = ()
+
+    # ----- What people may say of themselves -----
+    self_service_claims: Annotated[tuple[str, ...], NoDecode] = SELF_SERVICE_CLAIMS
 
     # ----- How people prove who they are -----
     passkey_user_verification: Literal["required", "preferred"] = "required"
@@ -198,11 +208,19 @@ class Settings(BaseSettings):
         # Tables in the file; in a variable their JSON.
         return parse_json(value) if isinstance(value, str) else value
 
-    @field_validator("features_off", mode="before")
+    @field_validator("features_off", "self_service_claims", mode="before")
     @classmethod
     def _split_names(cls, value: object) -> object:
         parts = value.split(",") if isinstance(value, str) else value
         return tuple(str(part).strip() for part in parts if str(part).strip()) if isinstance(parts, list) else parts
+
+    @field_validator("self_service_claims")
+    @classmethod
+    def _check_self_service_claims(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = sorted(set(value) - POSSIBLE_SELF_SERVICE_CLAIMS)
+        if unknown:
+            raise ValueError(f"not something that people may say of themselves: {', '.join(unknown)}")
+        return value
 
     @field_validator("features_off")
     @classmethod

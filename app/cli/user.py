@@ -1,9 +1,11 @@
 """`tokenhouse user`."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 import click
+from rich.text import Text
 
 from app.cli.display import details, moment, seconds, table
 from app.cli.opening import opened_deployment, read_claims, read_password
@@ -104,6 +106,24 @@ def sign_out(name: str) -> Answer:
     """End a person's sessions everywhere. What was granted for longer lives on; `grants revoke` ends that."""
     with opened_deployment() as deployment:
         return _answer(manage_users.sign_out_user(deployment, name))
+
+
+@command.command("remove")
+@click.argument("name")
+def remove(name: str) -> Answer:
+    """Delete a person's account, with all that it opened. The subject is never given out again; the name is free."""
+    with opened_deployment() as deployment:
+        return _answer(manage_users.remove_user(deployment, name))
+
+
+@command.command("export")
+@click.argument("name")
+def export(name: str) -> Answer:
+    """All that is held about a person, as JSON."""
+    with opened_deployment() as deployment:
+        document = manage_users.export_user(deployment, name)
+    text = json.dumps(document, indent=2)
+    return Answer(document=document, human=Text(text, no_wrap=True, overflow="ignore"))
 
 
 @command.command("unlock")

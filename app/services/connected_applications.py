@@ -10,6 +10,7 @@ from app.services.client_registry import BrokenClient, Client
 from app.services.deployment import Deployment
 from app.services.grant_snapshot import GrantSnapshot
 from app.services.narrow_grant import UnknownAccess
+from app.services.own_profile import Person
 from app.services.record_event import Event
 from app.services.seals import SealError
 from app.storage import clients
@@ -23,7 +24,6 @@ from app.storage.account_grants import (
 from app.storage.database import Connection
 from app.storage.grants import GrantRow
 from app.storage.revocation import revoke_grant, revoke_grants_to_client
-from app.storage.sessions import SessionRow
 
 MOST_GRANTS_SHOWN = 500
 
@@ -67,7 +67,7 @@ class Application:
     remembered: tuple[RememberedRow, ...]
 
 
-def list_applications(deployment: Deployment, person: SessionRow) -> tuple[Application, ...]:
+def list_applications(deployment: Deployment, person: Person) -> tuple[Application, ...]:
     """Those with living access, the latest first; then those to which only an answer is remembered."""
     now = deployment.clock()
     with deployment.database.reading() as connection:
@@ -86,7 +86,7 @@ def list_applications(deployment: Deployment, person: SessionRow) -> tuple[Appli
     )
 
 
-def end_access(deployment: Deployment, person: SessionRow, grant_id: str) -> None:
+def end_access(deployment: Deployment, person: Person, grant_id: str) -> None:
     """End a grant, or a branch of what was exchanged from one. Raises `UnknownAccess`.
 
     With a grant the remembered answers to its client go too: who ends access wants to be asked before there is any.
@@ -105,7 +105,7 @@ def end_access(deployment: Deployment, person: SessionRow, grant_id: str) -> Non
     deployment.database.transact(work)
 
 
-def end_application(deployment: Deployment, person: SessionRow, client_id: str) -> None:
+def end_application(deployment: Deployment, person: Person, client_id: str) -> None:
     """End all that a client holds of a person, and forget what they answered to it. Raises `UnknownAccess`."""
 
     def work(connection: Connection) -> None:
@@ -138,7 +138,7 @@ def find_client(deployment: Deployment, client_id: str) -> Client | None:
 
 
 def _read_accesses(
-    deployment: Deployment, connection: Connection, person: SessionRow, rows: Iterable[tuple[GrantRow, str]]
+    deployment: Deployment, connection: Connection, person: Person, rows: Iterable[tuple[GrantRow, str]]
 ) -> list[Access]:
     known = {row.grant_id: (row, client_id) for row, client_id in rows}
     by_parent: dict[str, list[tuple[GrantRow, str]]] = {}
@@ -180,7 +180,7 @@ def _grow(
     )
 
 
-def _open_address(deployment: Deployment, connection: Connection, person: SessionRow, row: GrantRow) -> str | None:
+def _open_address(deployment: Deployment, connection: Connection, person: Person, row: GrantRow) -> str | None:
     try:
         opened = deployment.recorder.open_for_person(
             connection, person.sub, row.sealed_last_use, table="grants", row=row.grant_id

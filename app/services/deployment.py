@@ -204,6 +204,9 @@ class Deployment:
                 self.registry.forget()
             if "keys" in changed:
                 self._read_keys()
+            if "users" in changed:
+                # Somebody may have been deleted elsewhere, and with them their key.
+                self.recorder.forget_people()
             self.status_lists.catch_up(versions.get("status_lists", 0), as_of=looked_at)
             self._versions = versions
             self.is_cut_off = False

@@ -28,7 +28,15 @@ from app.storage.sessions import (
 
 BACKCHANNEL_LOGOUT: Final = "backchannel_logout"
 EndReason = Literal[
-    "logout", "user_disabled", "password_set", "operator", "elsewhere", "factors_reset", "login_unlinked", "provider"
+    "logout",
+    "user_disabled",
+    "password_set",
+    "operator",
+    "elsewhere",
+    "factors_reset",
+    "account_deleted",
+    "login_unlinked",
+    "provider",
 ]
 
 

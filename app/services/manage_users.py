@@ -1,13 +1,16 @@
 """People, as the operator manages them: each change is one transaction with its audit event and its announcement."""
 
+import json
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from app.services.delete_person import NoSuchPerson, delete_person
 from app.services.deployment import Deployment
 from app.services.end_session import end_user_sessions
+from app.services.export_person import export_person
 from app.services.hash_password import Argon2Parameters, hash_password
 from app.services.identifiers import new_sub
 from app.services.limit_guesses import forget_guesses_about
@@ -290,6 +293,31 @@ def sign_out_user(deployment: Deployment, name: str) -> User:
     return _change(deployment, name, work)
 
 
+def remove_user(deployment: Deployment, name: str) -> User:
+    """Delete somebody's account for them; what it was, as it was before. Their `sub` is never given out again."""
+    user = show_user(deployment, name)
+    try:
+        delete_person(deployment, user.sub, actor="operator")
+    except NoSuchPerson:
+        raise Refusal("unknown_user", f"there is no user {name!r}") from None
+    return user
+
+
+def export_user(deployment: Deployment, name: str) -> dict[str, Any]:
+    """All that is held about one person. Raises `Refusal`."""
+    with deployment.database.reading() as connection:
+        row = _get_user(connection, name)
+    person = _Exported(user_id=row.id, sub=row.sub)
+    document: dict[str, Any] = json.loads(b"".join(export_person(deployment, person, actor="operator")))
+    return document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Exported:
+    user_id: int
+    sub: str
+
+
 def show_ways_in(deployment: Deployment, name: str) -> tuple[SignInMethods, Factors]:
     """By what one person gets in, and what they are asked for beside it. Raises `Refusal`."""
     with deployment.database.reading() as connection:
@@ -312,7 +340,7 @@ def _change(deployment: Deployment, name: str, work: Callable[[Connection, UserR
 def _get_user(connection: Connection, name: str) -> UserRow:
     row = users.find_user_by_sub(connection, name) if _SUB.fullmatch(name) else None
     row = row or users.find_user_by_name(connection, username_key(name))
-    if row is None:
+    if row is None or row.deleted_at is not None:
         raise Refusal("unknown_user", f"there is no user {name!r}")
     return row
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from app.services.deployment import Deployment
 from app.services.end_session import end_sessions
+from app.services.own_profile import Person
 from app.services.seals import SealError
 from app.storage.account_sessions import OwnSessionRow, list_own_sessions
 from app.storage.database import Connection
@@ -32,14 +33,19 @@ class OwnSession:
 
 def list_sessions(deployment: Deployment, person: SessionRow) -> tuple[OwnSession, ...]:
     """Everywhere they are signed in, the session in which they ask first."""
+    found = list_devices(deployment, person, here=person.session_id)
+    return tuple(sorted(found, key=lambda session: not session.is_here))
+
+
+def list_devices(deployment: Deployment, person: Person, *, here: int | None = None) -> tuple[OwnSession, ...]:
+    """Everywhere they are signed in, where they were last first."""
     now = deployment.clock()
     not_idle_since = now - deployment.settings.session_idle_lifetime_s * 1000
     with deployment.database.reading() as connection:
         rows = list_own_sessions(
             connection, person.user_id, now=now, not_idle_since=not_idle_since, at_most=MOST_SESSIONS_SHOWN
         )
-        found = [_read(deployment, connection, person, row) for row in rows]
-    return tuple(sorted(found, key=lambda session: not session.is_here))
+        return tuple(_read(deployment, connection, person, row, here=here) for row in rows)
 
 
 def end_session_of(deployment: Deployment, person: SessionRow, reference: str) -> bool:
@@ -62,7 +68,9 @@ def end_session_of(deployment: Deployment, person: SessionRow, reference: str) -
     return deployment.database.transact(work)
 
 
-def _read(deployment: Deployment, connection: Connection, person: SessionRow, row: OwnSessionRow) -> OwnSession:
+def _read(
+    deployment: Deployment, connection: Connection, person: Person, row: OwnSessionRow, *, here: int | None
+) -> OwnSession:
     try:
         device = deployment.recorder.open_for_person(
             connection, person.sub, row.sealed_device, table="sessions", row=str(row.session_id)
@@ -72,7 +80,7 @@ def _read(deployment: Deployment, connection: Connection, person: SessionRow, ro
         device = {}
     return OwnSession(
         reference=_reference(deployment, person, row.session_id),
-        is_here=row.session_id == person.session_id,
+        is_here=row.session_id == here,
         created_at=row.created_at,
         last_used_at=row.last_used_at,
         methods=tuple(row.methods.split()),
@@ -81,6 +89,6 @@ def _read(deployment: Deployment, connection: Connection, person: SessionRow, ro
     )
 
 
-def _reference(deployment: Deployment, person: SessionRow, session_id: int) -> str:
+def _reference(deployment: Deployment, person: Person, session_id: int) -> str:
     """A name that tells nothing of how many sessions there are."""
     return deployment.seals.digest("own-session", f"{person.sub} {session_id}")[0].hex()[:32]

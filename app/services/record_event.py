@@ -188,6 +188,11 @@ class EventRecorder:
         with self._person_keys_lock:
             self._person_keys.pop(sub, None)
 
+    def forget_people(self) -> None:
+        """Some person's key may have been destroyed by another process: read every key anew."""
+        with self._person_keys_lock:
+            self._person_keys.clear()
+
     def _row(self, connection: Connection, event: Event, *, at: int) -> AuditRow:
         event_id = uuid7_bytes(at)
         body = {"actor": event.actor, **event.body}

@@ -26,13 +26,14 @@ class UserRow:
     disabled_at: int | None
     sealed_audit_key: bytes | None = field(repr=False)
     seal_key_id: str | None
+    deleted_at: int | None = None
 
 
 _COLUMNS = [users.c[name] for name in UserRow.__dataclass_fields__]
 _FIND = select(*_COLUMNS).where(users.c.id == bindparam("user_id"))
 _FIND_BY_NAME = select(*_COLUMNS).where(users.c.username_key == bindparam("key"))
 _FIND_BY_SUB = select(*_COLUMNS).where(users.c.sub == bindparam("sub"))
-_LIST = select(*_COLUMNS).order_by(users.c.username_key)
+_LIST = select(*_COLUMNS).where(users.c.deleted_at.is_(None)).order_by(users.c.username_key)
 
 
 def insert_user(
@@ -92,7 +93,7 @@ def find_users_by_email(connection: Connection, email_key: str) -> tuple[UserRow
 
 
 def list_users(connection: Connection) -> tuple[UserRow, ...]:
-    """Everybody, by name."""
+    """Everybody who has an account still, by name."""
     return tuple(_read(row) for row in connection.execute(_LIST).mappings())
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from app.services.delete_person import delete_person
 from app.services.manage_outbox import list_messages
 from app.services.manage_users import disable_user, set_password
 from app.specs.rfc4648_base64url import decode_base64url
@@ -143,3 +144,13 @@ def test_an_application_hears_of_a_logout_that_comes_after_an_hour_of_idling(
 
 def waiting(world: World, party: RelyingParty) -> list[Any]:
     return [message for message in list_messages(world.operator.deployment) if message.client_id == party.client_id]
+
+
+def test_the_applications_of_a_deleted_account_are_told(reaching_world: World, receiver: LogoutReceiver) -> None:
+    account = reaching_world.operator.add_user()
+    party, path = listening_party(reaching_world, receiver)
+    id_claims = reaching_world.get_tokens(party, account).id_claims
+    delete_person(reaching_world.operator.deployment, account.sub, actor="user")
+    (request,) = wait_for(receiver, path)
+    claims = verified(reaching_world, request.logout_token)
+    assert (claims["sub"], claims["sid"]) == (account.sub, id_claims["sid"])

@@ -9,13 +9,26 @@ from pathlib import Path
 
 from flask import Flask
 
+import app.web.account_activity as account_activity
 import app.web.account_pages as account_pages
 import app.web.account_security as account_security
+import app.web.account_sessions as account_sessions
+import app.web.application_pages as application_pages
 import app.web.factor_pages as factor_pages
 import app.web.pages as pages
 from app.services.second_factors import Factors
 from app.specs.rfc9396_details_types import DescribedDetail, SentencePart
+from app.web.account_activity import ActivityPage, ShownEvent
 from app.web.account_frame import AccountFrame
+from app.web.account_pages import DeletePage, ExportPage, ProfileField, ShownClaim
+from app.web.account_sessions import SessionsPage, ShownSession
+from app.web.application_pages import (
+    ApplicationsPage,
+    ShownAccess,
+    ShownApi,
+    ShownApplication,
+    ShownDelegation,
+)
 from app.web.pages import (
     AccountChoice,
     ClientCard,
@@ -258,6 +271,103 @@ SECURITY = account_security.SecurityPage(
         Section(template="security/other_sessions.html", value=OTHER_SESSIONS),
     ),
 )
+NICKNAME = ProfileField(
+    name="nickname", label="Nickname", value="Annie", kind="text", autocomplete="nickname", hint="What friends say"
+)
+OVERVIEW = account_pages.OverviewPage(
+    frame=FRAME,
+    csrf_token="csrf-value",
+    email="anna@example.com",
+    email_is_verified=True,
+    since="Nov 3, 2026, 10:15",
+    claims=(
+        ShownClaim(label="Full name", value="Anna Karlsson", scope="with the permission for your profile"),
+        ShownClaim(label="E-mail address", value="anna@example.com", scope="with the permission for your e-mail"),
+    ),
+    fields=(
+        NICKNAME,
+        replace(NICKNAME, name="picture", label="Picture", value="https://a.example/p.png", kind="url", hint=None),
+        replace(
+            NICKNAME, name="locale", label="Language", value="de", choices=(("", "As the browser"), ("de", "Deutsch"))
+        ),
+    ),
+)
+HERE = ShownSession(
+    reference="r1",
+    device="Firefox on Windows",
+    is_here=True,
+    address="192.0.2.7",
+    began="Nov 27, 2026, 10:15",
+    last_use="Nov 28, 2026, 08:00",
+    methods="password, code from an app",
+)
+OWN_SESSIONS = SessionsPage(
+    frame=replace(FRAME, section="sessions"),
+    csrf_token="csrf-value",
+    sessions=(HERE, replace(HERE, reference="r2", device="Safari on iOS", is_here=False, address=None)),
+)
+ACTIVITY = ActivityPage(
+    frame=replace(FRAME, section="activity"),
+    events=(
+        ShownEvent(
+            sentence="You signed in.",
+            when="Nov 28, 2026, 08:00",
+            address="192.0.2.7",
+            device="Firefox on Windows",
+            methods="password",
+        ),
+        ShownEvent(sentence="The administrator unlocked the account.", when="Nov 27, 2026, 09:30"),
+    ),
+    older_url="/account/activity?before=abc",
+    newest_url="/account/activity",
+)
+PASSED_ON = ShownDelegation(
+    grant_id="g3",
+    name="Print Queue",
+    api="Prints",
+    scopes=("See your prints",),
+    until="Nov 28, 2026, 08:05",
+    children=(),
+)
+ACCESS = ShownAccess(
+    grant_id="g1",
+    since="Nov 3, 2026, 10:15",
+    last_use="Nov 28, 2026, 08:00",
+    last_address="192.0.2.7",
+    until="Feb 1, 2027, 10:15",
+    duration="Until it is revoked",
+    identity=IDENTITY,
+    apis=(
+        ShownApi(name="Photo Library", host="photos.example", choices=PHOTOS.scopes, details=()),
+        ShownApi(name="Meadow Bank", host="bank.example", choices=PAYMENTS.scopes, details=PAYMENTS.details),
+    ),
+    is_offline=True,
+    is_narrowed=True,
+    networks="192.0.2.0/24",
+    may_choose_networks=True,
+    here="192.0.2.7",
+    earliest="2026-11-29",
+    latest="2027-02-01",
+    zone="UTC",
+    delegations=(replace(PASSED_ON, grant_id="g2", name="Photo API", children=(PASSED_ON,)),),
+)
+APPLICATIONS = ApplicationsPage(
+    frame=replace(FRAME, section="applications"),
+    csrf_token="csrf-value",
+    applications=(
+        ShownApplication(
+            client_id="photo-prints", card=PHOTO_PRINTS, accesses=(ACCESS,), remembered=("You said yes: x",)
+        ),
+        ShownApplication(
+            client_id="agent",
+            card=DOCUMENT,
+            accesses=(
+                replace(ACCESS, grant_id="g4", last_use=None, delegations=(), apis=(), may_choose_networks=False),
+            ),
+            remembered=(),
+        ),
+    ),
+)
 
 SAMPLES: dict[str, tuple[Callable[..., str], object]] = {
     "login": (pages.render_login, LOGIN),
@@ -393,8 +503,79 @@ SAMPLES: dict[str, tuple[Callable[..., str], object]] = {
     ),
     "still-signed-in": (pages.render_logged_out, replace(LOGGED_OUT, ended=(), remaining=("anna",))),
     "home": (pages.render_home, HOME),
-    "account": (account_pages.render_overview, account_pages.OverviewPage(frame=FRAME)),
-    "account-nasty": (account_pages.render_overview, account_pages.OverviewPage(frame=NASTY_FRAME)),
+    "account": (account_pages.render_overview, OVERVIEW),
+    "account-nasty": (
+        account_pages.render_overview,
+        replace(
+            OVERVIEW,
+            frame=NASTY_FRAME,
+            email="x" * 64 + "@" + "y" * 180 + ".example",
+            email_is_verified=False,
+            claims=(ShownClaim(label="l" * 90, value='"><script>alert(1)</script>' + "v" * 400, scope="s"),),
+            fields=(replace(NICKNAME, value='"><script>alert(1)</script>', error="This cannot be kept as it is."),),
+        ),
+    ),
+    "account-export": (account_pages.render_export, ExportPage(frame=FRAME, csrf_token="csrf-value")),
+    "account-delete": (
+        account_pages.render_delete,
+        DeletePage(frame=FRAME, csrf_token="csrf-value", has_mail=True, error="Type the name of your account exactly."),
+    ),
+    "account-deleted": (lambda _page: account_pages.render_deleted(), None),
+    "account-sessions": (account_sessions.render_sessions, OWN_SESSIONS),
+    "account-sessions-nasty": (
+        account_sessions.render_sessions,
+        replace(
+            OWN_SESSIONS,
+            frame=NASTY_FRAME,
+            sessions=(replace(HERE, device=NASTY_NAME, address='"><script>alert(1)</script>' + "a" * 80),) * 3,
+        ),
+    ),
+    "account-activity": (account_activity.render_activity, ACTIVITY),
+    "account-activity-nasty": (
+        account_activity.render_activity,
+        replace(
+            ACTIVITY,
+            frame=NASTY_FRAME,
+            events=(ShownEvent(sentence=NASTY_NAME, when="w" * 80, address="a" * 100, device="d" * 200),),
+            older_url="javascript:alert(1)",
+        ),
+    ),
+    "account-applications": (application_pages.render_applications, APPLICATIONS),
+    "account-applications-none": (
+        application_pages.render_applications,
+        replace(APPLICATIONS, applications=()),
+    ),
+    "account-applications-nasty": (
+        application_pages.render_applications,
+        replace(
+            APPLICATIONS,
+            frame=NASTY_FRAME,
+            applications=(
+                ShownApplication(
+                    client_id='"><script>alert(1)</script>' + "c" * 300,
+                    card=NASTY_CLIENT,
+                    accesses=(
+                        replace(
+                            ACCESS,
+                            last_address='"><b>' + "9" * 80,
+                            networks="n" * 900,
+                            apis=(
+                                ShownApi(
+                                    name=NASTY_NAME,
+                                    host="h" * 200,
+                                    choices=NASTY_RESOURCE.scopes,
+                                    details=NASTY_RESOURCE.details,
+                                ),
+                            ),
+                            delegations=(replace(PASSED_ON, name=NASTY_NAME, children=(PASSED_ON,)),),
+                        ),
+                    ),
+                    remembered=("You said yes: " + NASTY_NAME,),
+                ),
+                ShownApplication(client_id="gone", card=None, accesses=(), remembered=("You said no: x",)),
+            ),
+        ),
+    ),
     "second-factor": (factor_pages.render_second_factor, SECOND_FACTOR),
     "second-factor-refused": (
         factor_pages.render_second_factor,

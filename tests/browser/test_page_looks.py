@@ -6,6 +6,7 @@ localhost and with their real headers, so that the Content-Security-Policy count
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,7 +68,15 @@ class Visit:
             route.fulfill(status=200, headers={"Content-Type": "image/svg+xml"}, body=LOGO)
         else:
             html = render(target.path.removeprefix("/"))
-            headers = page_headers(has_form="<form" in html, leads_to_client=True, issuer_is_https=True)
+            asks_for_passkeys = 'data-passkey="' in html
+            nonce = re.search(r'nonce="([^"]+)"', html) if asks_for_passkeys else None
+            headers = page_headers(
+                has_form="<form" in html,
+                leads_to_client=True,
+                issuer_is_https=True,
+                script_nonce=None if nonce is None else nonce[1],
+                asks_for_passkeys=asks_for_passkeys,
+            )
             route.fulfill(status=200, headers={"Content-Type": "text/html; charset=utf-8", **headers}, body=html)
 
 

@@ -53,6 +53,15 @@ def test_a_fresh_deployment_has_nothing_wrong(settings: Settings) -> None:
     assert wrong(settings) == {}
 
 
+def test_an_address_for_a_name_has_no_passkeys(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/tokenhouse.db"
+    environment = make_environment(issuer="http://127.0.0.1:8400", database_url=url, directory=tmp_path)
+    found = {finding.check: finding.status for finding in examine(load_settings(environment), now=system_clock())}
+    assert found["passkeys"] == "warning"
+    named = load_settings({**environment, "TOKENHOUSE_ISSUER": "http://localhost:8400"})
+    assert "passkeys" not in {finding.check for finding in examine(named, now=system_clock())}
+
+
 def test_a_key_file_that_others_can_read_is_wrong(settings: Settings) -> None:
     (settings.keys_dir / "key-encryption-key").chmod(0o444)
     assert wrong(settings) == {"key file": "error"}

@@ -45,6 +45,7 @@ from app.web.pages import (
     prepare_templates,
 )
 from app.web.security_sections import Section
+from tests.web.passkey_samples import PASSKEY, PASSKEY_LINE, PASSKEYS
 from tests.web.recovery_samples import recovery_samples
 
 TEMPLATES = Path(pages.__file__).with_name("templates")
@@ -266,6 +267,7 @@ OTHER_SESSIONS = account_security.OtherSessions(others=2, csrf_token="csrf-value
 SECURITY = account_security.SecurityPage(
     frame=replace(FRAME, section="security"),
     sections=(
+        Section(template="security/passkeys.html", value=PASSKEYS, script_nonce=PASSKEYS.script_nonce),
         Section(template="security/authenticator.html", value=FACTORS),
         Section(template="security/recovery_codes.html", value=FACTORS),
         Section(template="security/other_sessions.html", value=OTHER_SESSIONS),
@@ -440,6 +442,7 @@ SAMPLES: dict[str, tuple[Callable[..., str], object]] = {
     ),
     "consent-custom": (pages.render_consent, replace(CONSENT, client=CUSTOM, duration="once", can_be_remembered=False)),
     "consent-document": (pages.render_consent, replace(CONSENT, client=DOCUMENT, can_be_remembered=False)),
+    "login-passkey": (pages.render_login, replace(LOGIN, passkey=PASSKEY)),
     "login-document": (pages.render_login, replace(LOGIN, client=DOCUMENT)),
     "consent-nothing": (pages.render_consent, replace(CONSENT, resources=(), identity_scopes=())),
     "consent-networks": (
@@ -577,6 +580,7 @@ SAMPLES: dict[str, tuple[Callable[..., str], object]] = {
         ),
     ),
     "second-factor": (factor_pages.render_second_factor, SECOND_FACTOR),
+    "second-factor-passkey": (factor_pages.render_second_factor, replace(SECOND_FACTOR, passkey=PASSKEY)),
     "second-factor-refused": (
         factor_pages.render_second_factor,
         replace(SECOND_FACTOR, takes="recovery_code", is_step_up=True, error="The code is not right."),
@@ -621,6 +625,12 @@ SAMPLES: dict[str, tuple[Callable[..., str], object]] = {
             SECURITY,
             frame=NASTY_FRAME,
             sections=(
+                Section(
+                    template="security/passkeys.html",
+                    value=replace(
+                        PASSKEYS, options=None, passkeys=(replace(PASSKEY_LINE, name='"><b>' + "n" * 55),), is_full=True
+                    ),
+                ),
                 Section(template="security/authenticator.html", value=replace(FACTORS, has_totp=False)),
                 Section(template="security/recovery_codes.html", value=replace(FACTORS, recovery_codes=0)),
                 Section(template="security/other_sessions.html", value=replace(OTHER_SESSIONS, others=0)),

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from app.web import pages
-from app.web.static_files import favicon_url, stylesheet_url
+from app.web.static_files import favicon_url, passkeys_script_url, stylesheet_url
 from tests.web.page_elements import Elements, render
 from tests.web.page_samples import (
     CONSENT,
@@ -36,9 +36,13 @@ def _page_context() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_a_page_has_no_script_no_inline_style_and_nothing_from_elsewhere(name: str) -> None:
+def test_a_page_has_no_script_but_one_no_inline_style_and_nothing_from_elsewhere(name: str) -> None:
     page = Elements(render(name))
-    loaded = {"script", "style", "iframe", "frame", "object", "embed", "base", "audio", "video", "source"}
+    # Of scripts only the module that asks for a passkey, which is ours.
+    scripts = [attributes for tag, attributes in page.tags if tag == "script"]
+    assert all(script["src"] == passkeys_script_url("") for script in scripts)
+    assert len(scripts) == (1 if any("data-passkey" in attributes for _, attributes in page.tags) else 0)
+    loaded = {"style", "iframe", "frame", "object", "embed", "base", "audio", "video", "source"}
     assert not loaded & {tag for tag, _ in page.tags}
     for tag, attributes in page.tags:
         assert not [key for key in attributes if key.startswith("on") or key in {"style", "srcset", "ping"}], tag

@@ -6,6 +6,7 @@ from typing import Any
 
 import cbor2
 import pytest
+from sqlalchemy import text
 
 from app.services.manage_users import disable_user
 from app.storage.passkeys import find_passkey, find_user_handle, list_passkeys
@@ -17,7 +18,7 @@ from tests.world import World
 
 
 def titles(page: Reply) -> list[str]:
-    return [html.unescape(name) for name in re.findall(r'choice-note"><strong><bdi>(.*?)</bdi>', page.text)]
+    return [html.unescape(name) for name in re.findall(r'passkey-name"><strong><bdi>(.*?)</bdi>', page.text)]
 
 
 def error_of(page: Reply) -> str:
@@ -282,6 +283,17 @@ def test_a_passkey_is_removed_and_lets_nobody_in_any_more(holder: PasskeyHolder)
     assert kept(holder) == 0
     holder.browser = holder.world.browser()
     assert 'id="login-error"' in holder.sign_in(holder.open_login()).text
+
+
+def test_the_only_way_in_cannot_be_removed(holder: PasskeyHolder) -> None:
+    page = holder.registered().open_passkeys()
+    forget = text("UPDATE users SET password_hash = NULL WHERE sub = :sub")
+    deployment = holder.world.operator.deployment
+    deployment.database.transact(lambda connection: connection.execute(forget, {"sub": holder.account.sub}))
+    refused = change(holder, page, "remove")
+    assert refused.status == 400
+    assert error_of(refused) == "This passkey is the only way in which you can sign in here. Add another way first."
+    assert kept(holder) == 1
 
 
 def test_another_persons_passkey_is_none_of_mine(passkey_world: World, holder: PasskeyHolder) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from app.web import pages
 from app.web.static_files import find_static_file
 from tests.web.page_elements import Elements, render
 from tests.web.page_samples import CONSENT, LOGIN, PHOTO_PRINTS, SELECT_ACCOUNT, make_page_app
+from tests.web.passkey_samples import PASSKEY
 
 
 @pytest.fixture(autouse=True)
@@ -65,11 +67,14 @@ def test_transaction_and_csrf_token_are_not_in_the_repr_of_a_page() -> None:
         assert "csrf-value" not in repr(page)
 
 
-def test_a_login_page_with_its_stylesheet_and_icon_stays_under_30_kilobytes() -> None:
-    html = pages.render_login(LOGIN)
+def test_a_login_page_with_all_that_it_loads_stays_under_30_kilobytes() -> None:
+    html = pages.render_login(replace(LOGIN, passkey=PASSKEY))
     total = len(html.encode())
-    for link in Elements(html).all("link"):
-        found = find_static_file((link["href"] or "").rpartition("/")[2])
+    elements = Elements(html)
+    urls = [link["href"] for link in elements.all("link")] + [script["src"] for script in elements.all("script")]
+    assert len(urls) == 3
+    for url in urls:
+        found = find_static_file((url or "").rpartition("/")[2])
         assert found is not None
         total += len(found[0])
     assert total < 30_000

@@ -11,6 +11,7 @@ from app.cli.display import details, moment, seconds, table
 from app.cli.opening import opened_deployment, read_claims, read_password
 from app.cli.operator_command import Answer, OperatorGroup
 from app.services import manage_users
+from app.services.invite_person import invite_person
 from app.services.manage_users import NewUser, User
 from app.services.show_activity import list_user_sessions, show_activity
 
@@ -36,6 +37,17 @@ def add(name: str, email: str, password_stdin: bool, claims: str | None, admin: 
     with opened_deployment() as deployment:
         new_user = NewUser(username=name, email=email, password=password, claims=user_claims, is_admin=admin)
         return _answer(manage_users.add_user(deployment, new_user))
+
+
+@command.command("invite")
+@click.argument("name")
+@click.option("--email", required=True, metavar="E")
+@click.option("--claims", metavar="FILE", help=_CLAIMS_HELP)
+def invite(name: str, email: str, claims: str | None) -> Answer:
+    """Add a person without a password, and send them a link to choose one. Again: send another link."""
+    user_claims = read_claims(claims) or {}
+    with opened_deployment() as deployment:
+        return _answer(invite_person(deployment, NewUser(username=name, email=email, claims=user_claims)))
 
 
 @command.command("list")

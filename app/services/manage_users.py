@@ -135,7 +135,7 @@ def add_user(deployment: Deployment, user: NewUser) -> User:
     def work(connection: Connection) -> User:
         row = insert_new_user(connection, deployment.seals, user, password_hash=password_hash, now=deployment.clock())
         _announce(deployment, connection, row, "user.created", {"admin": row.is_admin}, username=row.username)
-        return _to_user(row)
+        return to_user(row)
 
     return deployment.database.transact(work)
 
@@ -143,13 +143,13 @@ def add_user(deployment: Deployment, user: NewUser) -> User:
 def list_users(deployment: Deployment) -> tuple[User, ...]:
     """Everybody, by name."""
     with deployment.database.reading() as connection:
-        return tuple(_to_user(row) for row in users.list_users(connection))
+        return tuple(to_user(row) for row in users.list_users(connection))
 
 
 def show_user(deployment: Deployment, name: str) -> User:
     """One person, by username or subject. Raises `Refusal`."""
     with deployment.database.reading() as connection:
-        return _to_user(_get_user(connection, name))
+        return to_user(_get_user(connection, name))
 
 
 def disable_user(deployment: Deployment, name: str) -> User:
@@ -332,7 +332,7 @@ def _change(deployment: Deployment, name: str, work: Callable[[Connection, UserR
         if row is None:
             raise Refusal("unknown_user", f"there is no user {name!r}")
         work(connection, row)
-        return _to_user(_get_user(connection, sub))
+        return to_user(_get_user(connection, sub))
 
     return deployment.database.transact(change)
 
@@ -384,7 +384,8 @@ def _is_encodable(text: str) -> bool:
     return not any(0xD800 <= ord(character) <= 0xDFFF for character in text)
 
 
-def _to_user(row: UserRow) -> User:
+def to_user(row: UserRow) -> User:
+    """As the operator sees them."""
     return User(
         sub=row.sub,
         username=row.username,

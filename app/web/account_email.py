@@ -126,7 +126,7 @@ def _add_link(app: Flask, site: Site, purpose: LinkPurpose, path: str, spend: Ca
         assert user is not None  # noqa: S101 - these links are a person's
         page = ConfirmPage(
             action=f"{site.base_path}{path}/{secret}",
-            heading=gettext("Confirm your e-mail address"),
+            heading=gettext("Confirm your address"),
             lead=gettext(
                 "Is %(email)s your address, and %(username)s your account here?",
                 email=opened.body.get("email", user.email),

@@ -53,6 +53,7 @@ _SENTENCES: Final = {
     "totp.added": mark("An authenticator app was added."),
     "totp.removed": mark("The authenticator app was removed."),
     "user.created": mark("The account was made."),
+    "user.signed_up": mark("The account was made."),
 }
 _BY_OPERATOR: Final = {
     "grant.revoked": mark("The administrator ended the access of %(application)s."),
@@ -64,6 +65,7 @@ _BY_OPERATOR: Final = {
     "user.disabled": mark("The administrator locked the account."),
     "user.enabled": mark("The administrator unlocked the account."),
     "user.factors_reset": mark("The administrator removed your second factors."),
+    "user.invited": mark("The administrator made the account and sent an invitation."),
     "user.password_set": mark("The administrator set the password."),
 }
 _METHODS: Final = {

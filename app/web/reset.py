@@ -7,7 +7,7 @@ factor: who has one is asked for it at the sign-in that follows.
 from flask import Flask, Response
 
 from app.services.ask_for_reset import ask_for_reset
-from app.services.email_links import LinkOver, look_at_link
+from app.services.email_links import PATHS, LinkOver, LinkPurpose, look_at_link
 from app.services.password_rules import WeakPassword
 from app.services.replace_password import choose_by_link
 from app.web.language import gettext
@@ -43,31 +43,40 @@ def add_reset(app: Flask, site: Site) -> None:
         ask_for_reset(site.deployment, username, origin_of_request(), transaction_id=transaction)
         return _sent(site, transaction)
 
-    @app.get("/reset/<secret>")
-    def reset_link_get(secret: str) -> Response:
-        try:
-            return _choose(site, secret)
-        except LinkOver:
-            return _over(site)
+    _add_link(app, site, "reset")
+    _add_link(app, site, "invitation")
 
-    @app.post("/reset/<secret>")
-    def reset_link_post(secret: str) -> Response:
+
+def _add_link(app: Flask, site: Site, purpose: LinkPurpose) -> None:
+    """The page behind a link with which somebody chooses a password."""
+
+    @app.get(f"{PATHS[purpose]}/<secret>", endpoint=f"{purpose}_link_get")
+    def link_get(secret: str) -> Response:
+        try:
+            return _choose(site, purpose, secret)
+        except LinkOver:
+            return _over(site, purpose)
+
+    @app.post(f"{PATHS[purpose]}/<secret>", endpoint=f"{purpose}_link_post")
+    def link_post(secret: str) -> Response:
         site.check_own_form()
         password = read_form().get("password") or ""
         try:
-            opened = choose_by_link(site.deployment, "reset", secret, password, origin_of_request())
+            opened = choose_by_link(site.deployment, purpose, secret, password, origin_of_request())
         except LinkOver:
-            return _over(site)
+            return _over(site, purpose)
         except WeakPassword as weak:
-            return _choose(site, secret, error=password_sentence(weak.fault))
-        return password_saved(site, opened.body.get("transaction", ""))
+            return _choose(site, purpose, secret, error=password_sentence(weak.fault))
+        return _saved(site, purpose, opened.body.get("transaction", ""))
 
 
-def password_saved(site: Site, transaction_id: str) -> Response:
-    """The page after a link has given somebody a password."""
+def _saved(site: Site, purpose: LinkPurpose, transaction_id: str) -> Response:
+    lead = gettext("Sign in with it now. Wherever else you were signed in, you are no longer.")
+    if purpose == "invitation":
+        lead = gettext("Your account is ready. Sign in with the password now.")
     page = OutcomePage(
         heading=gettext("Your password is saved"),
-        lead=gettext("Sign in with it now. Wherever else you were signed in, you are no longer."),
+        lead=lead,
         link_url=sign_in_url(site, transaction_id),
         link_label=gettext("Sign in"),
     )
@@ -95,12 +104,17 @@ def _sent(site: Site, transaction: str) -> Response:
     return site.page(render_outcome(page))
 
 
-def _choose(site: Site, secret: str, *, error: str | None = None) -> Response:
-    user = look_at_link(site.deployment, "reset", secret).user
+def _choose(site: Site, purpose: LinkPurpose, secret: str, *, error: str | None = None) -> Response:
+    user = look_at_link(site.deployment, purpose, secret).user
+    heading = gettext("Choose a new password")
+    lead = gettext("Everybody who is signed in to your account is signed out by this, wherever that is.")
+    if purpose == "invitation":
+        heading = gettext("Choose your password")
+        lead = gettext("There is an account for you here. With this password you sign in to it.")
     page = NewPasswordPage(
-        action=f"{site.base_path}/reset/{secret}",
-        heading=gettext("Choose a new password"),
-        lead=gettext("Everybody who is signed in to your account is signed out by this, wherever that is."),
+        action=f"{site.base_path}{PATHS[purpose]}/{secret}",
+        heading=heading,
+        lead=lead,
         username="" if user is None else user.username,
         hint=password_hint(),
         error=error,
@@ -108,5 +122,7 @@ def _choose(site: Site, secret: str, *, error: str | None = None) -> Response:
     return site.page(render_new_password(page), has_form=True)
 
 
-def _over(site: Site) -> Response:
+def _over(site: Site, purpose: LinkPurpose) -> Response:
+    if purpose == "invitation":
+        return link_over(site)
     return link_over(site, link_path="/reset", link_label=gettext("Ask for another link"))

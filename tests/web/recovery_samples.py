@@ -40,7 +40,7 @@ def recovery_samples(
     )
     confirm = recovery_pages.ConfirmPage(
         action=LINK,
-        heading="Confirm your e-mail address",
+        heading="Confirm your address",
         lead="Is anna@example.com your address, and anna your account here?",
         button="Yes, confirm it",
     )

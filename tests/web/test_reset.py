@@ -150,7 +150,7 @@ def test_116_a_link_ends_with_the_account(mail_world: MailWorld, forgetful: Acco
     refused(mail_world, link)
 
 
-@pytest.mark.parametrize("path", ["/verify", "/signup", "/account/email"])
+@pytest.mark.parametrize("path", ["/verify", "/signup", "/account/email", "/invitation"])
 def test_116_a_link_opens_nothing_else(mail_world: MailWorld, forgetful: Account, link: str, path: str) -> None:
     other = link.replace("/reset/", f"{path}/")
     assert mail_world.browser().get(other).status == 400

@@ -42,7 +42,7 @@ def get_sub(party: RelyingParty, pending: Pending, reply: Reply) -> str:
 # ----- 42: another browser -----
 
 
-@pytest.mark.parametrize("path", ["/authorize/resume", "/login", "/select-account", "/consent"])
+@pytest.mark.parametrize("path", ["/authorize/resume", "/login", "/second-factor", "/select-account", "/consent"])
 @pytest.mark.parametrize("victim_is", ["logged out", "logged in", "in a transaction of its own"])
 @on_sqlite
 def test_a_transaction_that_another_browser_began_opens_nothing(world: World, path: str, victim_is: str) -> None:
@@ -59,7 +59,7 @@ def test_a_transaction_that_another_browser_began_opens_nothing(world: World, pa
         assert_page(victim.get(f"{world.issuer}{path}?transaction={transaction}"))
 
 
-@pytest.mark.parametrize("path", ["/login", "/select-account", "/consent"])
+@pytest.mark.parametrize("path", ["/login", "/second-factor", "/select-account", "/consent"])
 @on_sqlite
 def test_a_form_of_another_browser_is_not_taken(world: World, path: str) -> None:
     """Case 42: with its transaction and its CSRF token, filled in by the victim."""

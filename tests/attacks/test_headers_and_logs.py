@@ -316,7 +316,8 @@ def test_markup_is_text_on_every_page(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/authorize", "/login", "/select-account", "/consent", "/authorize/resume", "/nowhere", "/"]
+    "path",
+    ["/authorize", "/login", "/second-factor", "/select-account", "/consent", "/authorize/resume", "/nowhere", "/"],
 )
 @pytest.mark.parametrize("value", ["%3Cscript%3E", "javascript:alert(1)", "{{7*7}}", "%22%3E%3Cimg%20src=x%3E"])
 @on_sqlite

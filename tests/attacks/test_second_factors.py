@@ -182,12 +182,12 @@ def test_112_wrong_used_and_foreign_codes_are_answered_alike(world: World) -> No
 
 
 @on_sqlite
-@pytest.mark.parametrize("junk", ["", " ", "0" * 60_000, "<script>", "１２３４５６", "-".join("ab") * 1000])
-def test_112_junk_is_a_wrong_code(world: World, junk: str) -> None:
+def test_112_junk_is_a_wrong_code(world: World) -> None:
     challenged = challenge(world, guard(world).account)
-    refused = challenged.enter(junk)
-    assert (refused.status, is_let_in(refused)) == (200, False)
-    assert junk.strip() in ("", "-") or junk not in refused.text
+    for junk in ("", "0" * 60_000, "<script>", "１２３４５６", "-".join("ab") * 1000):
+        refused = challenged.enter(junk)
+        assert (refused.status, is_let_in(refused)) == (200, False)
+        assert not junk or junk not in refused.text
 
 
 @on_sqlite
@@ -309,17 +309,17 @@ def test_114_a_stolen_session_of_a_password_alone_removes_no_factor(world: World
 
 
 @on_sqlite
-@pytest.mark.parametrize("path", [*SENSITIVE, "/account/security/end-other-sessions"])
-def test_114_a_form_of_another_account_changes_nothing(world: World, path: str) -> None:
+def test_114_a_form_of_another_account_changes_nothing(world: World) -> None:
     victim, attacker = world.browser(), world.browser()
     person = enrol(world, victim, world.operator.add_user())
     enter_code(victim, victim.get(f"{world.issuer}/account/authenticator"), person.app.next_code())
     page = open_sensitive(world, attacker, world.operator.add_user(), "/account/authenticator")
     token = dict(find_form(page, "totp-form").fields)["csrf_token"]
     with nothing_changes(world):
-        for fields in ([("csrf_token", token)], []):
-            assert victim.post(world.issuer + path, fields).status == 403
-    assert SECOND_FACTOR in challenge(world, person.account).page.text
+        for path in (*SENSITIVE, "/account/security/end-other-sessions"):
+            for fields in ([("csrf_token", token)], []):
+                assert victim.post(world.issuer + path, fields).status == 403, path
+    assert is_let_in(challenge(world, person.account).enter(person.recovery_codes[0]))
 
 
 # ----- 116: what no reset may do -----

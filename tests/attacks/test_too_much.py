@@ -16,7 +16,7 @@ from tests.world import World
 pytestmark = pytest.mark.usefixtures("standing")
 
 FORM = "application/x-www-form-urlencoded"
-FORM_PATHS = ("/token", "/userinfo", "/authorize", "/login", "/select-account", "/consent")
+FORM_PATHS = ("/token", "/userinfo", "/authorize", "/login", "/second-factor", "/select-account", "/consent")
 
 
 def cpu_seconds(process_group: int) -> float:

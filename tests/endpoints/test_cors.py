@@ -11,6 +11,7 @@ PRIVATE = (
     "/introspect",
     "/authorize",
     "/login",
+    "/second-factor",
     "/select-account",
     "/consent",
     "/",

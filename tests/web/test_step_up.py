@@ -211,3 +211,24 @@ def test_the_metadata_names_the_levels_that_can_be_reached_here(world: World) ->
     """At an address, where no browser makes a passkey, the highest is none of them."""
     metadata = send(f"{world.issuer}/.well-known/openid-configuration").json()
     assert metadata["acr_values_supported"] == [PWD, MFA]
+
+
+@pytest.mark.requirement("RFC 9470", "5", "the parameters of OpenID Connect hold for OAuth requests, too")
+def test_a_request_without_openid_is_stepped_up_too(world: World) -> None:
+    browser, person = signed_in_before_the_app(world)
+    party, resource = world.relying_party(), world.operator.add_resource()
+    pending = party.begin(scope="photos.read", resource=resource, acr_values=MFA)
+    reply = enter_code(browser, browser.get(pending.url), person.app.next_code())
+    tokens = finish(browser, party, reply, pending)
+    assert tokens.id_token is None
+    assert tokens.claims["acr"] == MFA
+
+
+def test_introspection_tells_how_somebody_logged_in(world: World) -> None:
+    browser, person = signed_in_before_the_app(world)
+    party, resource = world.relying_party(), world.operator.add_resource()
+    pending = party.begin(scope="photos.read", resource=resource, acr_values=MFA)
+    reply = enter_code(browser, browser.get(pending.url), person.app.next_code())
+    tokens = finish(browser, party, reply, pending)
+    answer = world.api_server(resource).introspect(tokens.access_token).json()
+    assert (answer["active"], answer["acr"], answer["auth_time"]) == (True, MFA, tokens.claims["auth_time"])

@@ -53,6 +53,7 @@ def publish_metadata(deployment: Deployment) -> Document:
         ("authorization_details", authorization_details_fragment(deployment)),
         ("openid", openid_fragment(deployment)),
         ("session_management", session_management_fragment(issuer)),
+        ("step_up", step_up_fragment(deployment)),
         ("dpop", dpop_fragment()),
         ("token_status_lists", status_list_fragment(issuer)),
         ("client_registration", registration_fragment(issuer)),
@@ -202,7 +203,6 @@ def openid_fragment(deployment: Deployment) -> Mapping[str, Any]:
         "userinfo_signing_alg_values_supported": ["RS256", "ES256"],
         "userinfo_encryption_alg_values_supported": list(ENCRYPTION_ALGORITHMS),
         "userinfo_encryption_enc_values_supported": list(CONTENT_ENCRYPTIONS),
-        "acr_values_supported": reachable_acr_values(deployment),
         "claim_types_supported": ["normal"],
         "claims_supported": [*PROTOCOL_CLAIMS, *claims],
         "claims_parameter_supported": True,
@@ -212,10 +212,11 @@ def openid_fragment(deployment: Deployment) -> Mapping[str, Any]:
     }
 
 
-def reachable_acr_values(deployment: Deployment) -> list[str]:
-    """The levels that somebody here can reach, the lowest first: only a passkey reaches the highest."""
+def step_up_fragment(deployment: Deployment) -> Mapping[str, Any]:
+    """RFC 9470 section 7: the levels that somebody here can reach; only a passkey reaches the highest."""
     names = deployment.acr_names
-    return [names.pwd, names.mfa, *([names.phr] if deployment.settings.offers_passkeys else [])]
+    highest = [names.phr] if deployment.settings.offers_passkeys else []
+    return {"acr_values_supported": [names.pwd, names.mfa, *highest]}
 
 
 def session_management_fragment(issuer: str) -> Mapping[str, Any]:

@@ -50,7 +50,7 @@ MEMBERS = {
     "token_status_lists": {"status_list_aggregation_endpoint"},
     "bearer_token_usage": set(),
     "second_factors": set(),
-    "step_up": set(),
+    "step_up": {"acr_values_supported"},
     "dpop": {"dpop_signing_alg_values_supported"},
     "token_revocation": {"revocation_endpoint", "revocation_endpoint_auth_methods_supported"},
     "token_introspection": {
@@ -68,7 +68,6 @@ MEMBERS = {
         "userinfo_signing_alg_values_supported",
         "userinfo_encryption_alg_values_supported",
         "userinfo_encryption_enc_values_supported",
-        "acr_values_supported",
         "claim_types_supported",
         "claims_supported",
         "claims_parameter_supported",

@@ -73,7 +73,7 @@ check: $(VENV)/.development
 
 bench: $(VENV)/.development
 	@for program in why_tokens verification authorization_server token_endpoint tables start_and_memory key_drill \
-		revocation client_assertions userinfo logout_deliveries; do \
+		revocation client_assertions userinfo logout_deliveries login_timing parallel_logins; do \
 		echo; echo "== $$program"; $(BIN)/python benchmarks/$$program.py || exit 1; \
 	done
 

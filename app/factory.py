@@ -69,6 +69,7 @@ from app.web.reader_language import add_language
 from app.web.reset import add_reset
 from app.web.second_factor import add_second_factor
 from app.web.select_account import add_select_account
+from app.web.shed_logins import ShedLogins
 from app.web.signup import add_signup
 from app.web.site import Site
 from app.web.upstream import add_upstream
@@ -124,7 +125,8 @@ def create_app(
         for endpoint in list_endpoints(deployment, limits, documents)
         if endpoint.feature is None or endpoint.feature in settings.feature_names
     ]
-    programs = Endpoints(app.wsgi_app, deployment, limits, endpoints)
+    pages = ShedLogins(app.wsgi_app, deployment.passwords, issuer_is_https=settings.is_https)
+    programs = Endpoints(pages, deployment, limits, endpoints)
     routes = [*(endpoint.path for endpoint in endpoints), *(str(rule) for rule in app.url_map.iter_rules())]
     edge = Edge(programs, settings, known_routes=routes, documents=documents, access_log=deployment.log)
     app.wsgi_app = edge  # type: ignore[method-assign]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from app.factory import add_pages, list_documents, list_endpoints
 from app.services.limit_requests import RequestLimits
+from app.web.look import Looks
 from tests.actors.browser import find_form
 from tests.actors.http import send
 from tests.actors.machine import Machine
@@ -105,7 +106,7 @@ def list_paths(world: World) -> list[str]:
     """Every path that the application answers, from the application itself: a new one is tried without being named."""
     pages = Flask("paths", static_folder=None)
     deployment, limits = world.operator.deployment, RequestLimits(is_enabled=False)
-    add_pages(pages, deployment, limits)
+    add_pages(pages, deployment, limits, Looks(deployment.settings.appearance, base_path=""))
     paths = {endpoint.path for endpoint in list_endpoints(deployment, limits, list_documents(deployment))}
     return sorted(paths | {str(rule) for rule in pages.url_map.iter_rules()})
 

@@ -47,6 +47,7 @@ from app.web.pages import (
 from app.web.security_sections import Section
 from tests.web.passkey_samples import PASSKEY, PASSKEY_LINE, PASSKEYS
 from tests.web.recovery_samples import recovery_samples
+from tests.web.upstream_samples import linked_logins, upstream_samples
 
 TEMPLATES = Path(pages.__file__).with_name("templates")
 
@@ -270,6 +271,7 @@ SECURITY = account_security.SecurityPage(
         Section(template="security/passkeys.html", value=PASSKEYS, script_nonce=PASSKEYS.script_nonce),
         Section(template="security/authenticator.html", value=FACTORS),
         Section(template="security/recovery_codes.html", value=FACTORS),
+        Section(template="security/linked_logins.html", value=linked_logins(NASTY_NAME)),
         Section(template="security/other_sessions.html", value=OTHER_SESSIONS),
     ),
 )
@@ -633,9 +635,11 @@ SAMPLES: dict[str, tuple[Callable[..., str], object]] = {
                 ),
                 Section(template="security/authenticator.html", value=replace(FACTORS, has_totp=False)),
                 Section(template="security/recovery_codes.html", value=replace(FACTORS, recovery_codes=0)),
+                Section(template="security/linked_logins.html", value=()),
                 Section(template="security/other_sessions.html", value=replace(OTHER_SESSIONS, others=0)),
             ),
         ),
     ),
     **recovery_samples(PHOTO_PRINTS, FRAME, NASTY_NAME),
+    **upstream_samples(LOGIN, LOGGED_OUT, PHOTO_PRINTS, FRAME, NASTY_NAME),
 }

@@ -4,14 +4,17 @@ import base64
 import json
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
+from app.services.identity_providers import read_provider
 from app.services.manage_providers import add_provider
 from app.services.manage_users import disable_user
+from app.services.seals import SealError
+from app.storage.identity_providers import find_provider
 from tests.actors.browser import Browser
 from tests.actors.http import Reply
 from tests.actors.misbehaving_provider import MisbehavingProvider, Wrong
@@ -403,3 +406,15 @@ def test_parameters_that_nobody_knows_are_passed_over(stage: Stage) -> None:
     back = stage.provider.authorize(stage.leave(browser))
     assert parse_qs(urlsplit(back).query)["state"]
     assert_let_in(browser.get(f"{back}&{urlencode({'session_state': 'x', 'scope': 'openid'})}"))
+
+
+def test_the_secret_by_which_we_are_known_there_lies_sealed_for_its_own_row(stage: Stage) -> None:
+    deployment = stage.world.operator.deployment
+    with deployment.database.reading() as connection:
+        row = find_provider(connection, stage.name)
+    assert row is not None
+    assert b"not-chosen-by-us" not in (row.sealed_client_secret or b"")
+    assert "not-chosen-by-us" not in json.dumps(row.document)
+    assert read_provider(deployment.seals, row).client_secret == "not-chosen-by-us"
+    with pytest.raises(SealError):
+        read_provider(deployment.seals, replace(row, name="another"))

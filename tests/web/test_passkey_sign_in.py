@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from app.services.manage_users import disable_user
+from tests.actors.authenticator import enter_code, guard
 from tests.actors.http import Reply
 from tests.actors.passkey_device import encode
 from tests.actors.passkey_holder import SECURITY, PasskeyHolder, options_of
@@ -353,6 +354,22 @@ def test_118_a_login_by_password_is_made_phishing_resistant_by_a_verified_passke
     page = holder.sign_in(page)
     tokens = party.exchange(party.read_callback(holder.browser.consent(page), pending), pending)
     assert tokens.id_claims["acr"] == "phr"
+
+
+def test_a_device_alone_owes_the_code_of_whoever_has_an_app(preferring_world: World) -> None:
+    guarded = guard(preferring_world)
+    holder = PasskeyHolder.of(preferring_world, guarded.account, verifies_user=False)
+    page = holder.browser.log_in(holder.open_login(), guarded.account.username, guarded.account.password)
+    assert 'id="consent-form"' in enter_code(holder.browser, page, guarded.app.next_code()).text
+    assert "was added" in holder.add().text
+    holder.browser = preferring_world.browser()
+    page = holder.sign_in(holder.open_login())
+    assert "/second-factor?" in holder.browser.url
+    succeeded = len(events(holder, "login.succeeded"))
+    page = enter_code(holder.browser, page, guarded.app.next_code())
+    assert 'id="consent-form"' in page.text
+    (event,) = events(holder, "login.succeeded")[succeeded:]
+    assert (event["level"], event["method"]) == ("mfa", "hwk user otp mfa")
 
 
 def test_a_device_alone_is_no_second_factor_beside_itself(preferring_world: World) -> None:

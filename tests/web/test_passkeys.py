@@ -14,6 +14,7 @@ from app.storage.users import find_user_by_sub
 from tests.actors.http import Reply
 from tests.actors.passkey_device import encode
 from tests.actors.passkey_holder import PasskeyHolder, options_of
+from tests.databases import on_sqlite
 from tests.world import World
 
 
@@ -313,6 +314,7 @@ def test_another_persons_passkey_is_none_of_mine(passkey_world: World, holder: P
 # ----- Where there are none -----
 
 
+@on_sqlite
 def test_a_server_that_is_an_address_offers_none(world: World) -> None:
     browser = world.browser()
     page = browser.get(world.relying_party().begin().url)

@@ -17,24 +17,20 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.features import FEATURES, Feature, Profile, find_switch_problems
+from app.specs.issuer_identifier import check_issuer, is_loopback_host
 from app.specs.metadata_values import HttpsUri
 from app.specs.page_appearance import MAX_LOGO_BYTES, Appearance, find_image_type
 from app.specs.rfc5322_mail_address import parse_mailbox
 from app.specs.rfc7517_jwk import check_own_jwk_set
 from app.specs.rfc7591_metadata import ClientPolicy
+from app.specs.self_service_claims import SELF_SERVICE_CLAIMS, check_self_service_claims
 from app.specs.smtp_url import parse_smtp_url
+from app.specs.strangers_policies import check_policies_of_strangers
 from app.specs.strict_json import parse_json
 
 PREFIX = "TOKENHOUSE_"
 UI_LANGUAGES = ("en", "ar", "de")
 """The languages of the pages: each has every sentence."""
-
-SELF_SERVICE_CLAIMS = ("name", "given_name", "family_name", "nickname", "picture", "locale", "zoneinfo")
-"""What a person may say of themselves where the operator says nothing: nothing there is trusted by anybody."""
-POSSIBLE_SELF_SERVICE_CLAIMS = frozenset(
-    {*SELF_SERVICE_CLAIMS, "middle_name", "gender", "birthdate", "profile", "website"}
-)
-"""What can be left to them at all. Addresses and numbers are proven, and names of accounts are the operator's."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Networks = Annotated[tuple[Network, ...], NoDecode]
@@ -217,9 +213,7 @@ class Settings(BaseSettings):
     @field_validator("self_service_claims")
     @classmethod
     def _check_self_service_claims(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = sorted(set(value) - POSSIBLE_SELF_SERVICE_CLAIMS)
-        if unknown:
-            raise ValueError(f"not something that people may say of themselves: {', '.join(unknown)}")
+        check_self_service_claims(value)
         return value
 
     @field_validator("features_off")
@@ -233,20 +227,7 @@ class Settings(BaseSettings):
     @field_validator("issuer")
     @classmethod
     def _check_issuer(cls, issuer: str) -> str:
-        parts = urlsplit(issuer)
-        if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError("must be an http(s) URL without query and fragment")
-        if "?" in issuer or "#" in issuer or parts.username is not None or issuer != issuer.strip():
-            raise ValueError("must be a plain URL: no user, no query, no fragment, no space")
-        if issuer.endswith("/"):
-            raise ValueError("must not end in a slash")
-        if issuer != issuer.lower().replace(parts.path.lower(), parts.path) or not issuer.isascii():
-            raise ValueError("scheme and host must be written in lower case ASCII (punycode)")
-        segments = parts.path.split("/")[1:]
-        if any(segment in ("", ".", "..") or "%" in segment for segment in segments):
-            raise ValueError("its path must not have empty, dot or percent-encoded segments")
-        if parts.scheme == "http" and not is_loopback_host(parts.hostname):
-            raise ValueError("must be https: plain http is for loopback addresses and localhost only")
+        check_issuer(issuer)
         return issuer
 
     @field_validator("database_url")
@@ -291,22 +272,7 @@ class Settings(BaseSettings):
             raise ValueError("refresh_token_idle_lifetime_s is longer than refresh_token_absolute_lifetime_s")
         if len({self.acr_pwd, self.acr_mfa, self.acr_phr}) != 3:
             raise ValueError("acr_pwd, acr_mfa and acr_phr must differ from each other")
-        if self.registration_policy is not None and self.registration_policy.skip_consent:
-            # Whoever registers an application would have everybody's data for one click on a link.
-            raise ValueError("registration_policy must not skip consent: anybody may register an application")
-        if any(
-            policy is not None and policy.appearance is not None
-            for policy in (self.registration_policy, self.client_id_metadata_documents_policy)
-        ):
-            # What an operator vouches for looks different from what anybody may bring along.
-            raise ValueError(
-                "an appearance is for clients that an operator knows, not for those that come by themselves"
-            )
-        documents = self.client_id_metadata_documents_policy
-        if documents is not None and (
-            documents.skip_consent or documents.introspects or documents.token_exchange_audiences
-        ):
-            raise ValueError("client_id_metadata_documents_policy must only narrow: anybody may publish a document")
+        check_policies_of_strangers(self.registration_policy, self.client_id_metadata_documents_policy)
         if self.outbound_ca_bundle is not None and not self.outbound_ca_bundle.is_file():
             raise ValueError(f"outbound_ca_bundle: no file at {self.outbound_ca_bundle}")
         if self.breached_passwords is not None and not self.breached_passwords.is_file():
@@ -385,16 +351,6 @@ def is_ip_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def is_loopback_host(host: str) -> bool:
-    """Whether a URL's host is a loopback literal or `localhost`. Does not resolve names."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:

@@ -15,7 +15,8 @@ from app.services.doctor_mail import examine_mail
 from app.services.findings import Finding, error, ok, warning
 from app.services.hash_password import MINIMUM_MEMORY_KIB
 from app.services.seals import Kek, KekError, kek_path, read_kek
-from app.settings import Settings, is_loopback_host
+from app.settings import Settings
+from app.specs.issuer_identifier import is_loopback_host
 from app.storage import migrate, schema
 from app.storage.database import Connection, Database, DatabaseUnavailable
 from app.storage.deployment import DeploymentRow, find_deployment

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from app.services.findings import Finding, error, ok, warning
 from app.services.outbox import DeliveryFailed
 from app.services.send_mail import MailConnector
-from app.settings import Settings, is_loopback_host
+from app.settings import Settings
+from app.specs.issuer_identifier import is_loopback_host
 
 
 def examine_mail(settings: Settings) -> Iterator[Finding]:

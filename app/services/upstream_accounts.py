@@ -17,7 +17,7 @@ from app.services.user_claims import email_key
 from app.storage import changes
 from app.storage.database import Connection
 from app.storage.linked_identities import find_link, insert_link, touch_link
-from app.storage.users import UserRow, find_user, find_users_by_email, lock_user
+from app.storage.users import UserRow, find_user, find_users_by_email
 
 ACTOR: Final = "provider"
 
@@ -44,9 +44,7 @@ def find_account(connection: Connection, provider: Provider, identity: UpstreamI
     link = find_link(connection, provider_id=provider.id, issuer=provider.identity, subject=identity.subject)
     if link is None:
         return None
-    found = find_user(connection, link.user_id)
-    # Held, so that whoever disables the account meanwhile finds the session that begins here.
-    user = None if found is None else lock_user(connection, found.sub)
+    user = find_user(connection, link.user_id)
     if user is None or user.disabled_at is not None:
         raise AccountClosed
     touch_link(connection, link.id, label=identity.label, now=now)

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests.actors.relying_party import challenge_of
 from tests.browser.tls_stage import CLIENT_ID, LOGIN_HOST, NEIGHBOUR_HOST, OTHER_HOST, Stage, tls_stage
 from tests.deployments import Account
+from tests.patience import wait_until
 
 PHOTOS = 6
 
@@ -108,6 +109,30 @@ def test_an_app_on_another_site_gets_the_photos_after_login_and_consent(
     page.wait_for_url(f"{stage.app_url}/")
     expect(page.locator("#photos img")).to_have_count(PHOTOS)
     assert complaints == []
+
+
+def test_an_app_that_is_ended_on_the_account_page_is_refused_by_its_api_within_seconds(
+    stage: Stage, person: Account, page: Page, context: BrowserContext
+) -> None:
+    sign_in(page, stage, person)
+    expect(page.locator("#photos img")).to_have_count(PHOTOS)
+    own = context.new_page()
+    own.goto(f"{stage.issuer}/account")
+    own.get_by_role("link", name="Applications", exact=True).click()
+    grant = own.locator("[data-grant]")
+    expect(grant).to_have_count(1)
+    expect(grant).to_contain_text("See your photos")
+    grant.locator(".grant-revoke").click()
+    expect(own.get_by_role("status")).to_contain_text("The access has ended")
+    expect(own.locator("[data-grant]")).to_have_count(0)
+
+    def is_refused() -> bool:
+        page.goto(stage.app_url)
+        return page.locator("#photos img").count() == 0
+
+    # The API looks at nothing but the status list.
+    wait_until(is_refused)
+    expect(page.locator("#no-photos")).to_contain_text("the token has been revoked")
 
 
 def test_the_second_visit_from_another_site_asks_nothing(stage: Stage, person: Account, page: Page) -> None:

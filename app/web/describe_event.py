@@ -27,6 +27,7 @@ _SENTENCES: Final = {
     "login.linked": mark("A login of another provider was linked."),
     "login.refused": mark("A sign-in was refused."),
     "login.succeeded": mark("You signed in."),
+    "login.throttled": mark("Somebody entered many wrong passwords for your account, and did not get in."),
     "login.unlinked": mark("A login of another provider was unlinked."),
     "passkey.added": mark("A passkey was added."),
     "passkey.cloned": mark("A passkey seems to exist twice; it was refused."),
@@ -67,7 +68,10 @@ _BY_OPERATOR: Final = {
     "user.factors_reset": mark("The administrator removed your second factors."),
     "user.invited": mark("The administrator made the account and sent an invitation."),
     "user.password_set": mark("The administrator set the password."),
+    "user.signed_out": mark("The administrator signed you out everywhere."),
+    "user.unlocked": mark("The administrator ended the wait after too many wrong passwords or codes."),
 }
+_ON_NEW_DEVICE: Final = mark("You signed in in a browser that was not used for it before.")
 _METHODS: Final = {
     "pwd": mark("password"),
     "otp": mark("code from an app"),
@@ -87,7 +91,7 @@ def describe_event(event: AuditEvent, application: str) -> str:
     sentence = _BY_OPERATOR.get(event.type) if event.actor == "operator" else None
     if sentence is not None:
         return gettext(sentence, application=application)
-    words = _SENTENCES.get(event.type)
+    words = _ON_NEW_DEVICE if event.body.get("new_device") is True else _SENTENCES.get(event.type)
     if words is None:
         return gettext("Something happened: %(what)s", what=event.type)
     text = gettext(words, application=application)

@@ -45,10 +45,10 @@ def test_mail_waits_for_a_mail_server_that_is_down_and_shows_no_address_meanwhil
         eventually(
             lambda: any(message.attempts for message in waiting_mail(sqlite)), within_s=PATIENCE_S, what="it was tried"
         )
-        (message,) = waiting_mail(sqlite)
-        assert message.last_error == "the mail server cannot be reached: Connection refused"
+        errors = {message.last_error for message in waiting_mail(sqlite) if message.attempts}
+        assert errors == {"the mail server cannot be reached: Connection refused"}
         listed = CommandLine(sqlite.environment).json("outbox", "list")
-        assert [entry["kind"] for entry in listed] == ["mail"]
+        assert "mail" in [entry["kind"] for entry in listed]
         assert address.partition("@")[0] not in f"{listed}"
     finally:
         mail_server.start()
@@ -66,9 +66,9 @@ def test_a_mail_to_nobody_is_a_dead_letter_at_once(sqlite: FaultWorld, mail_serv
         lambda: any(message.dead_at for message in waiting_mail(sqlite)), within_s=PATIENCE_S, what="it is given up"
     )
     command_line = CommandLine(sqlite.environment)
-    (dead,) = command_line.json("outbox", "list", "--dead")
+    (dead,) = (entry for entry in command_line.json("outbox", "list", "--dead") if entry["kind"] == "mail")
     assert dead["last_error"] == "the mail server refused the recipient (550)"
     assert dead["attempts"] == 1
     del mail_server.refusals[address]
-    assert command_line.json("outbox", "retry", "--dead") == {"retried": 1}
+    assert command_line.json("outbox", "retry", "--dead")["retried"] >= 1
     mail_server.wait_for(address)

@@ -17,7 +17,7 @@ from app.services.user_claims import email_key
 from app.storage import changes
 from app.storage.database import Connection
 from app.storage.linked_identities import find_link, insert_link, touch_link
-from app.storage.users import UserRow, find_user, find_users_by_email
+from app.storage.users import UserRow, find_user, find_users_by_email, lock_user
 
 ACTOR: Final = "provider"
 
@@ -44,7 +44,9 @@ def find_account(connection: Connection, provider: Provider, identity: UpstreamI
     link = find_link(connection, provider_id=provider.id, issuer=provider.identity, subject=identity.subject)
     if link is None:
         return None
-    user = find_user(connection, link.user_id)
+    found = find_user(connection, link.user_id)
+    # Read again under the lock: an account that is being disabled at this moment lets nobody in.
+    user = None if found is None else lock_user(connection, found.sub)
     if user is None or user.disabled_at is not None:
         raise AccountClosed
     touch_link(connection, link.id, label=identity.label, now=now)

@@ -97,3 +97,17 @@ def test_a_file_gives_a_person_every_claim(command_line: CommandLine, tmp_path: 
     refused = command_line("user", "set", "ada", "--claims", "-", stdin='{"birthdate": "10 December"}')
     assert refused.exit_code == 1
     assert "birthdate" in refused.stderr
+
+
+def test_a_person_is_exported_and_removed(command_line: CommandLine) -> None:
+    added = command_line.json(
+        "user", "add", "leaver", "--email", "leaver@example.com", "--password-stdin", stdin=PASSWORD
+    )
+    exported = command_line.json("user", "export", "leaver")
+    assert exported["profile"]["sub"] == added["sub"]
+    assert [event["type"] for event in exported["events"]] == ["account.exported", "user.created"]
+    assert json.loads(command_line("user", "export", "leaver").stdout)["profile"] == exported["profile"]
+    assert command_line.json("user", "remove", "leaver")["sub"] == added["sub"]
+    assert command_line.refusal("user", "show", "leaver")["error"] == "unknown_user"
+    assert command_line.refusal("user", "remove", added["sub"])["error"] == "unknown_user"
+    assert added["sub"] not in {user["sub"] for user in command_line.json("user", "list")}

@@ -127,3 +127,18 @@ def test_whoever_speaks_another_language_gets_english() -> None:
         with speaking(tag) as spoken:
             assert spoken.tag == "en"
             assert gettext("Sign in") == "Sign in"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "app/web/templates").rglob("*.html")), ids=lambda path: path.stem)
+def test_a_template_has_no_words_that_nobody_translates(path: Path) -> None:
+    text = path.read_text()
+    for what in (
+        r"\{#.*?#\}",
+        r"\{%-?\s*trans\b.*?endtrans\s*-?%\}",
+        r"\{% block width %\}\w+",
+        r"\{%.*?%\}|\{\{.*?\}\}",
+    ):
+        text = re.sub(what, "", text, flags=re.DOTALL)
+    spoken = re.findall(r'(?:alt|title|aria-label|placeholder)="([^"]*)"', text)
+    shown = re.sub(r"<svg\b.*?</svg>|<[^>]*>", "", text, flags=re.DOTALL)
+    assert re.findall(r"[A-Za-z]{3,}", " ".join((shown, *spoken))) == []

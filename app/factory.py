@@ -62,7 +62,7 @@ from app.web.login import add_login
 from app.web.logout import add_logout
 from app.web.look import Looks
 from app.web.mail_texts import mail_renderer
-from app.web.pages import prepare_templates
+from app.web.pages import prepare_templates, render_busy
 from app.web.passkey_sign_in import add_passkey_sign_in
 from app.web.passkeys import add_passkeys
 from app.web.reader_language import add_language
@@ -125,7 +125,12 @@ def create_app(
         for endpoint in list_endpoints(deployment, limits, documents)
         if endpoint.feature is None or endpoint.feature in settings.feature_names
     ]
-    pages = ShedLogins(app.wsgi_app, deployment.passwords, issuer_is_https=settings.is_https)
+    pages = ShedLogins(
+        app.wsgi_app,
+        deployment.passwords,
+        render=lambda sentence: _render_busy_page(app, sentence),
+        issuer_is_https=settings.is_https,
+    )
     programs = Endpoints(pages, deployment, limits, endpoints)
     routes = [*(endpoint.path for endpoint in endpoints), *(str(rule) for rule in app.url_map.iter_rules())]
     edge = Edge(programs, settings, known_routes=routes, documents=documents, access_log=deployment.log)
@@ -135,6 +140,11 @@ def create_app(
     app.outbox = OutboxDispatcher(deployment, list_senders(deployment))
     app.outbox.start()
     return app
+
+
+def _render_busy_page(app: Flask, sentence: str) -> str:
+    with app.app_context():
+        return render_busy(sentence)
 
 
 def list_senders(deployment: Deployment) -> dict[str, Sender]:

@@ -336,6 +336,11 @@ def render_error(page: ErrorPage) -> str:
     return render_template("error.html", page=page)
 
 
+def render_busy(sentence: str) -> str:
+    """Return the page for who came while everybody did as HTML. It depends on the language alone."""
+    return render_template("busy.html", sentence=sentence)
+
+
 def render_logout(page: LogoutPage) -> str:
     """Return the page that asks whether to log out as HTML."""
     return render_template("logout.html", page=page)

@@ -19,10 +19,17 @@ RETRY_AFTER_S = 1
 
 
 class ShedLogins:
-    """In front of the pages: a sentence and `Retry-After`, and the form is still there one step back."""
+    """In front of the pages: a short page and `Retry-After`, and the form is still there one step back.
 
-    def __init__(self, pages: WsgiApp, passwords: PasswordPool, *, issuer_is_https: bool) -> None:
+    `render` makes the page in the language that is spoken; it is called once for each.
+    """
+
+    def __init__(
+        self, pages: WsgiApp, passwords: PasswordPool, *, render: Callable[[str], str], issuer_is_https: bool
+    ) -> None:
         self._pages = pages
+        self._render = render
+        self._rendered: dict[str, bytes] = {}
         self._passwords = passwords
         self._headers = list(
             page_headers(has_form=False, leads_to_client=False, issuer_is_https=issuer_is_https).items()
@@ -34,11 +41,13 @@ class ShedLogins:
         if not is_login or not self._passwords.is_full():
             return self._pages(environ, start_response)
         wanted = find_language(parse_accept_language(environ.get("HTTP_ACCEPT_LANGUAGE", "")))
-        with speaking(None if wanted is None else wanted.tag):
-            body = busy_sentence().encode()
+        with speaking(None if wanted is None else wanted.tag) as language:
+            if language.tag not in self._rendered:
+                self._rendered[language.tag] = self._render(busy_sentence()).encode()
+            body = self._rendered[language.tag]
         headers = [
             *self._headers,
-            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Content-Type", "text/html; charset=utf-8"),
             ("Content-Length", str(len(body))),
             ("Retry-After", str(RETRY_AFTER_S)),
         ]

@@ -344,6 +344,7 @@ def test_109_two_hundred_parallel_logins_get_in_line_or_are_told_to_come_back(sm
         if reply.status != 303:
             assert int(reply.headers["retry-after"]) >= 1
             assert "set-cookie" not in reply.headers
+            assert "<h1" in reply.text, "people read a page"
     assert statistics.median(lookups) < 1
     # What the server could not look at was not held against anybody.
     assert Guesser(world).guess(accounts[0].username, accounts[0].password).status == 303

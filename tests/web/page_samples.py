@@ -507,6 +507,7 @@ SAMPLES: dict[str, tuple[Callable[..., str], object]] = {
         ),
     ),
     "still-signed-in": (pages.render_logged_out, replace(LOGGED_OUT, ended=(), remaining=("anna",))),
+    "busy": (pages.render_busy, "Many people are signing in just now. Please try again in a moment."),
     "home": (pages.render_home, HOME),
     "account": (account_pages.render_overview, OVERVIEW),
     "account-nasty": (

@@ -97,6 +97,7 @@ def command(ctx: click.Context, port: int | None) -> Answer:
         "password": demonstration.password,
         "issuer": demonstration.issuer,
         "api_url": demonstration.api_url,
+        "account_url": f"{demonstration.issuer}/account",
         "state": str(STATE.resolve()),
     }
     human = details(
@@ -107,6 +108,7 @@ def command(ctx: click.Context, port: int | None) -> Answer:
             ("", ""),
             ("Authorization server", demonstration.issuer),
             ("Photo library (API)", demonstration.api_url),
+            ("The account page", f"{demonstration.issuer}/account"),
             ("Database, keys, logs", f"{STATE}/"),
         ]
     )

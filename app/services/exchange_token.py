@@ -288,6 +288,9 @@ def find_granted(deployment: Deployment, subject: Subject, target: Target) -> Gr
     for snapshot in snapshots:
         if identifier in snapshot.scope:
             return Granted(scope=snapshot.scope[identifier], authorization_details=snapshot.authorization_details)
+    if any(identifier in snapshot.withdrawn for snapshot in snapshots):
+        # They were asked, and took back all of it: the operator's list must not give more than before.
+        raise InvalidTarget("nothing was granted at the target", detail="the person took back what they granted there")
     if target.allowed_scopes is None:
         detail = "the grant holds nothing there, and the policy lists no scopes"
         raise InvalidTarget("nothing was granted at the target", detail=detail)

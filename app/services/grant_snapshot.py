@@ -18,6 +18,7 @@ class GrantSnapshot:
     grant that gives none; `online` ones die with the session, `offline` ones (`offline_access`) with the grant.
     `claims`: what the client asked for by name; `allowed_claims`: those of it that no scope covers, and that were
     allowed one by one. `client_subject`: by what a pairwise client knows the person; None for their own subject.
+    `withdrawn`: resources that the person granted and took back wholly, which never come from elsewhere either.
     """
 
     scope: Mapping[str, tuple[str, ...]]
@@ -33,6 +34,7 @@ class GrantSnapshot:
     claims: ClaimsRequest = NO_CLAIMS
     allowed_claims: tuple[str, ...] = ()
     claims_locales: tuple[str, ...] = ()
+    withdrawn: tuple[str, ...] = ()
 
     def to_document(self) -> dict[str, Any]:
         """The JSON document that `from_document` reads; what is empty is left out."""
@@ -50,6 +52,7 @@ class GrantSnapshot:
             "claims": self.claims.to_document() if self.claims.names else None,
             "allowed_claims": list(self.allowed_claims),
             "claims_locales": list(self.claims_locales),
+            "withdrawn": list(self.withdrawn),
         }
         return {name: value for name, value in members.items() if value or name == "scope"}
 
@@ -70,4 +73,5 @@ class GrantSnapshot:
             claims=ClaimsRequest.from_document(document["claims"]) if "claims" in document else NO_CLAIMS,
             allowed_claims=tuple(document.get("allowed_claims", ())),
             claims_locales=tuple(document.get("claims_locales", ())),
+            withdrawn=tuple(document.get("withdrawn", ())),
         )

@@ -13,13 +13,16 @@ def read_snapshot(snapshot: str, narrowing: str | None) -> dict[str, Any]:
 
     `narrowing`: `{"scope": {resource: [name, …]}, "allowed_claims": […], "networks": […], "expires_at": …}`, of which
     each may be missing. Networks are those that were left when it was written; the end is the grant's own column.
+    `withdrawn`: the resources of which nothing is left, so that nobody takes them for ones that were never asked about.
     """
     document: dict[str, Any] = json.loads(snapshot)
     if narrowing is None:
         return document
     left = json.loads(narrowing)
     if "scope" in left:
-        document["scope"] = _scope_left(document["scope"], left["scope"])
+        granted = document["scope"]
+        document["scope"] = _scope_left(granted, left["scope"])
+        document["withdrawn"] = [resource for resource in granted if resource not in document["scope"]]
     if "allowed_claims" in left:
         document["allowed_claims"] = [
             name for name in document.get("allowed_claims", ()) if name in left["allowed_claims"]

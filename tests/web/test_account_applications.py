@@ -16,7 +16,7 @@ from tests.actors.browser import Browser, Form, find_form
 from tests.actors.http import Reply
 from tests.actors.refreshing import OFFLINE, allow, refresh_token_of, refreshing_party
 from tests.actors.relying_party import RelyingParty, Tokens
-from tests.actors.token_exchange import Chain, exchange, make_chain, try_exchange
+from tests.actors.token_exchange import Chain, exchange, make_chain, make_exchanger, try_exchange
 from tests.deployments import Account
 from tests.patience import wait_until
 from tests.world import World
@@ -314,6 +314,25 @@ def test_what_was_exchanged_ends_when_its_grant_is_narrowed(world: World) -> Non
     narrow(browser, page, root, without="photos.write")
     assert not world.api_server(chain.prints).introspect(passed_on).json()["active"]
     assert try_exchange(chain.library, held, resource=chain.prints).json()["error"] == "invalid_request"
+
+
+@on_sqlite
+def test_an_api_that_was_taken_back_whole_is_not_reached_by_an_exchange(world: World) -> None:
+    chain = make_chain(world)
+    everything = {"resource": chain.prints, "scopes": ["prints.read", "prints.order"]}
+    library = make_exchanger(world, introspects=[chain.photos], token_exchange_audiences=[everything])
+    asked = {"scope": f"{OFFLINE} photos.read prints.read", "resource": [chain.photos, chain.prints]}
+    party = refreshing_party(world)
+    code, pending = world.get_code(party, chain.account, **asked, prompt="consent")
+    tokens = party.exchange(code, pending, resource=chain.photos)
+    assert try_exchange(library, tokens.access_token, resource=chain.prints).json()["scope"] == "prints.read"
+    browser, page = open_page(world, chain.account)
+    root = next(grant for grant in shown_grants(page) if f"narrow-{grant}" in page.text)
+    assert "The access is limited" in narrow(browser, page, root, without="prints.read").text
+    later = party.refresh(tokens.refresh_token, resource=chain.photos)
+    refused = try_exchange(library, later.access_token, resource=chain.prints)
+    # Not what the operator lists for APIs about which nobody was asked: that would be more than before.
+    assert (refused.status, refused.json().get("error")) == (400, "invalid_target"), refused.text
 
 
 # ----- Attacks -----

@@ -33,7 +33,7 @@ def delete_person(deployment: Deployment, sub: str, *, actor: Literal["user", "o
         # First of all, and in one order for everybody: two who go at once see each other.
         administrators = lock_administrators(connection)
         row = lock_user(connection, sub)
-        if row is None or row.deleted_at is not None:
+        if row is None:
             raise NoSuchPerson
         if actor == "user" and administrators == (row.id,):
             raise LastAdministrator

@@ -98,8 +98,11 @@ def list_users(connection: Connection) -> tuple[UserRow, ...]:
 
 
 def lock_user(connection: Connection, sub: str) -> UserRow | None:
-    """The person, whose row nobody else changes until this transaction ends."""
-    query = _FIND_BY_SUB.with_for_update()
+    """The person, whose row nobody else changes until this transaction ends; None for one whose account was deleted.
+
+    Whoever comes just after the deletion must not write anything into what it emptied.
+    """
+    query = _FIND_BY_SUB.where(users.c.deleted_at.is_(None)).with_for_update()
     return _to_row(connection.execute(query, {"sub": sub}).mappings().first())
 
 

@@ -1,13 +1,16 @@
 """The first page of an account, taking everything along, and being forgotten."""
 
 import json
+from dataclasses import dataclass
 from urllib.parse import urljoin
 
 import pytest
 
+from app.services.edit_profile import edit_profile
 from app.services.list_audit import list_audit
 from app.services.manage_users import NewUser, add_user, enable_user, export_user, list_users, remove_user, set_user
 from app.services.refusal import Refusal
+from app.storage.users import find_user_by_sub
 from tests.actors.account import open_account, press
 from tests.actors.browser import Browser, find_form
 from tests.actors.http import Reply
@@ -17,6 +20,12 @@ from tests.world import World
 
 EXPORT, DELETE = "/account/export", "/account/delete"
 pytestmark = pytest.mark.parametrize("shared_world", ["sqlite"], indirect=True)
+
+
+@dataclass(frozen=True)
+class Gone:
+    user_id: int
+    sub: str
 
 
 def open_page(world: World, account: Account, path: str) -> tuple[Browser, Reply]:
@@ -161,6 +170,19 @@ def test_the_name_and_the_address_are_free_again_and_the_subject_is_not(world: W
         row = connection.exec_driver_sql("SELECT * FROM users WHERE sub = ?", (account.sub,)).mappings().one()
     assert not any(account.username in str(value) for value in row.values())
     assert row["password_hash"] is row["sealed_audit_key"] is None
+
+
+def test_what_comes_just_after_the_deletion_is_not_written_into_what_it_emptied(world: World) -> None:
+    account = world.operator.add_user()
+    deployment = world.operator.deployment
+    with deployment.database.reading() as connection:
+        person = find_user_by_sub(connection, account.sub)
+    assert person is not None
+    remove_user(deployment, account.username)
+    # A form that was let in a moment before.
+    assert not edit_profile(deployment, Gone(user_id=person.id, sub=account.sub), {"nickname": "Annie"})
+    with deployment.database.reading() as connection:
+        assert find_user_by_sub(connection, account.sub).claims == {}  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("typed", ["", "somebody"], ids=["nothing", "another"])

@@ -135,6 +135,14 @@ _TEXTS: Final[Mapping[str, _Text]] = {
         happened=(mark("The passkey “%(name)s” was removed from your account %(username)s."),),
         not_you=(_GET_IT_BACK,),
     ),
+    "passkey_cloned": _Text(
+        subject=mark("A passkey may have been copied"),
+        happened=(
+            mark("The passkey “%(name)s” of your account %(username)s seems to exist twice. It was not let in."),
+        ),
+        then=(mark("Remove it at %(security_url)s, and add a new one."),),
+        not_you=(_GET_IT_BACK,),
+    ),
     "second_factor_failed": _Text(
         subject=mark("Somebody did not get past your second factor"),
         happened=(

@@ -8,8 +8,10 @@ import pytest
 
 from app.factory import list_senders
 from app.services.doctor_mail import examine_mail
+from app.services.notify_person import NOTICES
 from app.services.outbox import Delivery, DeliveryFailed, DeliveryRefused
 from app.settings import Settings, SettingsError, load_settings
+from app.web.mail_texts import mail_renderer
 from tests.actors.mail_server import MailServer
 from tests.deployments import Operator, make_deployment, make_environment
 from tests.services.other_host import CertificateAuthority
@@ -71,6 +73,13 @@ def test_a_mail_says_what_happened_when_from_where_and_what_to_do(directory: Pat
         assert words in mail.text
     assert "https://auth.example/reset" in mail.text
     assert "https://auth.example/account/security" in mail.text
+
+
+@pytest.mark.parametrize("text", sorted(NOTICES))
+def test_there_are_words_for_every_notice(text: str) -> None:
+    render = mail_renderer(issuer="https://auth.example", server_name="Meadow")
+    values = dict.fromkeys(NOTICES[text], "something")
+    assert "ada" in render(text, "de", {**VALUES, **values}).body
 
 
 def test_a_mail_that_comes_twice_is_known_for_one(directory: Path, plain: MailServer) -> None:

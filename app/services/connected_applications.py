@@ -99,7 +99,9 @@ def end_access(deployment: Deployment, person: Person, grant_id: str) -> None:
             raise UnknownAccess
         if row.parent_grant_id is None:
             forget_remembered(connection, user_id=person.user_id, client_pk=row.client_pk)
-        event = Event(type="grant.revoked", actor="user", sub=person.sub, grant_id=grant_id)
+        client = clients.find_client_by_pk(connection, row.client_pk)
+        client_id = None if client is None else client.client_id
+        event = Event(type="grant.revoked", actor="user", sub=person.sub, client_id=client_id, grant_id=grant_id)
         deployment.recorder.record(connection, event)
 
     deployment.database.transact(work)

@@ -6,7 +6,7 @@ goes on with its refresh token, or asks again, and gets what is left. What it wa
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from app.services.client_registry import BrokenClient, Client, Resource
 from app.services.deployment import Deployment
@@ -23,10 +23,16 @@ from app.storage.account_grants import (
     lock_grant_of_person,
     set_narrowing,
 )
+from app.storage.clients import find_client_by_pk
 from app.storage.database import Connection
 from app.storage.grants import GrantRow
 from app.storage.revocation import revoke_tokens_of_grant
 from app.storage.sessions import SessionRow
+
+# Why a choice of networks cannot be obeyed, beside the reasons of `limit_networks`; the pages know a sentence for each.
+NOT_CHECKED: Final = "an API does not look at where a call is from"
+OUTSIDE_OF_LIMIT: Final = "lies outside of the networks to which the access is limited already"
+NOT_USABLE: Final = "the application can no longer be used at all"
 
 
 class UnknownAccess(Exception):
@@ -45,7 +51,6 @@ class EndIsPast(Exception):
 class Restriction:
     """What a person leaves. `kept`: form values of pairs; `until` in milliseconds; None changes nothing."""
 
-    client_id: str
     kept: frozenset[str]
     until: int | None
     networks: Networks | None
@@ -67,10 +72,13 @@ def narrow_grant(deployment: Deployment, person: SessionRow, grant_id: str, wish
         row = lock_grant_of_person(connection, person.user_id, grant_id, now=now)
         if row is None or row.parent_grant_id is not None:
             raise UnknownAccess
-        change = _decide(deployment, row, wish, now=now)
+        # Whose grant it is says the grant, and not the form: the trail must not say what somebody wrote into it.
+        client = find_client_by_pk(connection, row.client_pk)
+        client_id = "" if client is None else client.client_id
+        change = _decide(deployment, row, client_id, wish, now=now)
         if change is None:
             return False
-        _write(deployment, connection, person, row, wish, change, now=now)
+        _write(deployment, connection, person, row, client_id, change, now=now)
         return True
 
     return deployment.database.transact(work)
@@ -84,7 +92,7 @@ class _Change:
     networks: Networks | None
 
 
-def _decide(deployment: Deployment, row: GrantRow, wish: Restriction, *, now: int) -> _Change | None:
+def _decide(deployment: Deployment, row: GrantRow, client_id: str, wish: Restriction, *, now: int) -> _Change | None:
     snapshot = GrantSnapshot.from_document(row.snapshot)
     pairs = granted_pairs(deployment, snapshot)
     kept = tuple(each.pair for each in pairs if each.is_required or each.value in wish.kept)
@@ -94,7 +102,9 @@ def _decide(deployment: Deployment, row: GrantRow, wish: Restriction, *, now: in
         raise EndIsPast
     expires_at = min(row.expires_at, wish.until or row.expires_at)
     scope, claims = scope_of(kept, userinfo_resource(deployment.issuer))
-    networks = None if wish.networks is None else _choose_networks(deployment, snapshot, wish, scope)
+    networks = (
+        None if wish.networks is None else _choose_networks(deployment, snapshot, client_id, wish.networks, scope)
+    )
     if not removed and expires_at == row.expires_at and networks is None:
         return None
     left: dict[str, Any] = {"scope": scope, "allowed_claims": claims, "expires_at": expires_at}
@@ -112,19 +122,18 @@ def _check_something_is_left(pairs: tuple[GrantedPair, ...], kept: tuple[Pair, .
 
 
 def _choose_networks(
-    deployment: Deployment, snapshot: GrantSnapshot, wish: Restriction, scope: Mapping[str, Any]
+    deployment: Deployment, snapshot: GrantSnapshot, client_id: str, wished: Networks, scope: Mapping[str, Any]
 ) -> Networks | None:
     """Where it may still be used: within where it might be used before. None where that is no change."""
     if not may_be_tied_to_networks(deployment, snapshot):
-        raise UnusableNetworks("Access cannot be tied to a network here: an API does not look at where a call is from.")
+        raise UnusableNetworks(NOT_CHECKED)
     former = read_networks(snapshot.networks)
-    assert wish.networks is not None  # noqa: S101 - it is what this is called for
-    chosen = narrow((former, wish.networks))
+    chosen = narrow((former, wished))
     if not chosen:
-        raise UnusableNetworks("That lies outside of the networks to which this access is limited already.")
-    client = _find_client(deployment, wish.client_id)
+        raise UnusableNetworks(OUTSIDE_OF_LIMIT)
+    client = _find_client(deployment, client_id)
     if client is None:
-        raise UnusableNetworks("This application can no longer be used at all.")
+        raise UnusableNetworks(NOT_USABLE)
     left = [resource for resource in _resources(deployment, snapshot) if resource and resource.identifier in scope]
     check_choice(client, left, requested=former, chosen=chosen)
     return None if chosen == former else chosen
@@ -135,7 +144,7 @@ def _write(
     connection: Connection,
     person: SessionRow,
     row: GrantRow,
-    wish: Restriction,
+    client_id: str,
     change: _Change,
     *,
     now: int,
@@ -155,7 +164,7 @@ def _write(
         type="grant.narrowed",
         actor="user",
         sub=person.sub,
-        client_id=wish.client_id,
+        client_id=client_id,
         grant_id=row.grant_id,
         body={
             "removed": [list(pair) for pair in change.removed],

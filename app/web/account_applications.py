@@ -16,6 +16,7 @@ from app.storage.sessions import SessionRow
 from app.web.account_frame import account_frame
 from app.web.application_pages import ApplicationsPage, render_applications
 from app.web.describe_access import describe_application
+from app.web.describe_networks import describe_problem
 from app.web.language import gettext
 from app.web.own_pages import account_page, check_form, form_token, get_person
 from app.web.site import Site, read_form, read_query
@@ -75,7 +76,6 @@ def _narrow(site: Site, person: SessionRow, form: Parameters) -> Response:
     changed = False
     try:
         wish = Restriction(
-            client_id=form.get("client_id") or "",
             kept=frozenset(form.get_all("scope")),
             until=_read_end(form.get("until"), find_zone(find_own_row(site.deployment, person).claims)),
             networks=parse_chosen_networks(form.get("network")),
@@ -88,7 +88,7 @@ def _narrow(site: Site, person: SessionRow, form: Parameters) -> Response:
     except EndIsPast:
         error = gettext("Choose a day that has not passed yet.")
     except UnusableNetworks as reason:
-        error = str(reason)
+        error = describe_problem(reason)
     if error is not None:
         return _show(site, person, error=error, status=400)
     return site.redirect(site.url(f"{PATH}?done={'narrowed' if changed else 'same'}"))

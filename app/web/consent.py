@@ -1,7 +1,6 @@
 """/consent: who asks, for what, at which API, for how long; and what the person decides."""
 
 from dataclasses import dataclass
-from typing import Final
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
@@ -22,7 +21,6 @@ from app.services.client_registry import Client
 from app.services.decide_interaction import asked_pairs, can_be_remembered, find_claim
 from app.services.issue_code import Duration
 from app.services.limit_networks import (
-    OUTSIDE,
     UnusableNetworks,
     decide_grant_networks,
     find_address,
@@ -36,28 +34,16 @@ from app.services.what_changed import Changes, find_changes
 from app.specs.protocol_error import InvalidRequest
 from app.specs.rfc9396_authorization_details import Details
 from app.specs.rfc9396_details_types import DescribedDetail, describe_detail
-from app.specs.tokenhouse_networks import MAX_NETWORKS, format_networks
+from app.specs.tokenhouse_networks import format_networks
 from app.storage.sessions import SessionRow
 from app.web.authorize import current_transaction, go_on
 from app.web.describe_identity import describe_identity
-from app.web.language import gettext, in_words, mark
+from app.web.describe_networks import describe_problem
+from app.web.language import in_words
 from app.web.pages import ConsentNetworks, ConsentPage, ConsentResource, ConsentScope, render_consent
 from app.web.reader_language import heed_person
 from app.web.site import ForgedForm, Site, read_form, read_query
 
-# By the reason that the rule gives; `entry` is what the person wrote.
-_PROBLEMS: Final = {
-    "is not an IPv4 or IPv6 address": mark("“%(entry)s” is not an IPv4 or IPv6 address."),
-    "is not an address, a slash and a prefix length": mark(
-        "“%(entry)s” is not an address, a slash and a prefix length."
-    ),
-    "has a prefix length that is too long": mark("“%(entry)s” has a prefix length that is too long."),
-    "has bits set behind its prefix length": mark("“%(entry)s” has bits set behind its prefix length."),
-    "has a zone, which means nothing to another machine": mark(
-        "“%(entry)s” has a zone, which means nothing to another machine."
-    ),
-    OUTSIDE: mark("From there the application cannot be used at all."),
-}
 DURATIONS: dict[str, Duration] = {"once": "once", "day": "day", "until_revoked": "until_revoked"}
 
 
@@ -163,13 +149,6 @@ def _show(site: Site, transaction: Transaction, prompt: Prompt, answers: Answers
     return site.page(render_consent(page), has_form=True, leads_to_client=True)
 
 
-def _say(problem: UnusableNetworks) -> str:
-    sentence = _PROBLEMS.get(problem.reason)
-    if sentence is None:
-        return gettext("What you entered names more than %(most)d networks.", most=MAX_NETWORKS)
-    return gettext(sentence, entry=problem.entry)
-
-
 def _networks(site: Site, transaction: Transaction, client: Client, answers: Answers | None) -> ConsentNetworks:
     limit = decide_grant_networks(client, read_networks(transaction.request.networks), None)
     address = request.environ.get("REMOTE_ADDR", "")
@@ -178,7 +157,7 @@ def _networks(site: Site, transaction: Transaction, client: Client, answers: Ans
         limit=None if limit is None else ", ".join(format_networks(limit)),
         here=find_address(address),
         entered="" if answers is None else answers.network,
-        error=None if answers is None else _say(answers.problem),
+        error=None if answers is None else describe_problem(answers.problem),
     )
 
 

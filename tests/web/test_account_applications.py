@@ -385,13 +385,15 @@ def test_a_form_of_another_session_is_refused(world: World) -> None:
 
 @on_sqlite
 def test_ending_and_narrowing_are_events_of_the_person(world: World) -> None:
-    account, _, _, _ = connect(world)
+    account, party, _, _ = connect(world)
     browser, page = open_page(world, account)
     grant_id = grant_of(world, account)
-    narrow(browser, page, grant_id, without="photos.write")
+    # The form may say what it likes: whose grant it is stands in the grant.
+    narrow(browser, page, grant_id, without="photos.write", client_id="somebody-else")
     press(browser, find_grant_form(page, grant_id, ends=True))
     events = {event.type: event for event in list_audit(world.operator.deployment, sub=account.sub, limit=50)}
     assert events["grant.narrowed"].grant_id == events["grant.revoked"].grant_id == grant_id
+    assert events["grant.narrowed"].client_id == events["grant.revoked"].client_id == party.client_id
     assert events["grant.narrowed"].actor == events["grant.revoked"].actor == "user"
     assert [pair[1] for pair in events["grant.narrowed"].body["removed"]] == ["photos.write"]
 

@@ -20,7 +20,7 @@ from app.services.throttle_logins import LOGINS_ON_KNOWN_DEVICE, count_login, fo
 from app.services.user_claims import email_key
 from app.storage.database import Connection
 from app.storage.transactions import set_first_factor
-from app.storage.users import UserRow, find_user, find_user_by_name, find_users_by_email, set_password_hash
+from app.storage.users import UserRow, find_user_by_name, find_users_by_email, lock_user, set_password_hash
 
 MAX_PASSWORD_CHARACTERS = 1024
 
@@ -124,7 +124,7 @@ def _finish(
 
     def work(connection: Connection) -> LoggedIn | SecondFactorDue:
         # Read again under the lock: an account disabled while its password was being hashed stays out.
-        current = find_user(connection, user.id)
+        current = lock_user(connection, user.sub)
         if current is None or current.disabled_at is not None or current.password_hash != user.password_hash:
             raise LoginFailed
         forgive_login(connection, deployment.seals, counted, address=attempt.arrival.address, now=now)

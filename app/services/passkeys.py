@@ -171,11 +171,17 @@ def add_passkey(deployment: Deployment, session: SessionRow, answer: NewPasskeyA
     return passkey.name
 
 
-def rename(deployment: Deployment, session: SessionRow, passkey_id: int, name: str) -> bool:
+def rename(deployment: Deployment, session: SessionRow, passkey_id: int, name: str, origin: Origin) -> bool:
     """Give a passkey of the person another name; whether they have it."""
-    return deployment.database.transact(
-        lambda connection: rename_passkey(connection, session.user_id, passkey_id, name)
-    )
+
+    def work(connection: Connection) -> bool:
+        user = find_user(connection, session.user_id)
+        if user is None or not rename_passkey(connection, user.id, passkey_id, name):
+            return False
+        _record(deployment, connection, "passkey.renamed", user, origin, {"passkey": passkey_id}, name=name)
+        return True
+
+    return deployment.database.transact(work)
 
 
 def remove_passkey(deployment: Deployment, session: SessionRow, passkey_id: int, origin: Origin) -> str | None:

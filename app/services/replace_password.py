@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from app.services.deployment import Deployment
 from app.services.email_links import LinkPurpose, OpenedLink, look_at_link, redeem_link
 from app.services.end_session import end_sessions
+from app.services.limit_guesses import forget_guesses_about
+from app.services.log_in import username_key
 from app.services.notify_person import notify_person
 from app.services.password_rules import check_chosen_password
 from app.services.record_event import Event
@@ -65,9 +67,12 @@ def choose_by_link(
 
     def work(connection: Connection) -> OpenedLink:
         now = deployment.clock()
-        opened = redeem_link(deployment, connection, purpose, secret, now=now)
+        # Held first: a password that is changed at this very moment must be seen by the link that it overtakes.
         user = users.lock_user(connection, person.sub)
+        opened = redeem_link(deployment, connection, purpose, secret, now=now)
         assert user is not None  # noqa: S101 - the link names its row
+        # Others' guesses at the old password are no reason to keep its owner waiting.
+        forget_guesses_about(connection, deployment.seals, username_key(user.username))
         ended = replace(deployment, connection, user, password_hash, now=now)
         _tell(deployment, connection, user, "password.reset", ended, origin, now=now)
         return opened

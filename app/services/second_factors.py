@@ -10,7 +10,7 @@ from app.services.upstream_sessions import remember_origin_of_first_factor
 from app.storage.database import Connection
 from app.storage.factors import count_passkeys, count_unused_recovery_codes, has_totp
 from app.storage.sessions import SessionRow, find_session_of_user
-from app.storage.users import find_user
+from app.storage.users import find_user, lock_user
 
 FIRST_FACTOR_COUNTS_FOR_MS = 10 * 60_000
 
@@ -76,8 +76,13 @@ def complete_login(
         live = find_session_of_user(connection, browser_id=basis.browser_id, user_id=basis.user_id, now=now)
         if live != basis.session_id:
             raise FirstFactorOver
-    user = find_user(connection, basis.user_id)
+    found = find_user(connection, basis.user_id)
+    # Held, so that whoever disables the account meanwhile finds the session that begins here.
+    user = None if found is None else lock_user(connection, found.sub)
     if user is None or user.disabled_at is not None:
+        raise FirstFactorOver
+    if isinstance(basis, FirstFactor) and "pwd" in basis.methods and (user.password_set_at or 0) > basis.at:
+        # The password that was right is not theirs any more.
         raise FirstFactorOver
     together = tuple(dict.fromkeys((*earlier, *methods, "mfa")))
     logged_in = begin_session(deployment, connection, arrival, user, methods=together, level=level, now=now)

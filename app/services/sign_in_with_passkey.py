@@ -45,7 +45,7 @@ from app.storage.factors import has_totp
 from app.storage.passkeys import PasskeyRow, find_passkey, find_user_handle, list_passkeys, note_passkey_use
 from app.storage.sessions import SessionRow
 from app.storage.transactions import find_transaction, set_first_factor
-from app.storage.users import UserRow, find_user
+from app.storage.users import UserRow, find_user, lock_user
 
 # Nobody guesses a signature: these bound the work that one place can make. A device on which somebody has logged in
 # has a count of its own, so that nobody beside it can use it up.
@@ -281,7 +281,8 @@ def _use(deployment: Deployment, connection: Connection, attempt: PasskeyAttempt
     now = deployment.clock()
     passkey, verified = find_passkey(connection, proof.answer.credential_id), proof.verified
     # Read again: what was removed or disabled meanwhile lets nobody in.
-    user = None if passkey is None else find_user(connection, passkey.user_id)
+    found = None if passkey is None else find_user(connection, passkey.user_id)
+    user = None if found is None else lock_user(connection, found.sub)
     if passkey is None or user is None or passkey.id != proof.passkey.id:
         raise _Refused("unknown")
     if user.disabled_at is not None:

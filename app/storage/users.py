@@ -27,6 +27,7 @@ class UserRow:
     sealed_audit_key: bytes | None = field(repr=False)
     seal_key_id: str | None
     deleted_at: int | None = None
+    password_set_at: int | None = None
 
 
 _COLUMNS = [users.c[name] for name in UserRow.__dataclass_fields__]

@@ -62,7 +62,7 @@ def add_passkeys(app: Flask, site: Site) -> None:
             return show_security(site, person, error=_problem(error), status=400)
         if name is None:
             return show_security(site, person, error=gettext("Please type a name."), status=400)
-        if not rename(site.deployment, person, _passkey_id(form.get("passkey")), name):
+        if not rename(site.deployment, person, _passkey_id(form.get("passkey")), name, _origin()):
             return show_security(site, person, error=_gone(), status=404)
         return show_security(site, person, done=gettext("The passkey is now called “%(name)s”.", name=name))
 

@@ -209,6 +209,15 @@ def test_112_who_was_disabled_between_the_factors_stays_out(world: World) -> Non
 
 
 @on_sqlite
+def test_112_a_password_that_was_replaced_between_the_factors_no_longer_counts(world: World) -> None:
+    person = guard(world)
+    challenged = challenge(world, person.account)
+    world.clock.move(seconds=1)
+    set_password(world.operator.deployment, person.account.username, "seven green umbrellas sail")
+    assert not is_let_in(challenged.enter(person.app.next_code()))
+
+
+@on_sqlite
 def test_112_a_form_without_its_token_proves_nothing(world: World) -> None:
     person = guard(world)
     challenged = challenge(world, person.account)

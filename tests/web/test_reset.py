@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.services.manage_users import disable_user, set_password
+from app.services.throttle_logins import LOGINS_OF_ACCOUNT_FROM_NETWORK
 from app.storage.users import find_user_by_sub, set_email
 from tests.actors.browser import Browser, find_form
 from tests.actors.http import Reply, send
@@ -191,6 +192,22 @@ def test_116_another_sites_form_chooses_no_password(mail_world: MailWorld, forge
     reply = mail_world.browser().post(link, [("password", NEW)], headers={"Origin": "https://evil.example"})
     assert reply.status == 403
     assert logs_in(mail_world, forgetful, PASSWORD)
+
+
+def test_108_who_chose_a_new_password_does_not_wait_for_others_guesses_at_the_old_one(
+    mail_world: MailWorld, forgetful: Account, link: str
+) -> None:
+    browser = mail_world.browser()
+    page = browser.get(mail_world.relying_party().begin().url)
+    for _ in range(LOGINS_OF_ACCOUNT_FROM_NETWORK.free + 1):
+        refused = browser.send_once(
+            f"{mail_world.issuer}/login",
+            fields=find_form(page, "login-form").with_values(username=forgetful.username, password="a guess"),
+            headers={"Origin": browser.origin},
+        )
+    assert refused.status == 429
+    choose(mail_world, link)
+    assert logs_in(mail_world, forgetful, NEW)
 
 
 @pytest.mark.parametrize(

@@ -317,7 +317,9 @@ def due_level_of(
     person = find_requested_person(deployment, client, transaction.request)
     account = choose_account(deployment, transaction.request, sessions, transaction, client_pk=client.pk, person=person)
     situation = _situation(deployment, transaction.request, client, account, transaction, person)
-    level = due_level(situation)
+    # A login that is due comes first: a second factor alone must not stand in for it (`prompt=login`, `max_age`).
+    interaction = decide_interaction(situation)
+    level = due_level(situation) if interaction is not None and interaction.prompt == "second_factor" else None
     return None if account.session is None or level is None else (account.session, level)
 
 

@@ -131,6 +131,17 @@ def test_118_five_wrong_codes_cost_the_session_its_step_and_the_login_comes_firs
     assert 'id="consent-form"' in enter_code(browser, page, person.app.code()).text
 
 
+@pytest.mark.parametrize("asked", [{"prompt": "login"}, {"max_age": "0"}], ids=str)
+def test_118_a_second_factor_does_not_stand_in_for_the_login_that_is_due(world: World, asked: dict[str, str]) -> None:
+    """Whoever sits at somebody's open browser goes to the page of the second factor without logging in anew."""
+    browser, _ = signed_in_before_the_app(world)
+    world.clock.move(seconds=5)
+    page = browser.get(world.relying_party().begin(acr_values=MFA, **asked).url)
+    transaction = dict(find_form(page, "login-form").fields)["transaction"]
+    page = browser.get(f"{world.issuer}/second-factor?transaction={transaction}")
+    assert 'id="login-form"' in page.text
+
+
 def test_118_a_form_of_step_up_does_not_make_a_session_of_nothing(world: World) -> None:
     """The session ended while the page stood open."""
     browser, person = signed_in_before_the_app(world)

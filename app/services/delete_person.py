@@ -8,7 +8,7 @@ from typing import Literal
 
 from app.services.deployment import Deployment
 from app.services.end_session import end_user_sessions
-from app.services.notify_person import notify_person
+from app.services.notify_person import forget_dead_mail, notify_person
 from app.services.record_event import Event
 from app.storage import changes
 from app.storage.database import Connection
@@ -47,6 +47,7 @@ def delete_person(deployment: Deployment, sub: str, *, actor: Literal["user", "o
         }
         by = {"by": "operator"} if actor == "operator" else {}
         notify_person(deployment, connection, row, "account_deleted", by, now)
+        forget_dead_mail(deployment, connection, row.email)
         empty_person(connection, row.id, sub=sub, now=now)
         changes.bump(connection, "users")
         deployment.recorder.record(connection, Event(type="account.deleted", actor=actor, sub=sub, body=ended))

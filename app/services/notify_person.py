@@ -10,6 +10,7 @@ from typing import Final
 from app.services.deployment import Deployment
 from app.services.outbox import Message, enqueue
 from app.storage.database import Connection
+from app.storage.outbox import delete_dead_messages_to
 from app.storage.users import UserRow
 
 MAIL: Final = "mail"
@@ -81,6 +82,15 @@ def enqueue_mail(
     if not sends_mail(deployment):
         return
     body = {"to": to, "text": text, "locale": locale, "values": dict(values)}
-    # Mails to one address wait for each other; the outbox shows the recipient, so it is named by a digest.
-    recipient = "mail:" + deployment.seals.digest("mail-recipient", to.casefold())[0].hex()[:24]
-    enqueue(deployment, connection, [Message(kind=MAIL, recipient=recipient, body=body)], now=now)
+    enqueue(deployment, connection, [Message(kind=MAIL, recipient=_recipients(deployment, to)[0], body=body)], now=now)
+
+
+def forget_dead_mail(deployment: Deployment, connection: Connection, to: str) -> None:
+    """Erase the mails to an address that could not be delivered, in the caller's transaction."""
+    delete_dead_messages_to(connection, _recipients(deployment, to))
+
+
+def _recipients(deployment: Deployment, to: str) -> list[str]:
+    # Mails to one address wait for each other; the outbox shows the recipient, so it is named by a digest: by that of
+    # the key of now, and of the one before it.
+    return ["mail:" + digest.hex()[:24] for digest in deployment.seals.digests("mail-recipient", to.casefold())]

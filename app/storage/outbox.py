@@ -100,6 +100,12 @@ def delete_messages(connection: Connection, message_ids: Sequence[bytes]) -> int
     return connection.execute(delete(outbox).where(outbox.c.message_id.in_(message_ids))).rowcount
 
 
+def delete_dead_messages_to(connection: Connection, recipients: Sequence[str]) -> int:
+    """Forget what could not be delivered to these; what may still arrive goes its way. How many there were."""
+    dead = outbox.c.dead_at.is_not(None) & outbox.c.recipient.in_(recipients)
+    return connection.execute(delete(outbox).where(dead)).rowcount
+
+
 def release_recipients(connection: Connection, recipients: Sequence[str], *, now: int) -> None:
     """Somebody answers again: what waited for them is due, as far as nothing else was said."""
     if recipients:

@@ -8,8 +8,11 @@ import pytest
 
 from app.services.edit_profile import edit_profile
 from app.services.list_audit import list_audit
+from app.services.manage_outbox import drop_message, list_messages
 from app.services.manage_users import NewUser, add_user, enable_user, export_user, list_users, remove_user, set_user
+from app.services.outbox import Message, enqueue
 from app.services.refusal import Refusal
+from app.storage.database import Connection
 from app.storage.users import find_user_by_sub
 from tests.actors.account import open_account, press
 from tests.actors.browser import Browser, find_form
@@ -183,6 +186,26 @@ def test_what_comes_just_after_the_deletion_is_not_written_into_what_it_emptied(
     assert not edit_profile(deployment, Gone(user_id=person.id, sub=account.sub), {"nickname": "Annie"})
     with deployment.database.reading() as connection:
         assert find_user_by_sub(connection, account.sub).claims == {}  # type: ignore[union-attr]
+
+
+def test_mail_that_could_not_be_delivered_is_forgotten_with_the_account(world: World) -> None:
+    gone, other = world.operator.add_user(), world.operator.add_user()
+    deployment = world.operator.deployment
+    mails = {}
+    for account in (gone, other):
+        digest, _ = deployment.seals.digest("mail-recipient", f"{account.username}@example.com".casefold())
+        mails[account.sub] = Message(kind="mail", recipient="mail:" + digest.hex()[:24], body={})
+
+    def bury(connection: Connection) -> None:
+        enqueue(deployment, connection, list(mails.values()), now=deployment.clock())
+        for mail in mails.values():
+            connection.exec_driver_sql("UPDATE outbox SET dead_at = 1 WHERE recipient = ?", (mail.recipient,))
+
+    deployment.database.transact(bury)
+    remove_user(deployment, gone.username)
+    dead = {message.recipient: message.message_id for message in list_messages(deployment, only_dead=True)}
+    assert mails[gone.sub].recipient not in dead
+    drop_message(deployment, dead[mails[other.sub].recipient])
 
 
 @pytest.mark.parametrize("typed", ["", "somebody"], ids=["nothing", "another"])

@@ -225,6 +225,8 @@ def set_user(
         kept = dict(row.claims)
         if new_email != row.email:
             kept.pop("email_verified", None)
+            # To the address that was theirs until now: a stranger may have talked the operator into it.
+            notify_person(deployment, connection, row, "email_changed", {"by": "operator"}, deployment.clock())
         kept.pop("email", None)
         composed = _compose_claims(
             kept if claims is None else claims, username=row.username, email=new_email, now=deployment.clock()

@@ -153,6 +153,17 @@ def test_a_new_address_counts_once_it_is_confirmed_and_the_old_one_hears_of_it(s
     assert "127.0.0.1" in told.text
 
 
+def test_the_old_address_hears_of_a_change_by_the_operator(somebody: Somebody) -> None:
+    account, world = somebody.account, somebody.world
+    assert 'id="email-link"' in somebody.browser.get(f"{world.issuer}/account").text
+    former = show_user(world.operator.deployment, account.username).email
+    set_user(world.operator.deployment, account.username, claims={"nickname": "Annie"})
+    set_user(world.operator.deployment, account.username, email=f"new-{former}")
+    world.mail.wait_for(former, words="has another e-mail address now")
+    (told,) = world.mail.about(former, "has another e-mail address now")
+    assert "did this" in told.text
+
+
 def test_116_a_link_to_a_new_address_ends_with_a_new_password(somebody: Somebody) -> None:
     new = f"new-{somebody.account.username}@example.net"
     somebody.send("/account/email", "email-form", email=new)

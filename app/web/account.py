@@ -6,6 +6,7 @@ from typing import Final
 from flask import Flask, Response
 
 from app.services.edit_profile import UnusableClaim, edit_profile
+from app.services.notify_person import sends_mail
 from app.services.own_profile import find_own_row
 from app.storage.sessions import SessionRow
 from app.web.account_frame import account_frame
@@ -61,6 +62,7 @@ def _show(
         csrf_token=form_token(site, person),
         email=row.email,
         email_is_verified=row.claims.get("email_verified") is True,
+        can_change_email=sends_mail(site.deployment),
         since=say_when(row.created_at),
         claims=describe_claims(row.claims),
         fields=profile_fields(allowed, row.claims, entered or {}, wrong),

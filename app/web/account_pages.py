@@ -38,6 +38,7 @@ class OverviewPage:
     csrf_token: str = field(repr=False)
     email: str
     email_is_verified: bool
+    can_change_email: bool
     since: str
     claims: tuple[ShownClaim, ...] = field(repr=False)
     fields: tuple[ProfileField, ...] = field(repr=False)

@@ -283,6 +283,7 @@ OVERVIEW = account_pages.OverviewPage(
     csrf_token="csrf-value",
     email="anna@example.com",
     email_is_verified=True,
+    can_change_email=True,
     since="Nov 3, 2026, 10:15",
     claims=(
         ShownClaim(label="Full name", value="Anna Karlsson", scope="with the permission for your profile"),

@@ -42,6 +42,8 @@ def open_page(world: World, account: Account, path: str) -> tuple[Browser, Reply
 def test_a_person_sees_what_applications_can_learn_and_says_some_of_it_themselves(world: World) -> None:
     account = world.operator.add_user(name="Anna", phone_number="+49 30 1234")
     browser, page = open_page(world, account, "/account")
+    # This server sends no mail, and so has no page on which an address is changed.
+    assert "/account/email" not in page.text
     for words in ("Anna", "+49 30 1234", "with the permission for your telephone number", "Not verified"):
         assert words in page.text
     values = {"name": "Anna B", "picture": "https://a.example/me.png", "zoneinfo": "Europe/Berlin", "locale": "de"}

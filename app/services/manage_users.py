@@ -377,6 +377,8 @@ def _compose_claims(claims: Mapping[str, Any], *, username: str, email: str, now
 def _check_verified_email_is_free(connection: Connection, claims: Mapping[str, Any], *, user_id: int | None) -> None:
     if not claims["email_verified"]:
         return
+    # Held until the caller commits, as by whoever confirms an address by a link: the second sees what the first did.
+    changes.bump(connection, "users")
     for other in users.find_users_by_email(connection, email_key(claims["email"])):
         if other.id != user_id and other.claims.get("email_verified") is True:
             raise Refusal("email_exists", "the verified e-mail address belongs to another user already")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from app.services.manage_users import set_user, show_user
+from app.services.refusal import Refusal
 from app.storage.tables import users
 from tests.actors.browser import Browser, find_form
 from tests.actors.http import Reply
@@ -186,6 +187,23 @@ def test_an_address_belongs_to_one_account(each_mail_world: MailWorld) -> None:
     assert sorted(reply.status for reply in replies) == [200, 400]
     assert any("It belongs to another account" in reply.text for reply in replies)
     assert [person.is_verified for person in people].count(True) == 1
+
+
+def test_an_address_is_verified_by_the_operator_for_one_account(each_mail_world: MailWorld) -> None:
+    deployment = each_mail_world.operator.deployment
+
+    def verify(name: str, email: str) -> str:
+        try:
+            set_user(deployment, name, email=email, claims={"email_verified": True})
+        except Refusal as refusal:
+            return refusal.error
+        return "verified"
+
+    for _ in range(4):
+        names = [each_mail_world.operator.add_user().username for _ in range(4)]
+        with ThreadPoolExecutor(4) as pool:
+            answers = list(pool.map(verify, names, [f"{names[0]}@shared.example"] * 4))
+        assert sorted(answers) == ["email_exists"] * 3 + ["verified"]
 
 
 @pytest.mark.parametrize("email", ["", "nobody", "a@b@c", "x@evil.example\r\nBcc: y@evil.example", "a,b@example.com"])

@@ -59,6 +59,7 @@ from app.web.home import add_home
 from app.web.invited import add_invited
 from app.web.linked_logins import add_linked_logins
 from app.web.login import add_login
+from app.web.login_line import LoginLine
 from app.web.logout import add_logout
 from app.web.look import Looks
 from app.web.mail_texts import mail_renderer
@@ -69,7 +70,6 @@ from app.web.reader_language import add_language
 from app.web.reset import add_reset
 from app.web.second_factor import add_second_factor
 from app.web.select_account import add_select_account
-from app.web.shed_logins import ShedLogins
 from app.web.signup import add_signup
 from app.web.site import Site
 from app.web.upstream import add_upstream
@@ -125,9 +125,10 @@ def create_app(
         for endpoint in list_endpoints(deployment, limits, documents)
         if endpoint.feature is None or endpoint.feature in settings.feature_names
     ]
-    pages = ShedLogins(
+    pages = LoginLine(
         app.wsgi_app,
-        deployment.passwords,
+        at_work=settings.password_hash_workers,
+        waiting=settings.password_hash_queue,
         render=lambda sentence: _render_busy_page(app, sentence),
         issuer_is_https=settings.is_https,
     )

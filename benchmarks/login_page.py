@@ -74,8 +74,7 @@ class LoginPage:
         """One try."""
         body = urlencode({**self._fields, "username": username, "password": password})
         began = time.perf_counter()
-        self._connection.request("POST", "/login", body=body, headers={**self._headers, "X-Forwarded-For": address})
-        response = self._connection.getresponse()
+        response = self._send(body, {**self._headers, "X-Forwarded-For": address})
         length = len(response.read())
         seconds = time.perf_counter() - began
         names = tuple(sorted(name.lower() for name in response.headers))
@@ -87,3 +86,13 @@ class LoginPage:
             header_names=names,
             retry_after_s=None if wait is None else int(wait),
         )
+
+    def _send(self, body: str, headers: dict[str, str]) -> http.client.HTTPResponse:
+        try:
+            self._connection.request("POST", "/login", body=body, headers=headers)
+            return self._connection.getresponse()
+        except (BrokenPipeError, ConnectionResetError, http.client.RemoteDisconnected):
+            # A connection that waited is closed by either side at any moment; browsers open another one, too.
+            self._connection.close()
+            self._connection.request("POST", "/login", body=body, headers=headers)
+            return self._connection.getresponse()

@@ -66,13 +66,6 @@ class PasswordPool:
         # Unknown names cost the same as known ones because they are checked against this.
         self._dummy_hash = self._hasher.hash("no account has this password")
 
-    def is_full(self) -> bool:
-        """Whether a password that came now would be sent away. A place may be free, or gone, a moment later."""
-        if not self._places.acquire(blocking=False):
-            return True
-        self._places.release()
-        return False
-
     def verify(self, password_hash: str | None, password: str) -> bool:
         """Whether `password` belongs to `password_hash`; for None the same work is done and the answer is False.
 

@@ -9,7 +9,6 @@ from app.services.hash_password import PasswordPoolBusy
 from app.services.limit_guesses import TooManyAttempts
 from app.services.log_in import LoginAttempt, LoginFailed, SecondFactorDue, log_in
 from app.services.notify_person import sends_mail
-from app.services.throttle_logins import FairShare
 from app.services.transactions import Pending, Transaction, Visit, is_csrf_token_of
 from app.web.authorize import current_pending
 from app.web.come_back import busy_sentence, set_retry_after, too_many_sentence
@@ -24,9 +23,6 @@ WRONG = mark("The name or the password is not right.")
 
 def add_login(app: Flask, site: Site) -> None:
     """Add the routes."""
-    settings = site.deployment.settings
-    # A quarter of the password queue: one address alone cannot keep everybody else waiting.
-    shares = FairShare(max(2, (settings.password_hash_workers + settings.password_hash_queue) // 4))
 
     @app.get("/login")
     def login_get() -> Response:
@@ -53,15 +49,13 @@ def add_login(app: Flask, site: Site) -> None:
             raise ForgedForm("the form was not made for this sign-in")
         client_of(site, transaction)
         username = form.get("username") or ""
-        address = request.environ.get("REMOTE_ADDR", "")
         attempt = LoginAttempt(
             username=username[:200],
             password=form.get("password") or "",
             arrival=arrival_of(site, transaction),
         )
         try:
-            with shares.place(address):
-                logged_in = log_in(site.deployment, attempt)
+            logged_in = log_in(site.deployment, attempt)
         except LoginFailed:
             return show_login(site, transaction, username=username, error=gettext(WRONG))
         except PasswordPoolBusy:

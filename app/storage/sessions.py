@@ -69,6 +69,7 @@ _LIVE_SESSIONS = Prepared(
         authentication_events.c.level,
         authentication_events.c.at,
         browsers.c.browser_state,
+        authentication_events.c.id,
     )
     .select_from(
         browsers.join(sessions, sessions.c.browser_id == browsers.c.id)
@@ -109,7 +110,11 @@ _FIND_SESSION_CLIENT = Prepared(
 def find_live_sessions(
     connection: Connection, browser_digest: bytes, *, now: int, not_idle_since: int
 ) -> tuple[SessionRow, ...]:
-    """The live sessions of a browser, the most recently authenticated first; people who are disabled have none."""
+    """The live sessions of a browser, whoever came last first; people who are disabled have none.
+
+    Who came last is told by the order of the logins, and not by their times: what somebody proved elsewhere may be
+    older than the login of whoever sat here before.
+    """
     found: dict[int, list[Any]] = {}
     parameters = {"browser_digest": browser_digest, "now": now, "not_idle_since": not_idle_since}
     for row in _LIVE_SESSIONS.run(connection, parameters):
@@ -126,8 +131,12 @@ def find_live_sessions(
             browser_state=rows[0][10],
             events=tuple(AuthenticationEventRow(method=row[7], level=row[8], at=row[9]) for row in rows),
         )
-        for session_id, rows in found.items()
+        for session_id, rows in sorted(found.items(), key=_latest_login, reverse=True)
     )
+
+
+def _latest_login(session: tuple[int, list[Any]]) -> int:
+    return max(int(row[11]) for row in session[1])
 
 
 def find_browser(connection: Connection, digest: bytes, *, now: int) -> int | None:

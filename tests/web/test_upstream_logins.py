@@ -8,6 +8,7 @@ import pytest
 
 from app.services.invite_by_provider import invite
 from tests.actors.authenticator import enrol
+from tests.actors.browser import find_form
 from tests.actors.http import Reply, send
 from tests.actors.other_provider import OtherProvider, Traveller, register_provider
 from tests.world import World
@@ -73,6 +74,24 @@ def test_a_demand_for_a_login_now_is_passed_on_and_met(provider: OtherProvider) 
     reply = traveller.here.consent(traveller.here.get(traveller.sign_in_there(asked)))
     tokens = provider.party.exchange(provider.party.read_callback(reply, pending), pending)
     assert tokens.id_claims["sub"] == account.sub
+
+
+def test_117_who_comes_last_sees_their_own_account_however_old_their_login_at_the_provider(
+    provider: OtherProvider,
+) -> None:
+    traveller = Traveller.of(provider)
+    account, before = (provider.ours.operator.add_user() for _ in range(2))
+    traveller.link(account)
+    for world in (provider.ours, provider.theirs):
+        world.clock.move(seconds=600)
+    here = traveller.here = provider.ours.browser()
+    page = here.log_in(here.get(provider.party.begin().url), before.username, before.password)
+    transaction = dict(find_form(page, "consent-form").fields)["transaction"]
+    page = here.get(f"{provider.ours.issuer}/login?transaction={transaction}&account=another")
+    here.get(traveller.sign_in_there(traveller.leave(page)))
+    page = here.get(f"{provider.ours.issuer}/account")
+    assert account.username in page.text
+    assert before.username not in page.text
 
 
 def test_an_old_login_at_the_provider_is_an_old_login_here(provider: OtherProvider) -> None:

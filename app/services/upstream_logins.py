@@ -92,17 +92,28 @@ def let_in_or_ask(
         methods=tuple(dict.fromkeys(methods)),
         level=level,
         now=now,
-        proven_at=_proven_at(identity, returned, now=now),
+        proven_at=_proven_at(deployment, provider, identity, returned, now=now),
     )
     remember_origin(deployment, connection, logged_in.session_id, origin)
     return logged_in
 
 
-def _proven_at(identity: UpstreamIdentity, returned: Return, *, now: int) -> int:
-    """When they logged in there. A login that was demanded happened on this way, whatever the other clock says."""
-    if identity.auth_time_s is None or returned.errand.max_age_s == 0:
+def _proven_at(
+    deployment: Deployment, provider: Provider, identity: UpstreamIdentity, returned: Return, *, now: int
+) -> int:
+    """When they logged in there. A login that was demanded happened on this way, whatever the other clock says.
+
+    Who was not asked to log in may have been sent back without a question, for a login of whenever: where a provider
+    that can say when does not, it counts as old, so that nobody's open browser passes for the person at it. A provider
+    that speaks OAuth alone can never say, and is believed.
+    """
+    if returned.errand.max_age_s == 0:
         return now
-    return min(now, identity.auth_time_s * 1000)
+    if identity.auth_time_s is not None:
+        return min(now, identity.auth_time_s * 1000)
+    if provider.document.kind == "oauth":
+        return now
+    return now - deployment.settings.session_absolute_lifetime_s * 1000
 
 
 def _describe_origin(provider: Provider, identity: UpstreamIdentity, user: UserRow) -> dict[str, Any]:

@@ -255,6 +255,15 @@ def test_137_an_algorithm_that_the_operator_does_not_list(stage: Stage) -> None:
     assert_refused(browser.get(stage.provider.authorize(left.location)), browser)
 
 
+def test_114_a_login_of_nobody_knows_when_is_no_recent_one(stage: Stage) -> None:
+    """At somebody's open browser: the provider asks nobody for anything, and does not say when they logged in."""
+    stage.provider.wrong.claims["auth_time"] = ...
+    browser = stage.world.browser()
+    assert 'id="consent-form"' in stage.come_back(browser).text
+    assert stage.account.username in browser.get(f"{stage.world.issuer}/account").text
+    assert 'id="login-form"' in browser.get(f"{stage.world.issuer}/account/password").text
+
+
 @pytest.mark.requirement(CORE, "2", "auth_time is there, and not too long ago, where max_age was asked")
 @pytest.mark.parametrize("auth_time", [..., 1_000_000_000, "now"], ids=["missing", "long ago", "text"])
 def test_137_a_login_now_was_asked_for_and_is_not_proven(stage: Stage, auth_time: Any) -> None:

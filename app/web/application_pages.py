@@ -60,12 +60,16 @@ class ShownAccess:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownApplication:
-    """One application. `card` is None where nothing is known of it any more. `remembered`: answers, in words."""
+    """One application. `card` is None where nothing is known of it any more. `remembered`: answers, in words.
+
+    `is_never_asked_about`: the operator lets it have what it asks for (`skip_consent`).
+    """
 
     client_id: str
     card: ClientCard | None
     accesses: tuple[ShownAccess, ...]
     remembered: tuple[str, ...]
+    is_never_asked_about: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

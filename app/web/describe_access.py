@@ -39,6 +39,7 @@ def describe_application(
         card=None if application.client is None else client_card(site, application.client),
         accesses=tuple(_describe_access(site, access, zone=zone, address=address) for access in application.accesses),
         remembered=tuple(_describe_answer(site.deployment, row) for row in application.remembered),
+        is_never_asked_about=application.client is not None and application.client.metadata.policy.skip_consent,
     )
 
 

@@ -101,6 +101,17 @@ def test_the_address_of_the_last_use_lies_sealed(world: World) -> None:
     assert b"127.0.0.1" not in sealed
 
 
+@on_sqlite
+def test_it_is_said_where_an_application_gets_back_what_is_ended(world: World) -> None:
+    exempt = refreshing_party(world, policy={"skip_consent": True})
+    account, _, _, _ = connect(world)
+    _, page = open_page(world, account)
+    assert "without asking you" not in page.text
+    world.get_tokens(exempt, account, scope="openid email")
+    _, page = open_page(world, account)
+    assert page.text.count("without asking you") == 1
+
+
 # ----- Ending -----
 
 

@@ -17,7 +17,7 @@ from app.services.seals import Bearer, SealError
 from app.storage.database import Connection
 from app.storage.email_links import EmailLinkRow, end_email_links, find_email_link, insert_email_link
 from app.storage.single_use import redeem_once
-from app.storage.users import UserRow, find_user
+from app.storage.users import UserRow, find_user, lock_user
 
 LinkPurpose = Literal["reset", "sign_up", "verify", "email", "invitation", "provider_invitation"]
 # How long each is good for. One that opens an account is short; one that only confirms an address may wait a day.
@@ -112,8 +112,14 @@ def look_at_link(deployment: Deployment, purpose: LinkPurpose, secret: str) -> O
 def redeem_link(
     deployment: Deployment, connection: Connection, purpose: LinkPurpose, secret: str, *, now: int
 ) -> OpenedLink:
-    """Spend a link, in the caller's transaction. Raises `LinkOver`; of those that come together one gets it."""
+    """Spend a link, in the caller's transaction. Raises `LinkOver`; of those that come together one gets it.
+
+    A person's link is looked at under the lock of their row: what is changed at this very moment overtakes it.
+    """
     opened = _open(deployment, connection, purpose, secret)
+    if opened.user is not None:
+        lock_user(connection, opened.user.sub)
+        opened = _open(deployment, connection, purpose, secret)
     if not redeem_once(connection, "email_links", opened.row.digest, now=now):
         raise LinkOver
     return opened

@@ -104,6 +104,8 @@ def insert_account(
 
     Whether there should be one has been decided by the caller.
     """
+    # Held until the commit: of two who come to have one address at once, the second sees the first.
+    changes.bump(connection, "users")
     if find_users_by_email(connection, email_key(email)):
         raise NoAccount("the address belongs to an account that is not linked", is_taken=True)
     claims: dict[str, object] = {"email_verified": provider.document.trust_email}
@@ -115,7 +117,6 @@ def insert_account(
         user = insert_new_user(connection, deployment.seals, new_user, password_hash=None, now=now)
     except Refusal as refusal:
         raise NoAccount(refusal.description, is_taken=refusal.error.endswith("_exists")) from refusal
-    changes.bump(connection, "users")
     body = {"admin": False, "provider": provider.name}
     event = Event(type="user.created", actor=ACTOR, sub=user.sub, body=body, personal={"username": user.username})
     deployment.recorder.record(connection, event)

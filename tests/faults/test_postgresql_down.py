@@ -154,6 +154,8 @@ def test_a_database_that_stays_frozen_costs_every_request_the_same(
 def freeze(
     world: FaultWorld, cluster: PostgresqlCluster, party: RelyingParty, account: Account, *, rounds: int
 ) -> None:
+    # A list of statuses is there once a token was issued.
+    assert world.serves(party, account)
     browser = world.browser()
     codes = [world.get_code(party, account, browser=browser) for _ in range(THREADS - 2)]
     with cluster.frozen(), ThreadPoolExecutor(THREADS) as pool:
@@ -224,6 +226,8 @@ def queue_behind_maintenance(
     world: FaultWorld, cluster: PostgresqlCluster, party: RelyingParty, account: Account, database: str, *, rounds: int
 ) -> None:
     """Somebody has read the codes and idles in the transaction; VACUUM FULL waits for them, and everybody for it."""
+    # A list of statuses is there once a token was issued.
+    assert world.serves(party, account)
     browser = world.browser()
     codes = [world.get_code(party, account, browser=browser) for _ in range(THREADS - 2)]
     tokens = world.get_tokens(party, account)

@@ -100,8 +100,7 @@ def test_a_recovery_code_lets_in_once_and_says_how_many_are_left(world: World) -
     assert way_on is not None
     page = browser.get(urljoin(browser.url, way_on[1]))
     party.read_callback(browser.consent(page), pending)
-    events = [row for row in list_audit(world.operator.deployment) if row.sub == person.account.sub]
-    used = next(row for row in events if row.type == "recovery_code.used")
+    (used,) = list_audit(world.operator.deployment, sub=person.account.sub, event_type="recovery_code.used")
     assert used.body["remaining"] == 9
 
 

@@ -4,12 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.services.other_host import CertificateAuthority, Network, watch_network
-
-
-@pytest.fixture(scope="session")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> CertificateAuthority:
-    return CertificateAuthority(tmp_path_factory.mktemp("authority"))
+from tests.services.other_host import Network, watch_network
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ def _show(site: Site, transaction: Transaction, prompt: Prompt, answers: Answers
     scopes = _scopes(site, transaction, changes, answers)
     about_person = [scope for resource, scope in scopes if resource == userinfo_resource(site.deployment.issuer)]
     page = ConsentPage(
-        client=site.client_card(prompt.client, transaction.request),
+        client=site.client_card(prompt.client, transaction.request.redirect_uri),
         transaction=transaction.transaction_id,
         csrf_token=account_csrf_token(transaction, session.session_id),
         action=f"{site.base_path}/consent",

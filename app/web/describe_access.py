@@ -2,9 +2,8 @@
 
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
-from app.services.client_registry import Client
 from app.services.connected_applications import Access, Application, Delegation
 from app.services.decide_interaction import find_claim
 from app.services.deployment import Deployment
@@ -13,14 +12,12 @@ from app.services.limit_networks import find_address
 from app.services.narrow_details import details_at, read_details
 from app.services.narrow_grant import may_be_tied_to_networks
 from app.services.userinfo import userinfo_resource
-from app.specs.client_id_metadata_document import document_host
-from app.specs.rfc8252_redirects import display_host, redirect_kind
 from app.specs.rfc9396_details_types import DescribedDetail, describe_detail
 from app.storage.account_grants import RememberedRow
 from app.web.application_pages import ShownAccess, ShownApi, ShownApplication, ShownDelegation
 from app.web.describe_identity import describe_identity
 from app.web.language import format_moment, gettext, mark
-from app.web.pages import ClientCard, ConsentScope
+from app.web.pages import ConsentScope
 from app.web.site import Site
 
 _DURATIONS: Final = {
@@ -36,28 +33,10 @@ def describe_application(
     """One application, for its person. `address`: where they are now."""
     return ShownApplication(
         client_id=application.client_id,
-        card=None if application.client is None else client_card(site, application.client),
+        card=None if application.client is None else site.client_card(application.client),
         accesses=tuple(_describe_access(site, access, zone=zone, address=address) for access in application.accesses),
         remembered=tuple(_describe_answer(site.deployment, row) for row in application.remembered),
         is_never_asked_about=application.client is not None and application.client.metadata.policy.skip_consent,
-    )
-
-
-def client_card(site: Site, client: Client) -> ClientCard:
-    """Who holds the access, as on the consent page; where it once led is what was registered."""
-    metadata = client.metadata
-    destination = next(iter(metadata.redirect_uris), f"{site.deployment.issuer}/")
-    return ClientCard(
-        client_id=client.client_id,
-        client_name=client.name,
-        redirect_host=display_host(destination),
-        redirect_kind=redirect_kind(destination),
-        logo_url=f"{site.base_path}/client-logo/{quote(client.client_id, safe='')}" if metadata.logo_uri else None,
-        client_uri=metadata.client_uri,
-        policy_uri=metadata.policy_uri,
-        tos_uri=metadata.tos_uri,
-        document_host=document_host(client.client_id) if client.is_document else None,
-        registered_itself=client.origin is not None and not client.is_document,
     )
 
 

@@ -111,7 +111,7 @@ def client_of(site: Site, pending: Transaction | Visit) -> ClientCard | None:
     """Who asks, for the pages of a sign-in; None where it is for a page of ours. Raises `InvalidRequest`."""
     if isinstance(pending, Visit):
         return None
-    return site.client_card(get_client(site.deployment, pending.request), pending.request)
+    return site.client_card(get_client(site.deployment, pending.request), pending.request.redirect_uri)
 
 
 def show_login(

@@ -26,10 +26,9 @@ from app.services.log_out import (
     resume_logout,
 )
 from app.specs.oidc_logout import origin_of, parse_logout_request
-from app.specs.rfc8252_redirects import display_host, redirect_kind
 from app.specs.strict_request import Parameters
 from app.storage.sessions import SessionRow
-from app.web.pages import ClientCard, LoggedOutPage, LogoutPage, render_logged_out, render_logout
+from app.web.pages import LoggedOutPage, LogoutPage, render_logged_out, render_logout
 from app.web.provider_buttons import list_provider_logouts
 from app.web.reader_language import heed_person
 from app.web.site import ForgedForm, Site, read_form, read_query
@@ -130,7 +129,7 @@ def _ask(site: Site, pending: PendingLogout, sessions: tuple[SessionRow, ...]) -
     client = _find_client(site, pending.checked.client_id)
     heed_person(site.deployment, sessions[0])
     page = LogoutPage(
-        client=None if client is None else _client_card(site, client, pending.checked.continue_to),
+        client=None if client is None else site.client_card(client, pending.checked.continue_to),
         returns=pending.checked.continue_to is not None,
         request=pending.request_id,
         csrf_token=pending.csrf_token,
@@ -194,19 +193,3 @@ def _find_client(site: Site, client_id: str | None) -> Client | None:
     except BrokenClient:
         return None
     return None if client is None or client.is_disabled else client
-
-
-def _client_card(site: Site, client: Client, continue_to: str | None) -> ClientCard:
-    metadata = client.metadata
-    destination = continue_to or next(iter(metadata.redirect_uris), f"{site.deployment.issuer}/")
-    return ClientCard(
-        client_id=client.client_id,
-        client_name=client.name,
-        redirect_host=display_host(destination),
-        redirect_kind=redirect_kind(destination),
-        logo_url=f"{site.base_path}/client-logo/{client.client_id}" if metadata.logo_uri else None,
-        client_uri=metadata.client_uri,
-        policy_uri=metadata.policy_uri,
-        tos_uri=metadata.tos_uri,
-        appearance=metadata.policy.appearance,
-    )

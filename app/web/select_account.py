@@ -53,7 +53,7 @@ def _show(
     client = get_client(site.deployment, transaction.request)
     accounts = list_accounts(site.deployment, sessions, client_pk=client.pk)
     page = SelectAccountPage(
-        client=site.client_card(client, transaction.request),
+        client=site.client_card(client, transaction.request.redirect_uri),
         transaction=transaction.transaction_id,
         csrf_token=transaction.csrf_token,
         action=f"{site.base_path}/select-account",

@@ -91,14 +91,15 @@ class Site:
         ]
         return _Redirect(b"", 303, headers, content_type="text/html; charset=utf-8")
 
-    def client_card(self, client: Client, request_: AuthorizationRequest) -> ClientCard:
-        """Who asks, for the pages."""
+    def client_card(self, client: Client, destination: str | None = None) -> ClientCard:
+        """Who asks, for the pages. `destination`: where the answer goes; otherwise what was registered first."""
         metadata = client.metadata
+        leads_to = destination or next(iter(metadata.redirect_uris), f"{self.deployment.issuer}/")
         return ClientCard(
             client_id=client.client_id,
             client_name=_in_language(metadata.localized, "client_name") or client.name,
-            redirect_host=display_host(request_.redirect_uri),
-            redirect_kind=redirect_kind(request_.redirect_uri),
+            redirect_host=display_host(leads_to),
+            redirect_kind=redirect_kind(leads_to),
             # As one segment: a client_id may be a URL, with slashes and a query of its own.
             logo_url=f"{self.base_path}/client-logo/{quote(client.client_id, safe='')}" if metadata.logo_uri else None,
             client_uri=_in_language(metadata.localized, "client_uri") or metadata.client_uri,

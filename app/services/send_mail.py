@@ -157,28 +157,16 @@ class _BoundedSmtp(smtplib.SMTP):
         super().__init__(*arguments, **named)
 
     def getreply(self) -> tuple[int, bytes]:
-        _shorten(self)
+        left_s = self._over_at - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        if self.sock is not None:
+            self.sock.settimeout(left_s)
         return super().getreply()
 
 
-class _BoundedSmtpOverTls(smtplib.SMTP_SSL):
-    """As `_BoundedSmtp`, over TLS from the first byte."""
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        self._over_at = time.monotonic() + DEADLINE_S
-        super().__init__(*arguments, **named)
-
-    def getreply(self) -> tuple[int, bytes]:
-        _shorten(self)
-        return super().getreply()
-
-
-def _shorten(smtp: _BoundedSmtp | _BoundedSmtpOverTls) -> None:
-    left_s = smtp._over_at - time.monotonic()
-    if left_s <= 0:
-        raise TimeoutError
-    if smtp.sock is not None:
-        smtp.sock.settimeout(left_s)
+class _BoundedSmtpOverTls(_BoundedSmtp, smtplib.SMTP_SSL):
+    """The same, over TLS from the first byte."""
 
 
 def _hang_up(smtp: smtplib.SMTP) -> None:

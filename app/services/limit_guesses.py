@@ -57,9 +57,6 @@ SECOND_FACTORS_ON_KNOWN_DEVICE = GuessLimit(name="second_factor_device", free=10
 # Mails that somebody asks for: to one address (by its key), and from one network.
 MAILS_TO_ADDRESS = GuessLimit(name="mail_to", free=5, given_back_after_s=900, starts_anew=False)
 MAILS_FROM_NETWORK = GuessLimit(name="mail_network", free=20, given_back_after_s=120, starts_anew=False)
-# RFC 8628 5.1: the codes that people type from a device's screen, per person and per network.
-USER_CODES_OF_PERSON = GuessLimit(name="user_code", free=10, given_back_after_s=60)
-USER_CODES_OF_NETWORK = GuessLimit(name="user_code_network", free=10, given_back_after_s=60, starts_anew=False)
 
 
 @dataclass(frozen=True, slots=True)

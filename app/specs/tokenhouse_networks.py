@@ -142,15 +142,6 @@ def narrow(limits: Iterable[Networks | None]) -> Networks | None:
     return narrowed
 
 
-def is_narrower(requested: Networks | None, granted: Networks | None) -> bool:
-    """Returns whether everything that is requested lies within what is granted; None is everywhere."""
-    if granted is None:
-        return True
-    if requested is None:
-        return False
-    return all(any(_is_part(part, whole) for whole in _canonical(granted)) for part in _canonical(requested))
-
-
 def _is_part(part: Network, whole: Network) -> bool:
     if isinstance(part, IPv4Network):
         return isinstance(whole, IPv4Network) and part.subnet_of(whole)

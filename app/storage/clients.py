@@ -200,15 +200,6 @@ def expire_client_secrets(connection: Connection, client_pk: int, at: int) -> No
     )
 
 
-def replace_digest(connection: Connection, old_digest: bytes, *, digest: bytes, digest_key_id: str) -> None:
-    """Digest a secret anew, under the newest key, when it was seen in use."""
-    connection.execute(
-        update(client_secrets)
-        .where(client_secrets.c.digest == old_digest)
-        .values(digest=digest, digest_key_id=digest_key_id)
-    )
-
-
 def digest_client_id(client_id: str) -> bytes:
     """What a client is found by."""
     return hashlib.sha256(client_id.encode("utf-8", "surrogatepass")).digest()

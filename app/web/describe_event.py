@@ -20,7 +20,6 @@ _SENTENCES: Final = {
     "email.change_asked": mark("A change of the e-mail address was begun."),
     "email.changed": mark("The e-mail address was changed."),
     "email.verified": mark("The e-mail address was confirmed."),
-    "email_change.asked": mark("A change of the e-mail address was begun."),
     "grant.created": mark("%(application)s was given access."),
     "grant.narrowed": mark("You limited the access of %(application)s."),
     "grant.revoked": mark("You ended the access of %(application)s."),

@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from babel import Locale, dates, lists, localedata, numbers, units
+from babel import Locale, dates, lists, localedata, units
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
@@ -133,12 +133,7 @@ def _catalog(name: str) -> NullTranslations:
     return Translations(compiled, domain=DOMAIN)
 
 
-# ----- Numbers, times and lists -----
-
-
-def format_number(number: int) -> str:
-    """A whole number as people write it."""
-    return numbers.format_decimal(number, locale=current().locale)
+# ----- Times and lists -----
 
 
 def format_list(words: Iterable[str]) -> str:

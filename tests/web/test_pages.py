@@ -10,20 +10,8 @@ import pytest
 from app.web import pages
 from app.web.static_files import favicon_url, passkeys_script_url, stylesheet_url
 from tests.web.page_elements import Elements, render
-from tests.web.page_samples import (
-    CONSENT,
-    CUSTOM,
-    DOCUMENT,
-    ERROR,
-    HOME,
-    LOGIN,
-    LOOPBACK,
-    NASTY_CLIENT,
-    PHOTO_PRINTS,
-    PHOTOS,
-    SAMPLES,
-    make_page_app,
-)
+from tests.web.page_samples import CONSENT, ERROR, HOME, LOGIN, SAMPLES, make_page_app
+from tests.web.sample_parts import CUSTOM, DOCUMENT, LOOPBACK, NASTY_CLIENT, PHOTO_PRINTS, PHOTOS
 
 
 @pytest.fixture(autouse=True)

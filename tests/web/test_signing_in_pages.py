@@ -10,8 +10,9 @@ import pytest
 from app.web import pages
 from app.web.static_files import find_static_file
 from tests.web.page_elements import Elements, render
-from tests.web.page_samples import CONSENT, LOGIN, PHOTO_PRINTS, SELECT_ACCOUNT, make_page_app
+from tests.web.page_samples import CONSENT, LOGIN, SELECT_ACCOUNT, make_page_app
 from tests.web.passkey_samples import PASSKEY
+from tests.web.sample_parts import PHOTO_PRINTS
 
 
 @pytest.fixture(autouse=True)

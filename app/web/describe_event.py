@@ -73,16 +73,14 @@ _BY_OPERATOR: Final = {
 _ON_NEW_DEVICE: Final = mark("You signed in in a browser that was not used for it before.")
 _METHODS: Final = {
     "pwd": mark("password"),
-    "otp": mark("code from an app"),
+    # Of an app or in its place: a recovery code is one, too.
+    "otp": mark("code"),
     "hwk": mark("passkey"),
     "swk": mark("passkey"),
-    "pop": mark("passkey"),
-    "user": mark("recovery code"),
-    "kba": mark("recovery code"),
     "fed": mark("another provider"),
 }
 # Words of RFC 8176 that say something of the others, and of which nobody thinks as a way to sign in.
-_UNSAID: Final = frozenset({"mfa", "mca"})
+_UNSAID: Final = frozenset({"mfa", "mca", "user"})
 
 
 def describe_event(event: AuditEvent, application: str) -> str:

@@ -95,16 +95,22 @@ def sessions(name: str) -> Answer:
     with opened_deployment() as deployment:
         opened = list_user_sessions(deployment, manage_users.show_user(deployment, name))
     rows = [
-        (moment(each.began_at), moment(each.last_used_at), moment(each.expires_at), each.address, each.user_agent)
+        (
+            moment(each.created_at),
+            moment(each.last_used_at),
+            moment(each.expires_at),
+            each.address or "",
+            each.user_agent,
+        )
         for each in opened
     ]
     document = [
         {
             "session": each.session_id,
-            "began_at": seconds(each.began_at),
+            "began_at": seconds(each.created_at),
             "last_used_at": seconds(each.last_used_at),
             "expires_at": seconds(each.expires_at),
-            "address": each.address,
+            "address": each.address or "",
             "user_agent": each.user_agent,
         }
         for each in opened

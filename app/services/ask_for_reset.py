@@ -19,9 +19,9 @@ from app.services.log_in import username_key
 from app.services.notify_person import enqueue_mail, locale_of
 from app.services.outbox import Delivery, Message, Sender, enqueue
 from app.services.record_event import Event
-from app.services.replace_password import Origin
 from app.services.throttle_logins import network_of
 from app.services.user_claims import email_key
+from app.services.whereabouts import Whereabouts
 from app.storage.database import Connection
 from app.storage.users import UserRow, find_user_by_name, find_users_by_email
 
@@ -31,7 +31,7 @@ _MOST_TYPED_CHARACTERS: Final = 254
 _MOST_ACCOUNTS: Final = 5
 
 
-def ask_for_reset(deployment: Deployment, typed: str, origin: Origin, *, transaction_id: str | None) -> None:
+def ask_for_reset(deployment: Deployment, typed: str, origin: Whereabouts, *, transaction_id: str | None) -> None:
     """Have a link sent to whoever has this name or this address. Raises `TooManyAttempts`.
 
     `transaction_id`: the sign-in that goes on afterwards, in the browser that began it.
@@ -60,7 +60,7 @@ def reset_asked_sender(deployment: Deployment) -> Sender:
 
     def send(delivery: Delivery) -> None:
         body = delivery.body
-        origin = Origin(address=body["address"], user_agent=body["user_agent"])
+        origin = Whereabouts(address=body["address"], user_agent=body["user_agent"])
 
         def work(connection: Connection) -> None:
             for user in _find_accounts(connection, body["typed"]):
@@ -79,7 +79,7 @@ def _find_accounts(connection: Connection, typed: str) -> tuple[UserRow, ...]:
 
 
 def _send_link(
-    deployment: Deployment, connection: Connection, user: UserRow, origin: Origin, *, transaction_id: str
+    deployment: Deployment, connection: Connection, user: UserRow, origin: Whereabouts, *, transaction_id: str
 ) -> None:
     now = deployment.clock()
     # By the account too: its name, its address and their spellings would be as many times the mails.

@@ -13,6 +13,7 @@ from app.services.deployment import Deployment
 from app.services.mint_secret import is_well_formed, mint_secret
 from app.services.new_devices import LOGGED_IN, has_logged_in_before, tell_of_new_device
 from app.services.record_event import Event
+from app.services.whereabouts import Whereabouts
 from app.storage.database import Connection
 from app.storage.sessions import (
     AuthenticationEventRow,
@@ -39,11 +40,9 @@ BROWSER_LIFETIME_MS = 400 * 86_400_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
+class Arrival(Whereabouts):
     """From where somebody comes, and for which transaction. The secrets are those of the browser's cookies."""
 
-    address: str
-    user_agent: str
     browser_secret: str | None = field(repr=False)
     known_device_secret: str | None = field(repr=False)
     transaction_id: str
@@ -109,8 +108,9 @@ def begin_session(
         session_id = insert_session(connection, browser_id=browser_id, user_id=user.id, now=now, expires_at=expires_at)
     else:
         touch_session(connection, session_id, now=now, expires_at=expires_at)
-    origin = {"address": arrival.address, "user_agent": arrival.user_agent}
-    sealed = deployment.recorder.seal_for_person(connection, user.sub, origin, table="sessions", row=str(session_id))
+    sealed = deployment.recorder.seal_for_person(
+        connection, user.sub, arrival.personal, table="sessions", row=str(session_id)
+    )
     set_sealed_device(connection, session_id, sealed)
     event = AuthenticationEventRow(method=" ".join(methods), level=level, at=now if proven_at is None else proven_at)
     insert_authentication_event(connection, session_id, event)
@@ -131,11 +131,11 @@ def begin_session(
                 "known_device": is_known,
                 "new_device": is_new,
             },
-            personal=origin,
+            personal=arrival.personal,
         ),
     )
     if is_new:
-        tell_of_new_device(deployment, connection, user, **origin, now=now)
+        tell_of_new_device(deployment, connection, user, **arrival.personal, now=now)
     return LoggedIn(
         browser_secret=browser_secret,
         known_device_secret=device_secret,

@@ -127,6 +127,13 @@ class ClientRegistry:
         self._lock = threading.Lock()
         self.generation = 0
 
+    def find_readable_client(self, client_id: str) -> Client | None:
+        """As `find_client`, for who only shows it: None also for one that is damaged."""
+        try:
+            return self.find_client(client_id)
+        except BrokenClient:
+            return None
+
     def find_client(self, client_id: str) -> Client | None:
         """The client, disabled ones too; None if there is none. Raises `BrokenClient`."""
         with self._lock:

@@ -6,7 +6,7 @@ Whatever is not this person's looks as if it did not exist.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from app.services.client_registry import BrokenClient, Client
+from app.services.client_registry import Client
 from app.services.deployment import Deployment
 from app.services.grant_snapshot import GrantSnapshot
 from app.services.narrow_grant import UnknownAccess
@@ -78,7 +78,7 @@ def list_applications(deployment: Deployment, person: Person) -> tuple[Applicati
     return tuple(
         Application(
             client_id=client_id,
-            client=find_client(deployment, client_id),
+            client=deployment.registry.find_readable_client(client_id),
             accesses=tuple(access for access in accesses if access.client_id == client_id),
             remembered=tuple(row for row in remembered if row.client_id == client_id),
         )
@@ -131,14 +131,6 @@ def end_application(deployment: Deployment, person: Person, client_id: str) -> N
     deployment.database.transact(work)
 
 
-def find_client(deployment: Deployment, client_id: str) -> Client | None:
-    """The client as it is now; None where it was removed, or cannot be read."""
-    try:
-        return deployment.registry.find_client(client_id)
-    except BrokenClient:
-        return None
-
-
 def _read_accesses(
     deployment: Deployment, connection: Connection, person: Person, rows: Iterable[tuple[GrantRow, str]]
 ) -> list[Access]:
@@ -172,7 +164,7 @@ def _grow(
         Delegation(
             grant_id=row.grant_id,
             client_id=client_id,
-            client=find_client(deployment, client_id),
+            client=deployment.registry.find_readable_client(client_id),
             snapshot=GrantSnapshot.from_document(row.snapshot),
             created_at=row.created_at,
             expires_at=row.expires_at,

@@ -14,6 +14,7 @@ from app.services.notify_person import notify_person
 from app.services.record_event import Event
 from app.services.recovery_codes import drop_codes_without_factor, give_first_codes
 from app.services.seals import SealError, Seals, seal_under, unseal_under
+from app.services.whereabouts import Whereabouts
 from app.specs.rfc6238_totp import SECRET_BYTES, find_step, otpauth_uri, parse_code, secret_text
 from app.storage.database import Connection
 from app.storage.sessions import SessionRow
@@ -81,7 +82,9 @@ def begin_enrolment(deployment: Deployment, session: SessionRow) -> Enrolment | 
     return Enrolment(uri=uri, key=secret_text(secret))
 
 
-def confirm_enrolment(deployment: Deployment, session: SessionRow, code: str, *, address: str) -> Enrolled | None:
+def confirm_enrolment(
+    deployment: Deployment, session: SessionRow, code: str, *, whereabouts: Whereabouts
+) -> Enrolled | None:
     """Let the app count, if `code` is its code now; None where it is not. Raises `EnrolmentOver`."""
     now = deployment.clock()
     digits = parse_code(code)
@@ -98,15 +101,15 @@ def confirm_enrolment(deployment: Deployment, session: SessionRow, code: str, *,
         key_id = deployment.seals.digest_key_id
         sealed = _seal(deployment.seals, secret, key_id=key_id, place=str(user.id))
         confirm_secret(connection, user.id, sealed_secret=sealed, seal_key_id=key_id, step=step, now=now)
-        event = Event(type="totp.added", actor="user", sub=user.sub, personal={"address": address})
+        event = Event(type="totp.added", actor="user", sub=user.sub, personal=whereabouts.personal)
         deployment.recorder.record(connection, event)
-        notify_person(deployment, connection, user, "totp_added", {"address": address}, now)
+        notify_person(deployment, connection, user, "totp_added", {"address": whereabouts.address}, now)
         return Enrolled(recovery_codes=give_first_codes(deployment, connection, user.id, now=now))
 
     return deployment.database.transact(confirm)
 
 
-def remove_totp(deployment: Deployment, session: SessionRow, *, address: str) -> bool:
+def remove_totp(deployment: Deployment, session: SessionRow, *, whereabouts: Whereabouts) -> bool:
     """Forget the person's app, and the recovery codes that stood in for nothing else; whether there was one."""
     now = deployment.clock()
 
@@ -115,9 +118,9 @@ def remove_totp(deployment: Deployment, session: SessionRow, *, address: str) ->
         if user is None or not delete_totp_secret(connection, user.id):
             return False
         drop_codes_without_factor(connection, user.id)
-        event = Event(type="totp.removed", actor="user", sub=user.sub, personal={"address": address})
+        event = Event(type="totp.removed", actor="user", sub=user.sub, personal=whereabouts.personal)
         deployment.recorder.record(connection, event)
-        notify_person(deployment, connection, user, "totp_removed", {"address": address}, now)
+        notify_person(deployment, connection, user, "totp_removed", {"address": whereabouts.address}, now)
         return True
 
     return deployment.database.transact(remove)

@@ -13,6 +13,7 @@ from app.services.record_event import Event
 from app.services.sign_in_methods import check_way_in_remains
 from app.services.upstream_accounts import link_account
 from app.services.upstream_identity import UpstreamIdentity
+from app.services.whereabouts import Whereabouts
 from app.storage.conflicts import AlreadyTaken
 from app.storage.database import Connection
 from app.storage.linked_identities import LinkRow, delete_link, find_link, list_links
@@ -46,7 +47,12 @@ def find_links(deployment: Deployment, user_id: int) -> Links:
 
 
 def link_login(
-    deployment: Deployment, provider: Provider, identity: UpstreamIdentity, session: SessionRow, *, address: str
+    deployment: Deployment,
+    provider: Provider,
+    identity: UpstreamIdentity,
+    session: SessionRow,
+    *,
+    whereabouts: Whereabouts,
 ) -> bool:
     """The login is the person's from now on; False where it was already. Raises `LinkedElsewhere` or `LinkGone`.
 
@@ -62,7 +68,7 @@ def link_login(
                 raise LinkedElsewhere
             return False
         link_account(deployment, connection, provider, identity, user, actor="user", now=now)
-        values = {"provider": provider.document.display_name, "address": address}
+        values = {"provider": provider.document.display_name, "address": whereabouts.address}
         notify_person(deployment, connection, user, "login_linked", values, now)
         return True
 
@@ -73,7 +79,7 @@ def link_login(
         raise LinkedElsewhere from error
 
 
-def unlink_login(deployment: Deployment, session: SessionRow, link_id: int, *, address: str) -> str:
+def unlink_login(deployment: Deployment, session: SessionRow, link_id: int, *, whereabouts: Whereabouts) -> str:
     """Take a link away, and end what began by it in other browsers; the provider's name for people.
 
     Raises `LinkGone`, or `LastSignInMethod` where nobody could sign in to the account any more.
@@ -97,10 +103,10 @@ def unlink_login(deployment: Deployment, session: SessionRow, link_id: int, *, a
             actor="user",
             sub=user.sub,
             body=body,
-            personal={"label": link.label, "address": address},
+            personal={**whereabouts.personal, "label": link.label},
         )
         deployment.recorder.record(connection, event)
-        values = {"provider": link.display_name, "address": address}
+        values = {"provider": link.display_name, "address": whereabouts.address}
         notify_person(deployment, connection, user, "login_unlinked", values, now)
         return link.display_name
 

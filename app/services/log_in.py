@@ -152,8 +152,7 @@ def _refuse(deployment: Deployment, attempt: LoginAttempt, user: UserRow | None,
             sub=user.sub if user is not None else None,
             body={"reason": reason},
             personal={
-                "address": attempt.arrival.address,
-                "user_agent": attempt.arrival.user_agent,
+                **attempt.arrival.personal,
                 # What was typed as a name is sometimes a password; only a name that exists is kept.
                 "username": user.username if user is not None else "",
             },

@@ -56,6 +56,7 @@ class NewUser:
 class User:
     """A person, as the operator sees them."""
 
+    user_id: int
     sub: str
     username: str
     email: str
@@ -307,17 +308,10 @@ def remove_user(deployment: Deployment, name: str) -> User:
 
 def export_user(deployment: Deployment, name: str) -> dict[str, Any]:
     """All that is held about one person. Raises `Refusal`."""
-    with deployment.database.reading() as connection:
-        row = _get_user(connection, name)
-    person = _Exported(user_id=row.id, sub=row.sub)
-    document: dict[str, Any] = json.loads(b"".join(export_person(deployment, person, actor="operator")))
+    document: dict[str, Any] = json.loads(
+        b"".join(export_person(deployment, show_user(deployment, name), actor="operator"))
+    )
     return document
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Exported:
-    user_id: int
-    sub: str
 
 
 def show_ways_in(deployment: Deployment, name: str) -> tuple[SignInMethods, Factors]:
@@ -391,6 +385,7 @@ def _is_encodable(text: str) -> bool:
 def to_user(row: UserRow) -> User:
     """As the operator sees them."""
     return User(
+        user_id=row.id,
         sub=row.sub,
         username=row.username,
         email=row.email,

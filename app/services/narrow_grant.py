@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from app.services.client_registry import BrokenClient, Client, Resource
+from app.services.client_registry import Resource
 from app.services.deployment import Deployment
 from app.services.grant_snapshot import GrantSnapshot
 from app.services.granted_pairs import GrantedPair, Pair, granted_pairs, scope_of
@@ -131,7 +131,7 @@ def _choose_networks(
     chosen = narrow((former, wished))
     if not chosen:
         raise UnusableNetworks(OUTSIDE_OF_LIMIT)
-    client = _find_client(deployment, client_id)
+    client = deployment.registry.find_readable_client(client_id)
     if client is None:
         raise UnusableNetworks(NOT_USABLE)
     left = [resource for resource in _resources(deployment, snapshot) if resource and resource.identifier in scope]
@@ -178,10 +178,3 @@ def _write(
 def _resources(deployment: Deployment, snapshot: GrantSnapshot) -> list[Resource | None]:
     userinfo, resources = userinfo_resource(deployment.issuer), deployment.registry.resources()
     return [resources.find(identifier) for identifier in snapshot.scope if identifier != userinfo]
-
-
-def _find_client(deployment: Deployment, client_id: str) -> Client | None:
-    try:
-        return deployment.registry.find_client(client_id)
-    except BrokenClient:
-        return None

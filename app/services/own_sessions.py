@@ -22,10 +22,12 @@ class UnknownSession(Exception):
 class OwnSession:
     """One session. `reference` names it in a form; times in milliseconds; `address` is None where it is not known."""
 
+    session_id: int
     reference: str
     is_here: bool
     created_at: int
     last_used_at: int
+    expires_at: int
     methods: tuple[str, ...]
     address: str | None
     user_agent: str
@@ -79,10 +81,12 @@ def _read(
         # One row that does not open must not hide the others.
         device = {}
     return OwnSession(
+        session_id=row.session_id,
         reference=_reference(deployment, person, row.session_id),
         is_here=row.session_id == here,
         created_at=row.created_at,
         last_used_at=row.last_used_at,
+        expires_at=row.expires_at,
         methods=tuple(row.methods.split()),
         address=device.get("address"),
         user_agent=device.get("user_agent", ""),

@@ -4,11 +4,11 @@ The identifiers (AAGUIDs) are what password managers and systems publish of them
 them: without attestation anybody can claim any.
 """
 
-import unicodedata
 from typing import Final
 
+from app.specs.metadata_values import has_invisible
+
 MAX_NAME_CHARACTERS: Final = 60
-_INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _KEEPERS: Final = {
     "ea9b8d66-4d01-1d21-3ce4-b6b48cb575d4": "Google Password Manager",
     "adce0002-35bc-c60a-648b-0b25f1f05503": "Chrome on Mac",
@@ -35,7 +35,7 @@ def read_passkey_name(text: str) -> str | None:
     name = " ".join(text.split())
     if not name:
         return None
-    if len(name) > MAX_NAME_CHARACTERS or any(unicodedata.category(character) in _INVISIBLE for character in name):
+    if len(name) > MAX_NAME_CHARACTERS or has_invisible(name):
         raise UnusableName
     return name
 

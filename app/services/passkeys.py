@@ -31,6 +31,7 @@ from app.services.record_event import Event
 from app.services.recovery_codes import drop_codes_without_factor
 from app.services.sign_in_methods import check_way_in_remains
 from app.services.verify_passkey import ALGORITHMS, PasskeyInvalid, VerifiedAttestation, verify_attestation
+from app.services.whereabouts import Whereabouts
 from app.specs.webauthn_credentials import MalformedCredential, UnverifiedAttestation, parse_attestation
 from app.storage.conflicts import AlreadyTaken
 from app.storage.database import Connection
@@ -38,6 +39,7 @@ from app.storage.passkeys import (
     NewPasskey,
     PasskeyRow,
     delete_passkey,
+    find_user_handle,
     get_user_handle,
     insert_passkey,
     list_passkeys,
@@ -67,18 +69,6 @@ class PasskeyKnown(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """From where somebody does something to their account, for the trail."""
-
-    address: str
-    user_agent: str
-
-    def as_personal(self) -> dict[str, str]:
-        """For the sealed part of an event."""
-        return {"address": self.address, "user_agent": self.user_agent}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class NewPasskeyAnswer:
     """What the page of a person sent. `bound_to`: what the page's challenge was made for; `default_name`: where they
     gave none and their authenticator is none that we know.
@@ -102,13 +92,18 @@ def begin_passkey(deployment: Deployment, session: SessionRow, *, bound_to: str)
     The person's user handle is made with the first of them, 32 random bytes, so that it tells nothing about them.
     """
 
-    def prepare(connection: Connection) -> tuple[bytes, tuple[PasskeyRow, ...], UserRow | None]:
-        handle = get_user_handle(connection, session.user_id, minted=secrets.token_bytes(_HANDLE_BYTES))
-        return handle, list_passkeys(connection, session.user_id), find_user(connection, session.user_id)
-
-    handle, known, user = deployment.database.transact(prepare)
+    with deployment.database.reading() as connection:
+        handle = find_user_handle(connection, session.user_id)
+        known = list_passkeys(connection, session.user_id)
+        user = find_user(connection, session.user_id)
     if len(known) >= MAX_PASSKEYS:
         raise TooManyPasskeys
+    if handle is None:
+        # Written once: the page is looked at far more often than a first passkey is made.
+        minted = secrets.token_bytes(_HANDLE_BYTES)
+        handle = deployment.database.transact(
+            lambda connection: get_user_handle(connection, session.user_id, minted=minted)
+        )
     name = user.claims.get("name") if user is not None else None
     options = generate_registration_options(
         rp_id=deployment.rp_id,
@@ -136,7 +131,7 @@ def describe_passkey(passkey: PasskeyRow) -> PublicKeyCredentialDescriptor:
     return PublicKeyCredentialDescriptor(id=passkey.credential_id, transports=transports or None)
 
 
-def add_passkey(deployment: Deployment, session: SessionRow, answer: NewPasskeyAnswer, origin: Origin) -> str:
+def add_passkey(deployment: Deployment, session: SessionRow, answer: NewPasskeyAnswer, whereabouts: Whereabouts) -> str:
     """Store the passkey that a person has made; the name that it got.
 
     Raises `PasskeyNotAdded`, `TooManyPasskeys` or `PasskeyKnown`; then nothing has changed.
@@ -152,39 +147,41 @@ def add_passkey(deployment: Deployment, session: SessionRow, answer: NewPasskeyA
             needs_user_verification=deployment.settings.passkey_user_verification == "required",
         )
     except ChallengeRefused as cause:
-        _refuse(deployment, session, origin, str(cause))
+        _refuse(deployment, session, whereabouts, str(cause))
         raise PasskeyNotAdded(is_over=cause.is_over) from cause
     except (MalformedCredential, PasskeyInvalid) as cause:
-        _refuse(deployment, session, origin, "invalid", detail=str(cause))
+        _refuse(deployment, session, whereabouts, "invalid", detail=str(cause))
         raise PasskeyNotAdded from cause
     passkey = _new_passkey(answer, parsed, verified)
     try:
         deployment.database.transact(
-            lambda connection: _store(deployment, connection, session, parsed, passkey, origin)
+            lambda connection: _store(deployment, connection, session, parsed, passkey, whereabouts)
         )
     except AlreadyTaken as cause:
-        _refuse(deployment, session, origin, "known")
+        _refuse(deployment, session, whereabouts, "known")
         raise PasskeyKnown from cause
     except ChallengeRefused as cause:
-        _refuse(deployment, session, origin, str(cause))
+        _refuse(deployment, session, whereabouts, str(cause))
         raise PasskeyNotAdded from cause
     return passkey.name
 
 
-def rename(deployment: Deployment, session: SessionRow, passkey_id: int, name: str, origin: Origin) -> bool:
+def rename(deployment: Deployment, session: SessionRow, passkey_id: int, name: str, whereabouts: Whereabouts) -> bool:
     """Give a passkey of the person another name; whether they have it."""
 
     def work(connection: Connection) -> bool:
         user = find_user(connection, session.user_id)
         if user is None or not rename_passkey(connection, user.id, passkey_id, name):
             return False
-        _record(deployment, connection, "passkey.renamed", user, origin, {"passkey": passkey_id}, name=name)
+        _record(deployment, connection, "passkey.renamed", user, whereabouts, {"passkey": passkey_id}, name=name)
         return True
 
     return deployment.database.transact(work)
 
 
-def remove_passkey(deployment: Deployment, session: SessionRow, passkey_id: int, origin: Origin) -> str | None:
+def remove_passkey(
+    deployment: Deployment, session: SessionRow, passkey_id: int, whereabouts: Whereabouts
+) -> str | None:
     """Forget a passkey of the person; the name that it had, or None where they have no such one.
 
     Raises `LastSignInMethod` where nothing else lets them in.
@@ -200,8 +197,8 @@ def remove_passkey(deployment: Deployment, session: SessionRow, passkey_id: int,
             return None
         check_way_in_remains(connection, user)
         drop_codes_without_factor(connection, user.id)
-        _record(deployment, connection, "passkey.removed", user, origin, {"passkey": passkey_id}, name=name)
-        values = {"name": name, "address": origin.address}
+        _record(deployment, connection, "passkey.removed", user, whereabouts, {"passkey": passkey_id}, name=name)
+        values = {"name": name, "address": whereabouts.address}
         notify_person(deployment, connection, user, "passkey_removed", values, now)
         return name
 
@@ -227,7 +224,7 @@ def _store(
     session: SessionRow,
     parsed: UnverifiedAttestation,
     passkey: NewPasskey,
-    origin: Origin,
+    whereabouts: Whereabouts,
 ) -> None:
     now = deployment.clock()
     # The person's row is locked first: of two that are added at once, one sees the other in the count.
@@ -239,8 +236,8 @@ def _store(
         raise TooManyPasskeys
     passkey_id = insert_passkey(connection, user.id, passkey, now=now)
     body = {"passkey": passkey_id, "aaguid": passkey.aaguid, "backup_eligible": passkey.is_backup_eligible}
-    _record(deployment, connection, "passkey.added", user, origin, body, name=passkey.name)
-    values = {"name": passkey.name, "address": origin.address}
+    _record(deployment, connection, "passkey.added", user, whereabouts, body, name=passkey.name)
+    values = {"name": passkey.name, "address": whereabouts.address}
     notify_person(deployment, connection, user, "passkey_added", values, now)
 
 
@@ -249,18 +246,20 @@ def _record(
     connection: Connection,
     event_type: str,
     user: UserRow,
-    origin: Origin,
+    whereabouts: Whereabouts,
     body: dict[str, object],
     *,
     name: str,
 ) -> None:
-    personal = {**origin.as_personal(), "name": name}
+    personal = {**whereabouts.personal, "name": name}
     event = Event(type=event_type, actor="user", sub=user.sub, body=body, personal=personal)
     deployment.recorder.record(connection, event)
 
 
-def _refuse(deployment: Deployment, session: SessionRow, origin: Origin, reason: str, *, detail: str = "") -> None:
-    personal = {**origin.as_personal(), "detail": detail} if detail else origin.as_personal()
+def _refuse(
+    deployment: Deployment, session: SessionRow, whereabouts: Whereabouts, reason: str, *, detail: str = ""
+) -> None:
+    personal = {**whereabouts.personal, "detail": detail} if detail else whereabouts.personal
     deployment.recorder.refuse(
         Event(type="passkey.refused", actor="user", sub=session.sub, body={"reason": reason}, personal=personal)
     )

@@ -26,7 +26,7 @@ from app.services.notify_person import notify_person
 from app.services.record_event import Event
 from app.services.recovery_codes import parse_recovery_code, spend_recovery_code
 from app.services.seals import SealError
-from app.services.second_factors import FIRST_FACTOR_COUNTS_FOR_MS, FirstFactorOver, complete_login
+from app.services.second_factors import FIRST_FACTOR_COUNTS_FOR_MS, FirstFactorOver, complete_login, is_still_due
 from app.services.transactions import FirstFactor, Transaction, Visit
 from app.services.validate_authorization_request import RedirectedError
 from app.specs.protocol_error import AccessDenied, InvalidRequest
@@ -35,7 +35,7 @@ from app.storage.database import Connection
 from app.storage.sessions import SessionRow
 from app.storage.single_use import redeem_once
 from app.storage.totp_secrets import find_totp_secret, use_step
-from app.storage.transactions import clear_first_factor, count_second_factor_attempt, find_transaction
+from app.storage.transactions import clear_first_factor, count_second_factor_attempt
 from app.storage.users import UserRow, find_user
 
 ATTEMPTS_PER_CHALLENGE = 5
@@ -113,15 +113,13 @@ def prove_code(deployment: Deployment, arrival: Arrival, due: Due, code: str) ->
             return counted
         if count_second_factor_attempt(connection, arrival.transaction_id) > ATTEMPTS_PER_CHALLENGE:
             return _end_challenge(deployment, connection, arrival, due, user)
-        if not _is_still_due(connection, arrival, due):
+        if not is_still_due(connection, arrival.transaction_id, due.basis):
             return FirstFactorOver()
         left = None
         if not _use_app_code(deployment, connection, user, code, now=now):
             recovery_code = parse_recovery_code(code)
             if recovery_code is not None:
-                left = spend_recovery_code(
-                    deployment, connection, user, recovery_code, address=arrival.address, now=now
-                )
+                left = spend_recovery_code(deployment, connection, user, recovery_code, whereabouts=arrival, now=now)
             if left is None:
                 return WrongCode()
         forgive_guesses(connection, counted, now=now)
@@ -188,16 +186,6 @@ def _end_challenge(
     return AttemptsOver()
 
 
-def _is_still_due(connection: Connection, arrival: Arrival, due: Due) -> bool:
-    # Read after the attempt was counted, which holds the row: another request may have ended what this one began with.
-    row = find_transaction(connection, arrival.transaction_id)
-    if row is None or row.used_at is not None:
-        return False
-    if isinstance(due.basis, FirstFactor):
-        return (row.first_factor_user_id, row.first_factor_at) == (due.basis.user_id, due.basis.at)
-    return True
-
-
 def _use_app_code(deployment: Deployment, connection: Connection, user: UserRow, code: str, *, now: int) -> bool:
     digits = parse_code(code)
     if digits is None:
@@ -223,7 +211,7 @@ def _refuse(deployment: Deployment, arrival: Arrival, due: Due, outcome: Excepti
             actor="anonymous",
             sub=None if user is None else user.sub,
             body={"reason": reason},
-            personal={"address": arrival.address, "user_agent": arrival.user_agent},
+            personal=arrival.personal,
         )
     )
 

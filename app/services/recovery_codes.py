@@ -11,6 +11,7 @@ from app.services.deployment import Deployment
 from app.services.notify_person import notify_person
 from app.services.record_event import Event
 from app.services.second_factors import find_factors
+from app.services.whereabouts import Whereabouts
 from app.storage.database import Connection
 from app.storage.factors import count_unused_recovery_codes
 from app.storage.recovery_codes import delete_recovery_codes, replace_recovery_codes
@@ -71,7 +72,7 @@ def drop_codes_without_factor(connection: Connection, user_id: int) -> None:
 
 
 def spend_recovery_code(
-    deployment: Deployment, connection: Connection, user: UserRow, code: str, *, address: str, now: int
+    deployment: Deployment, connection: Connection, user: UserRow, code: str, *, whereabouts: Whereabouts, now: int
 ) -> int | None:
     """Spend a parsed code of this person, tell them, and return how many are left; None where it is none of theirs."""
     digests = deployment.seals.digests(_SECRET_TYPE, _owned(user.id, code))
@@ -83,15 +84,15 @@ def spend_recovery_code(
         actor="user",
         sub=user.sub,
         body={"remaining": remaining},
-        personal={"address": address},
+        personal=whereabouts.personal,
     )
     deployment.recorder.record(connection, event)
-    values = {"remaining": str(remaining), "address": address}
+    values = {"remaining": str(remaining), "address": whereabouts.address}
     notify_person(deployment, connection, user, "recovery_code_used", values, now)
     return remaining
 
 
-def renew_recovery_codes(deployment: Deployment, session: SessionRow, *, address: str) -> tuple[str, ...]:
+def renew_recovery_codes(deployment: Deployment, session: SessionRow, *, whereabouts: Whereabouts) -> tuple[str, ...]:
     """New codes because the person asked for them, to be shown once. Raises `NoSecondFactor`."""
     now = deployment.clock()
 
@@ -100,9 +101,9 @@ def renew_recovery_codes(deployment: Deployment, session: SessionRow, *, address
         if user is None or not find_factors(connection, user.id).levels:
             raise NoSecondFactor
         codes = renew_codes(deployment, connection, user.id, now=now)
-        event = Event(type="recovery_codes.renewed", actor="user", sub=user.sub, personal={"address": address})
+        event = Event(type="recovery_codes.renewed", actor="user", sub=user.sub, personal=whereabouts.personal)
         deployment.recorder.record(connection, event)
-        notify_person(deployment, connection, user, "recovery_codes_renewed", {"address": address}, now)
+        notify_person(deployment, connection, user, "recovery_codes_renewed", {"address": whereabouts.address}, now)
         return codes
 
     return deployment.database.transact(renew)

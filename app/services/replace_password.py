@@ -16,6 +16,7 @@ from app.services.log_in import username_key
 from app.services.notify_person import notify_person
 from app.services.password_rules import check_chosen_password
 from app.services.record_event import Event
+from app.services.whereabouts import Whereabouts
 from app.specs.protocol_error import InvalidRequest
 from app.storage import changes, users
 from app.storage.database import Connection
@@ -25,25 +26,12 @@ from app.storage.users import UserRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """From where somebody does something to an account."""
-
-    address: str
-    user_agent: str
-
-    @property
-    def personal(self) -> Mapping[str, str]:
-        """As an event has it."""
-        return {"address": self.address, "user_agent": self.user_agent}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PasswordChange:
     """What the page of an account sent: a new password, and whether everybody else who is signed in has to go."""
 
     password: str = field(repr=False)
     ends_others: bool
-    origin: Origin
+    origin: Whereabouts
 
 
 class AccountGone(InvalidRequest):
@@ -54,7 +42,7 @@ class AccountGone(InvalidRequest):
 
 
 def choose_by_link(
-    deployment: Deployment, purpose: LinkPurpose, secret: str, password: str, origin: Origin
+    deployment: Deployment, purpose: LinkPurpose, secret: str, password: str, origin: Whereabouts
 ) -> OpenedLink:
     """Give the person of a link a new password, and spend the link.
 
@@ -144,7 +132,7 @@ def _tell(
     user: UserRow,
     event_type: str,
     ended: Mapping[str, int],
-    origin: Origin,
+    origin: Whereabouts,
     *,
     now: int,
 ) -> None:

@@ -10,6 +10,7 @@ from app.services.upstream_sessions import remember_origin_of_first_factor
 from app.storage.database import Connection
 from app.storage.factors import count_passkeys, count_unused_recovery_codes, has_totp
 from app.storage.sessions import SessionRow, find_session_of_user
+from app.storage.transactions import find_transaction
 from app.storage.users import find_user, lock_user
 
 FIRST_FACTOR_COUNTS_FOR_MS = 10 * 60_000
@@ -50,6 +51,19 @@ def find_person_with_factors(deployment: Deployment, user_id: int) -> tuple[str 
         user = find_user(connection, user_id)
         username = None if user is None or user.disabled_at is not None else user.username
         return username, find_factors(connection, user_id)
+
+
+def is_still_due(connection: Connection, transaction_id: str, basis: FirstFactor | SessionRow) -> bool:
+    """Whether a sign-in is still where its caller read it.
+
+    To be asked after something was counted for it, which holds the row: another request may have ended it meanwhile.
+    """
+    row = find_transaction(connection, transaction_id)
+    if row is None or row.used_at is not None:
+        return False
+    if isinstance(basis, FirstFactor):
+        return (row.first_factor_user_id, row.first_factor_at) == (basis.user_id, basis.at)
+    return True
 
 
 def complete_login(

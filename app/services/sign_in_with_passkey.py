@@ -35,7 +35,7 @@ from app.services.passkey_challenges import (
 )
 from app.services.passkeys import describe_passkey
 from app.services.record_event import Event
-from app.services.second_factors import complete_login
+from app.services.second_factors import complete_login, is_still_due
 from app.services.throttle_logins import network_of
 from app.services.transactions import FirstFactor
 from app.services.verify_passkey import PasskeyInvalid, VerifiedAssertion, verify_assertion
@@ -44,7 +44,7 @@ from app.storage.database import Connection
 from app.storage.factors import has_totp
 from app.storage.passkeys import PasskeyRow, find_passkey, find_user_handle, list_passkeys, note_passkey_use
 from app.storage.sessions import SessionRow
-from app.storage.transactions import find_transaction, set_first_factor
+from app.storage.transactions import set_first_factor
 from app.storage.users import UserRow, find_user, lock_user
 
 # Nobody guesses a signature: these bound the work that one place can make. A device on which somebody has logged in
@@ -157,7 +157,7 @@ def prove_passkey(
     """
 
     def let_in(connection: Connection, _user: UserRow, proof: _Proof) -> LoggedIn:
-        if not _is_still_due(connection, attempt.arrival, basis):
+        if not is_still_due(connection, attempt.arrival.transaction_id, basis):
             raise _Refused("not_due")
         return complete_login(
             deployment,
@@ -184,15 +184,6 @@ def _needs_verification(basis: FirstFactor | SessionRow, level: str) -> bool:
     """Whether a device alone would add nothing: where the login so far was no more than that either."""
     earlier = basis.methods if isinstance(basis, FirstFactor) else basis.events[0].method.split()
     return level == "phr" or set(earlier) <= _POSSESSION
-
-
-def _is_still_due(connection: Connection, arrival: Arrival, basis: FirstFactor | SessionRow) -> bool:
-    row = find_transaction(connection, arrival.transaction_id)
-    if row is None or row.used_at is not None:
-        return False
-    if isinstance(basis, FirstFactor):
-        return (row.first_factor_user_id, row.first_factor_at) == (basis.user_id, basis.at)
-    return True
 
 
 def _work(
@@ -296,7 +287,7 @@ def _use(deployment: Deployment, connection: Connection, attempt: PasskeyAttempt
     ):
         return user
     body = {"passkey": passkey.id, "sign_count": verified.sign_count, "last_sign_count": passkey.sign_count}
-    personal = {"address": attempt.arrival.address, "user_agent": attempt.arrival.user_agent, "name": passkey.name}
+    personal = {**attempt.arrival.personal, "name": passkey.name}
     event = Event(type="passkey.cloned", actor="server", sub=user.sub, body=body, personal=personal)
     deployment.recorder.record(connection, event)
     values = {"name": passkey.name, "address": attempt.arrival.address}
@@ -305,9 +296,7 @@ def _use(deployment: Deployment, connection: Connection, attempt: PasskeyAttempt
 
 
 def _tell(deployment: Deployment, attempt: PasskeyAttempt, purpose: Purpose, refused: _Refused) -> None:
-    personal = {"address": attempt.arrival.address, "user_agent": attempt.arrival.user_agent}
-    if refused.detail:
-        personal["detail"] = refused.detail
+    personal = {**attempt.arrival.personal, **({"detail": refused.detail} if refused.detail else {})}
     deployment.recorder.refuse(
         Event(
             type="login.refused" if purpose == "sign_in" else "second_factor.refused",

@@ -30,10 +30,11 @@ from app.services.outbox import Delivery, Message, Sender, enqueue
 from app.services.password_rules import check_chosen_password
 from app.services.record_event import Event
 from app.services.refusal import Refusal
-from app.services.replace_password import Origin
 from app.services.throttle_logins import network_of
 from app.services.user_claims import email_key
 from app.services.verified_email import EmailTaken, check_free, check_new_address
+from app.services.whereabouts import Whereabouts
+from app.specs.metadata_values import has_invisible
 from app.storage.database import Connection
 from app.storage.users import UserRow, find_user_by_name, find_users_by_email
 
@@ -73,7 +74,7 @@ class SignedUp:
     logged_in: LoggedIn | None
 
 
-def ask_for_account(deployment: Deployment, account: NewAccount, origin: Origin, *, transaction_id: str) -> None:
+def ask_for_account(deployment: Deployment, account: NewAccount, origin: Whereabouts, *, transaction_id: str) -> None:
     """Have a link sent to the address, with which the account comes to be; or word that there is one.
 
     Raises `BadName`, `BadAddress`, `WeakPassword`, `TooManyAttempts` and `PasswordPoolBusy`, none of which says
@@ -183,7 +184,7 @@ def confirm_account(deployment: Deployment, secret: str, *, arrival: Arrival | N
 
 def _check(account: NewAccount) -> None:
     has_letters = re.search(r"[^\W_]", account.name) is not None
-    if len(account.name) > MAX_NAME_CHARACTERS or not has_letters or any(map(_is_invisible, account.name)):
+    if len(account.name) > MAX_NAME_CHARACTERS or not has_letters or has_invisible(account.name):
         raise BadName
     try:
         check_new_address(account.email)
@@ -193,12 +194,6 @@ def _check(account: NewAccount) -> None:
         check_new_user(NewUser(username=_wanted_username(account.name), email=account.email, claims=_claims(account)))
     except Refusal as refusal:
         raise BadName from refusal
-
-
-def _is_invisible(character: str) -> bool:
-    # Joiners are format characters, too, but Persian names need them.
-    category = unicodedata.category(character)
-    return (category[0] == "C" or category in ("Zl", "Zp")) and character not in "\u200c\u200d"
 
 
 def _claims(account: NewAccount) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def _tell_owner(deployment: Deployment, user: UserRow | None, *, username_key: s
         is_first_today = count_attempt(connection, told, now=now, window_ms=DAY_MS).attempts == 1
         if user is None or not is_first_today:
             return
-        personal = {"address": arrival.address, "user_agent": arrival.user_agent}
+        personal = arrival.personal
         deployment.recorder.record(
             connection, Event(type="login.throttled", actor="anonymous", sub=user.sub, body={}, personal=personal)
         )

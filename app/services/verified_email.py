@@ -8,9 +8,10 @@ from app.services.email_links import LinkOver, OpenedLink, make_link, redeem_lin
 from app.services.limit_guesses import MAILS_FROM_NETWORK, MAILS_TO_ADDRESS, Guess, TooManyAttempts, count_guesses
 from app.services.notify_person import enqueue_mail, locale_of, notify_person
 from app.services.record_event import Event
-from app.services.replace_password import AccountGone, Origin
+from app.services.replace_password import AccountGone
 from app.services.throttle_logins import network_of
 from app.services.user_claims import check_email, email_key
+from app.services.whereabouts import Whereabouts
 from app.specs.rfc5322_mail_address import parse_mail_address
 from app.storage import changes, users
 from app.storage.database import Connection
@@ -22,7 +23,7 @@ class EmailTaken(Exception):
     """The address is verified for another account already."""
 
 
-def ask_for_verification(deployment: Deployment, session: SessionRow, origin: Origin) -> str:
+def ask_for_verification(deployment: Deployment, session: SessionRow, origin: Whereabouts) -> str:
     """Send somebody who is signed in a link to the address that they have; that address.
 
     Raises `TooManyAttempts` and `AccountGone`.
@@ -43,7 +44,7 @@ def ask_for_verification(deployment: Deployment, session: SessionRow, origin: Or
     return _or_raise(deployment.database.transact(work))
 
 
-def verify_email(deployment: Deployment, secret: str, origin: Origin) -> None:
+def verify_email(deployment: Deployment, secret: str, origin: Whereabouts) -> None:
     """Spend such a link. Raises `LinkOver` and `EmailTaken`."""
 
     def work(connection: Connection) -> None:
@@ -62,7 +63,7 @@ def check_new_address(email: str) -> None:
     parse_mail_address(email)
 
 
-def ask_for_new_email(deployment: Deployment, session: SessionRow, email: str, origin: Origin) -> None:
+def ask_for_new_email(deployment: Deployment, session: SessionRow, email: str, origin: Whereabouts) -> None:
     """Send a link to the address that is to become somebody's, and tell them at the one that they have.
 
     Nothing changes before the link comes back. The address was checked (`check_new_address`), and how recent the login
@@ -87,7 +88,7 @@ def ask_for_new_email(deployment: Deployment, session: SessionRow, email: str, o
     _or_raise(deployment.database.transact(work))
 
 
-def confirm_new_email(deployment: Deployment, secret: str, origin: Origin) -> None:
+def confirm_new_email(deployment: Deployment, secret: str, origin: Whereabouts) -> None:
     """Spend such a link: the address is theirs from now on. Raises `LinkOver` and `EmailTaken`."""
 
     def work(connection: Connection) -> None:
@@ -124,7 +125,7 @@ def check_free(connection: Connection, email: str, *, user_id: int | None) -> No
 
 
 def _count_mail(
-    deployment: Deployment, connection: Connection, email: str, origin: Origin, *, now: int
+    deployment: Deployment, connection: Connection, email: str, origin: Whereabouts, *, now: int
 ) -> TooManyAttempts | None:
     guesses = [Guess(MAILS_FROM_NETWORK, network_of(origin.address)), Guess(MAILS_TO_ADDRESS, email_key(email))]
     counted = count_guesses(connection, deployment.seals, guesses, now=now)

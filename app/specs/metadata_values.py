@@ -1,6 +1,7 @@
 """The kinds of values in registered metadata, and how a document that breaks a rule is refused."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, TypeVar
 
@@ -28,6 +29,14 @@ Model = TypeVar("Model", bound=BaseModel)
 def is_display_text(value: str) -> bool:
     """Whether people can be shown the text: something visible, and nothing that hides or turns what follows."""
     return _DECEPTIVE.search(value) is None and bool(value.strip())
+
+
+def has_invisible(name: str) -> bool:
+    """Whether a name that people give holds controls or format characters; joiners, which Persian names and composed
+    emoji need, are none.
+    """
+    categories = (unicodedata.category(character) for character in name if character not in "\u200c\u200d")
+    return any(category[0] == "C" or category in ("Zl", "Zp") for category in categories)
 
 
 def check_display_text(value: str) -> str:

@@ -28,7 +28,7 @@ class InvalidAnswer(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthenticationRequest:
-    """What is asked of a provider. `max_age_s` and `prompts` only where a login is demanded."""
+    """What is asked of a provider. `max_age_s` and `prompt` only where a login is demanded."""
 
     client_id: str
     redirect_uri: str
@@ -38,8 +38,6 @@ class AuthenticationRequest:
     code_challenge: str
     max_age_s: int | None = None
     prompt: str | None = None
-    login_hint: str | None = field(default=None, repr=False)
-    ui_locales: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +75,6 @@ def build_authentication_request(authorization_endpoint: str, request: Authentic
         "code_challenge_method": "S256",
         "max_age": None if request.max_age_s is None else str(request.max_age_s),
         "prompt": request.prompt,
-        "login_hint": request.login_hint,
-        "ui_locales": request.ui_locales,
     }
     return build_redirect(authorization_endpoint, {name: value for name, value in parameters.items() if value})
 

@@ -1,8 +1,8 @@
-"""A person's sessions as they see them, wherever they are signed in."""
+"""A person's sessions as they, or an operator, see them, wherever they are signed in."""
 
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from app.storage.tables import authentication_events, sessions
 
@@ -14,6 +14,7 @@ class OwnSessionRow:
     session_id: int
     created_at: int
     last_used_at: int
+    expires_at: int
     methods: str
     sealed_device: bytes | None = field(repr=False)
 
@@ -30,7 +31,14 @@ def list_own_sessions(
         .scalar_subquery()
     )
     query = (
-        select(sessions.c.id, sessions.c.created_at, sessions.c.last_used_at, latest, sessions.c.sealed_device)
+        select(
+            sessions.c.id.label("session_id"),
+            sessions.c.created_at,
+            sessions.c.last_used_at,
+            sessions.c.expires_at,
+            func.coalesce(latest, "").label("methods"),
+            sessions.c.sealed_device,
+        )
         .where(
             sessions.c.user_id == user_id,
             sessions.c.revoked_at.is_(None),
@@ -40,9 +48,4 @@ def list_own_sessions(
         .order_by(sessions.c.last_used_at.desc(), sessions.c.id.desc())
         .limit(at_most)
     )
-    return tuple(
-        OwnSessionRow(
-            session_id=row[0], created_at=row[1], last_used_at=row[2], methods=row[3] or "", sealed_device=row[4]
-        )
-        for row in connection.execute(query)
-    )
+    return tuple(OwnSessionRow(**row) for row in connection.execute(query).mappings())

@@ -242,38 +242,6 @@ def list_live_sessions_of_user(
     return tuple(connection.execute(query.order_by(sessions.c.id)).scalars())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenSessionRow:
-    """A session as its owner, or an operator, sees it."""
-
-    session_id: int
-    created_at: int
-    last_used_at: int
-    expires_at: int
-    sealed_device: bytes | None
-
-
-def list_open_sessions(
-    connection: Connection, user_id: int, *, now: int, not_idle_since: int
-) -> tuple[OpenSessionRow, ...]:
-    """The sessions in which a person is signed in somewhere, the latest used first."""
-    columns = sessions.c
-    query = select(
-        columns.id.label("session_id"),
-        columns.created_at,
-        columns.last_used_at,
-        columns.expires_at,
-        columns.sealed_device,
-    ).where(
-        columns.user_id == user_id,
-        columns.revoked_at.is_(None),
-        columns.expires_at > now,
-        columns.last_used_at > not_idle_since,
-    )
-    rows = connection.execute(query.order_by(columns.last_used_at.desc(), columns.id.desc())).mappings()
-    return tuple(OpenSessionRow(**row) for row in rows)
-
-
 def delete_known_devices(connection: Connection, user_id: int) -> int:
     """Forget every device of a person; how many."""
     return connection.execute(delete(known_devices).where(known_devices.c.user_id == user_id)).rowcount

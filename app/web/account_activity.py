@@ -1,11 +1,11 @@
 """/account/activity: what happened to an account, in its owner's words."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from flask import Flask, Response, render_template
 
-from app.services.connected_applications import find_client
 from app.services.list_audit import AuditEvent
 from app.services.security_history import read_history
 from app.web.account_frame import AccountFrame, account_frame
@@ -55,19 +55,21 @@ def add_account_activity(app: Flask, site: Site) -> None:
             return person
         cursor = read_query().get("before")
         history = read_history(site.deployment, person, cursor)
+        # Once for each, because a removed one is remembered nowhere.
+        names = {event.client_id: _name(site, event.client_id) for event in history.events}
         page = ActivityPage(
             frame=account_frame(site, person, "activity"),
-            events=tuple(_describe(site, event) for event in history.events),
+            events=tuple(_describe(event, names) for event in history.events),
             older_url=None if history.older is None else f"{site.base_path}{PATH}?before={history.older}",
             newest_url=None if cursor is None else f"{site.base_path}{PATH}",
         )
         return account_page(site, render_activity(page))
 
 
-def _describe(site: Site, event: AuditEvent) -> ShownEvent:
+def _describe(event: AuditEvent, names: Mapping[str | None, str]) -> ShownEvent:
     user_agent = event.personal.get("user_agent")
     return ShownEvent(
-        sentence=describe_event(event, _name(site, event)),
+        sentence=describe_event(event, names[event.client_id]),
         when=say_when(event.at),
         address=event.personal.get("address"),
         device=None if not user_agent else describe_device(user_agent),
@@ -75,9 +77,9 @@ def _describe(site: Site, event: AuditEvent) -> ShownEvent:
     )
 
 
-def _name(site: Site, event: AuditEvent) -> str:
+def _name(site: Site, client_id: str | None) -> str:
     """The application's name is its own word, so it stands in quotation marks."""
-    if event.client_id is None:
+    if client_id is None:
         return gettext("an application")
-    client = find_client(site.deployment, event.client_id)
-    return gettext("“%(name)s”", name=event.client_id if client is None else client.name)
+    client = site.deployment.registry.find_readable_client(client_id)
+    return gettext("“%(name)s”", name=client_id if client is None else client.name)

@@ -8,7 +8,6 @@ from flask import Flask, Response, render_template
 
 from app.services.email_links import LinkOver, LinkPurpose, look_at_link
 from app.services.refusal import Refusal
-from app.services.replace_password import Origin
 from app.services.verified_email import (
     EmailTaken,
     ask_for_new_email,
@@ -21,11 +20,11 @@ from app.storage.sessions import SessionRow
 from app.storage.users import UserRow, find_user
 from app.web.account_frame import AccountFrame, account_frame
 from app.web.language import gettext
-from app.web.links import link_over, origin_of_request
+from app.web.links import link_over
 from app.web.own_pages import account_page, check_form, form_token, get_person
 from app.web.recovery_pages import ConfirmPage, OutcomePage, render_confirm, render_outcome
 from app.web.security_sections import Section
-from app.web.site import Site, read_form
+from app.web.site import Site, find_whereabouts, read_form
 
 EMAIL: Final = "/account/email"
 VERIFY: Final = "/verify"
@@ -82,7 +81,7 @@ def add_account_email(app: Flask, site: Site) -> None:
         except (Refusal, ValueError):
             error = gettext("This is no e-mail address that mail can be sent to.")
             return _show(site, person, asks="new", entered=email[:254], error=error)
-        ask_for_new_email(site.deployment, person, email, origin_of_request())
+        ask_for_new_email(site.deployment, person, email, find_whereabouts())
         return _show(
             site,
             person,
@@ -101,7 +100,7 @@ def add_account_email(app: Flask, site: Site) -> None:
         if isinstance(person, Response):
             return person
         check_form(site, person, read_form().get("csrf_token"))
-        email = ask_for_verification(site.deployment, person, origin_of_request())
+        email = ask_for_verification(site.deployment, person, find_whereabouts())
         return _show(
             site,
             person,
@@ -139,7 +138,7 @@ def _add_link(app: Flask, site: Site, purpose: LinkPurpose, path: str, spend: Ca
     @app.post(f"{path}/<secret>", endpoint=f"{purpose}_link_post")
     def link_post(secret: str) -> Response:
         site.check_own_form()
-        origin: Origin = origin_of_request()
+        origin = find_whereabouts()
         label = gettext("Go to your account")
         try:
             spend(site.deployment, secret, origin)

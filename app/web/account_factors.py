@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from flask import Flask, Response, request
+from flask import Flask, Response
 
 from app.services.enrol_totp import EnrolmentOver, begin_enrolment, confirm_enrolment, remove_totp
 from app.services.recovery_codes import NoSecondFactor, renew_recovery_codes
@@ -13,7 +13,7 @@ from app.web.factor_pages import AuthenticatorPage, RecoveryCodesPage, render_au
 from app.web.language import gettext
 from app.web.own_pages import account_page, check_form, form_token, get_person
 from app.web.security_sections import Section
-from app.web.site import Site, read_form
+from app.web.site import Site, find_whereabouts, read_form
 
 AUTHENTICATOR: Final = "/account/authenticator"
 RECOVERY_CODES: Final = "/account/recovery-codes"
@@ -53,7 +53,7 @@ def add_account_factors(app: Flask, site: Site) -> None:
         if isinstance(person, Response):
             return person
         check_form(site, person, read_form().get("csrf_token"))
-        remove_totp(site.deployment, person, address=_address())
+        remove_totp(site.deployment, person, whereabouts=find_whereabouts())
         return site.redirect(site.url("/account/security?done=totp_removed"))
 
     @app.get(RECOVERY_CODES)
@@ -68,7 +68,7 @@ def add_account_factors(app: Flask, site: Site) -> None:
             return person
         check_form(site, person, read_form().get("csrf_token"))
         try:
-            codes = renew_recovery_codes(site.deployment, person, address=_address())
+            codes = renew_recovery_codes(site.deployment, person, whereabouts=find_whereabouts())
         except NoSecondFactor:
             return show_recovery_codes(site, person)
         done = gettext("These are your new codes. The old ones let nobody in any more.")
@@ -104,7 +104,7 @@ def _show_authenticator(site: Site, session: SessionRow, *, code_error: str | No
 
 def _confirm(site: Site, session: SessionRow, code: str) -> Response:
     try:
-        enrolled = confirm_enrolment(site.deployment, session, code, address=_address())
+        enrolled = confirm_enrolment(site.deployment, session, code, whereabouts=find_whereabouts())
     except EnrolmentOver:
         return _show_authenticator(
             site, session, code_error=gettext("That took too long. Add the key that is shown now to your app.")
@@ -123,7 +123,3 @@ def _confirm(site: Site, session: SessionRow, code: str) -> Response:
 
 def _factors(site: Site, session: SessionRow) -> Factors:
     return find_person_with_factors(site.deployment, session.user_id)[1]
-
-
-def _address() -> str:
-    return str(request.environ.get("REMOTE_ADDR", ""))

@@ -10,11 +10,10 @@ from app.services.replace_password import PasswordChange, change_password
 from app.storage.sessions import SessionRow
 from app.storage.users import find_user
 from app.web.account_frame import AccountFrame, account_frame
-from app.web.links import origin_of_request
 from app.web.own_pages import account_page, check_form, form_token, get_person
 from app.web.password_words import password_hint, password_sentence
 from app.web.security_sections import Section
-from app.web.site import Site, read_form
+from app.web.site import Site, find_whereabouts, read_form
 
 PATH: Final = "/account/password"
 
@@ -52,9 +51,7 @@ def add_account_password(app: Flask, site: Site) -> None:
         form = read_form()
         check_form(site, person, form.get("csrf_token"))
         ends_others = form.get("end_others") == "yes"
-        change = PasswordChange(
-            password=form.get("password") or "", ends_others=ends_others, origin=origin_of_request()
-        )
+        change = PasswordChange(password=form.get("password") or "", ends_others=ends_others, origin=find_whereabouts())
         try:
             change_password(site.deployment, person, change)
         except WeakPassword as weak:

@@ -3,7 +3,6 @@
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from app.services.client_registry import BrokenClient, Client
 from app.services.hash_password import PasswordPoolBusy
 from app.services.limit_guesses import TooManyAttempts
 from app.services.refusals import record_refusal
@@ -105,7 +104,9 @@ def _page(
     client_id = _named_client() if request.path == "/authorize" or is_logout else None
     incident = record_refusal(site.deployment, error, where=request.path, address=address, client_id=client_id)
     authorization_request = error.request if isinstance(error, TransactionEnded) else None
-    client = _find_client(site, authorization_request.client_id) if authorization_request is not None else None
+    client = None
+    if authorization_request is not None:
+        client = site.deployment.registry.find_readable_client(authorization_request.client_id)
     back_uri = way_back(client, authorization_request)
     back_label = None
     if is_logout and error.status < 500:
@@ -126,13 +127,6 @@ def _page(
     response = site.page(html, status=error.status)
     response.headers.update(dict(error.headers))
     return response
-
-
-def _find_client(site: Site, client_id: str) -> Client | None:
-    try:
-        return site.deployment.registry.find_client(client_id)
-    except BrokenClient:
-        return None
 
 
 def _named_client() -> str | None:

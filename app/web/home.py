@@ -2,7 +2,6 @@
 
 from flask import Flask, Response, request
 
-from app.services.client_registry import BrokenClient
 from app.specs.rfc8414_metadata import endpoint_url
 from app.web.errors import NotFound
 from app.web.pages import HomePage, render_home
@@ -34,10 +33,7 @@ def add_home(app: Flask, site: Site) -> None:
     @app.get("/client-logo/<path:client_id>")
     def client_logo(client_id: str) -> Response:
         """The logo that a client registered, from our own origin: no browser of a person meets the client's host."""
-        try:
-            client = site.deployment.registry.find_client(client_id)
-        except BrokenClient:
-            client = None
+        client = site.deployment.registry.find_readable_client(client_id)
         logo = None
         if client is not None and not client.is_disabled:
             logo = site.logos.find_client_logo(client.client_id, client.metadata.logo_uri)
@@ -64,8 +60,5 @@ def _find_theme(site: Site, name: str) -> tuple[bytes, dict[str, str]] | None:
     client_id = request.args.get("client")
     if client_id is None:
         return site.looks.find_theme(name, None)
-    try:
-        client = site.deployment.registry.find_client(client_id)
-    except BrokenClient:
-        return None
+    client = site.deployment.registry.find_readable_client(client_id)
     return None if client is None else site.looks.find_theme(name, client.metadata.policy.appearance)

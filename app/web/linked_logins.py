@@ -18,7 +18,7 @@ from app.web.account_frame import account_frame
 from app.web.language import format_moment, gettext
 from app.web.own_pages import check_form, form_token, get_person
 from app.web.security_sections import Section
-from app.web.site import Site, read_form, read_query
+from app.web.site import Site, find_whereabouts, read_form, read_query
 from app.web.upstream import Turned, Way, identify, send_away, show_turned
 from app.web.upstream_pages import LinkableProvider, LinkedLogin, LinkedLoginsPage, render_linked_logins
 
@@ -76,7 +76,7 @@ def finish_link(site: Site, provider: Provider, parameters: Parameters, returned
     try:
         session = _find_session(site, returned.errand)
         identity = identify(site, provider, parameters, returned)
-        is_new = link_login(site.deployment, provider, identity, session, address=_address())
+        is_new = link_login(site.deployment, provider, identity, session, whereabouts=find_whereabouts())
     except Turned as turned:
         return show_turned(site, turned, way)
     except LinkedElsewhere:
@@ -109,7 +109,7 @@ def _session_over() -> Turned:
 
 def _unlink(site: Site, session: SessionRow, link_id: int) -> Response:
     try:
-        name = unlink_login(site.deployment, session, link_id, address=_address())
+        name = unlink_login(site.deployment, session, link_id, whereabouts=find_whereabouts())
     except LastSignInMethod:
         sentence = gettext(
             "This is the only way in which you can sign in. Add a password or a passkey before you remove it."
@@ -166,7 +166,3 @@ def _done(what: str | None) -> str | None:
 
 def _moment(at: int) -> str:
     return format_moment(datetime.fromtimestamp(at / 1000, UTC))
-
-
-def _address() -> str:
-    return str(request.environ.get("REMOTE_ADDR", ""))

@@ -7,19 +7,11 @@ could do it anywhere. The pages lead nowhere but to this server, and their Refer
 
 from flask import Response, request
 
-from app.services.replace_password import Origin
 from app.services.transactions import resume_pending
 from app.specs.protocol_error import InvalidRequest
 from app.web.language import gettext
 from app.web.recovery_pages import OutcomePage, render_outcome
 from app.web.site import Site
-
-
-def origin_of_request() -> Origin:
-    """From where somebody does something."""
-    return Origin(
-        address=request.environ.get("REMOTE_ADDR", ""), user_agent=request.headers.get("User-Agent", "")[:300]
-    )
 
 
 def link_over(site: Site, *, link_path: str | None = None, link_label: str = "") -> Response:

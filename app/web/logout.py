@@ -11,7 +11,7 @@ from flask import Flask, Response, request
 
 from app.services.begin_session import current_sessions
 from app.services.browser_state import read_browser_state
-from app.services.client_registry import BrokenClient, Client
+from app.services.client_registry import Client
 from app.services.log_out import (
     CheckedLogout,
     PendingLogout,
@@ -188,8 +188,5 @@ def _list_signed_in(site: Site) -> tuple[str, ...]:
 def _find_client(site: Site, client_id: str | None) -> Client | None:
     if client_id is None:
         return None
-    try:
-        client = site.deployment.registry.find_client(client_id)
-    except BrokenClient:
-        return None
+    client = site.deployment.registry.find_readable_client(client_id)
     return None if client is None or client.is_disabled else client

@@ -3,13 +3,12 @@
 Whoever adds or removes one has logged in a moment ago; a form that comes later leads to the sign-in, and back here.
 """
 
-from flask import Flask, Response, request
+from flask import Flask, Response
 
 from app.services.passkey_names import MAX_NAME_CHARACTERS, UnusableName, read_passkey_name
 from app.services.passkeys import (
     MAX_PASSKEYS,
     NewPasskeyAnswer,
-    Origin,
     PasskeyKnown,
     PasskeyNotAdded,
     TooManyPasskeys,
@@ -21,7 +20,7 @@ from app.services.sign_in_methods import LastSignInMethod
 from app.web.account_security import PATH, show_security
 from app.web.language import gettext
 from app.web.own_pages import check_form, form_token, get_person
-from app.web.site import Site, read_form
+from app.web.site import Site, find_whereabouts, read_form
 
 
 def add_passkeys(app: Flask, site: Site) -> None:
@@ -44,7 +43,7 @@ def add_passkeys(app: Flask, site: Site) -> None:
                 name=read_passkey_name(form.get("name") or ""),
                 default_name=gettext("Passkey"),
             )
-            name = add_passkey(site.deployment, person, answer, _origin())
+            name = add_passkey(site.deployment, person, answer, find_whereabouts())
         except (UnusableName, PasskeyNotAdded, TooManyPasskeys, PasskeyKnown) as error:
             return show_security(site, person, error=_problem(error), status=400)
         return show_security(site, person, done=gettext("The passkey “%(name)s” was added.", name=name))
@@ -62,7 +61,7 @@ def add_passkeys(app: Flask, site: Site) -> None:
             return show_security(site, person, error=_problem(error), status=400)
         if name is None:
             return show_security(site, person, error=gettext("Please type a name."), status=400)
-        if not rename(site.deployment, person, _passkey_id(form.get("passkey")), name, _origin()):
+        if not rename(site.deployment, person, _passkey_id(form.get("passkey")), name, find_whereabouts()):
             return show_security(site, person, error=_gone(), status=404)
         return show_security(site, person, done=gettext("The passkey is now called “%(name)s”.", name=name))
 
@@ -74,7 +73,7 @@ def add_passkeys(app: Flask, site: Site) -> None:
         form = read_form()
         check_form(site, person, form.get("csrf_token"))
         try:
-            name = remove_passkey(site.deployment, person, _passkey_id(form.get("passkey")), _origin())
+            name = remove_passkey(site.deployment, person, _passkey_id(form.get("passkey")), find_whereabouts())
         except LastSignInMethod as error:
             return show_security(site, person, error=_problem(error), status=400)
         if name is None:
@@ -86,12 +85,6 @@ def add_passkeys(app: Flask, site: Site) -> None:
                 "The passkey “%(name)s” no longer signs you in. You can delete it from your device, too.", name=name
             ),
         )
-
-
-def _origin() -> Origin:
-    return Origin(
-        address=request.environ.get("REMOTE_ADDR", ""), user_agent=request.headers.get("User-Agent", "")[:300]
-    )
 
 
 def _passkey_id(value: str | None) -> int:

@@ -11,7 +11,7 @@ from app.services.email_links import PATHS, LinkOver, LinkPurpose, look_at_link
 from app.services.password_rules import WeakPassword
 from app.services.replace_password import choose_by_link
 from app.web.language import gettext
-from app.web.links import link_over, origin_of_request, pending_here, sign_in_url
+from app.web.links import link_over, pending_here, sign_in_url
 from app.web.password_words import password_hint, password_sentence
 from app.web.recovery_pages import (
     AskForResetPage,
@@ -21,7 +21,7 @@ from app.web.recovery_pages import (
     render_new_password,
     render_outcome,
 )
-from app.web.site import Site, read_form, read_query
+from app.web.site import Site, find_whereabouts, read_form, read_query
 
 
 def add_reset(app: Flask, site: Site) -> None:
@@ -40,7 +40,7 @@ def add_reset(app: Flask, site: Site) -> None:
         username = form.get("username") or ""
         if not username.strip():
             return _ask(site, transaction, error=gettext("Please say who you are."))
-        ask_for_reset(site.deployment, username, origin_of_request(), transaction_id=transaction)
+        ask_for_reset(site.deployment, username, find_whereabouts(), transaction_id=transaction)
         return _sent(site, transaction)
 
     _add_link(app, site, "reset")
@@ -62,7 +62,7 @@ def _add_link(app: Flask, site: Site, purpose: LinkPurpose) -> None:
         site.check_own_form()
         password = read_form().get("password") or ""
         try:
-            opened = choose_by_link(site.deployment, purpose, secret, password, origin_of_request())
+            opened = choose_by_link(site.deployment, purpose, secret, password, find_whereabouts())
         except LinkOver:
             return _over(site, purpose)
         except WeakPassword as weak:

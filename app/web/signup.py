@@ -20,7 +20,7 @@ from app.services.verified_email import EmailTaken
 from app.specs.strict_request import Parameters
 from app.web.authorize import current_pending
 from app.web.language import current, gettext
-from app.web.links import link_over, origin_of_request, pending_here, sign_in_url
+from app.web.links import link_over, pending_here, sign_in_url
 from app.web.login import arrival_of, client_of, let_in
 from app.web.password_words import password_hint, password_sentence
 from app.web.recovery_pages import (
@@ -31,7 +31,7 @@ from app.web.recovery_pages import (
     render_outcome,
     render_sign_up,
 )
-from app.web.site import ForgedForm, Site, read_form, read_query
+from app.web.site import ForgedForm, Site, find_whereabouts, read_form, read_query
 
 
 def add_signup(app: Flask, site: Site) -> None:
@@ -91,7 +91,7 @@ def _sign_up(site: Site, pending: Transaction | Visit, form: Parameters) -> Resp
         locale=current().tag,
     )
     try:
-        ask_for_account(site.deployment, account, origin_of_request(), transaction_id=pending.transaction_id)
+        ask_for_account(site.deployment, account, find_whereabouts(), transaction_id=pending.transaction_id)
     except BadName:
         return _ask(site, pending, account, error=gettext("Please say what you are called, with letters."))
     except BadAddress:

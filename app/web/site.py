@@ -13,6 +13,7 @@ from app.services.client_logo import ClientLogos
 from app.services.client_registry import Client
 from app.services.deployment import Deployment
 from app.services.limit_requests import RequestLimits
+from app.services.whereabouts import Whereabouts
 from app.specs.client_id_metadata_document import document_host
 from app.specs.protocol_error import InvalidRequest
 from app.specs.rfc8252_redirects import display_host, redirect_kind
@@ -131,6 +132,13 @@ def _in_language(localized: Mapping[str, str], member: str) -> str | None:
             if name.partition("#")[0] == member and name.partition("#")[2].lower().split("-")[0] == tag
         ),
         None,
+    )
+
+
+def find_whereabouts() -> Whereabouts:
+    """From where the request comes."""
+    return Whereabouts(
+        address=request.environ.get("REMOTE_ADDR", ""), user_agent=request.headers.get("User-Agent", "")[:300]
     )
 
 

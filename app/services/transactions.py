@@ -123,20 +123,12 @@ def _store(deployment: Deployment, client_pk: int | None, document: dict[str, An
     return row, secret
 
 
-def resume_transaction(deployment: Deployment, transaction_id: str, secret: str | None) -> Transaction:
-    """The pending transaction of this browser, for the pages on which a client's request is answered.
+def resume_pending(deployment: Deployment, transaction_id: str, secret: str | None) -> Transaction | Visit:
+    """The pending transaction or visit of this browser.
 
     Raises `InvalidRequest` when there is none or it is another browser's (the two look the same from outside), and
     `TransactionEnded` when it is this browser's but over.
     """
-    pending = resume_pending(deployment, transaction_id, secret)
-    if not isinstance(pending, Transaction):
-        raise InvalidRequest("nothing was asked that could be answered here")
-    return pending
-
-
-def resume_pending(deployment: Deployment, transaction_id: str, secret: str | None) -> Transaction | Visit:
-    """The pending transaction or visit of this browser; raises as `resume_transaction` does."""
     unknown = InvalidRequest("this sign-in was not begun in this browser, or too long ago")
     if secret is None or not is_well_formed("tx", secret) or len(transaction_id) > 64:
         raise unknown

@@ -21,16 +21,16 @@ from app.services.transactions import (
     Visit,
     begin_transaction,
     begin_visit,
+    is_csrf_token_of,
     resume_pending,
-    resume_transaction,
 )
 from app.services.userinfo import userinfo_resource
 from app.services.validate_authorization_request import RedirectedError, validate_authorization_request
-from app.specs.protocol_error import InvalidAuthorizationDetails, InvalidScope, InvalidTarget
+from app.specs.protocol_error import InvalidAuthorizationDetails, InvalidRequest, InvalidScope, InvalidTarget
 from app.specs.strict_request import Parameters
 from app.web.authorization_response import send_code
 from app.web.reader_language import heed_application
-from app.web.site import Site, read_form, read_query
+from app.web.site import ForgedForm, Site, read_form, read_query
 
 
 def add_authorize(app: Flask, site: Site) -> None:
@@ -60,16 +60,25 @@ def add_authorize(app: Flask, site: Site) -> None:
 
 
 def current_transaction(site: Site, parameters: Parameters) -> Transaction:
-    """The transaction that the parameters name, if this browser began it. Raises `ProtocolError`."""
-    transaction_id = parameters.get("transaction") or ""
-    secret = site.cookies.read_transaction(request, transaction_id)
-    try:
-        transaction = resume_transaction(site.deployment, transaction_id, secret)
-    except TransactionEnded as ended:
-        heed_application(() if ended.request is None else ended.request.ui_locales)
-        raise
-    heed_application(transaction.request.ui_locales)
-    return transaction
+    """As `current_pending`, where only a client's request can be answered."""
+    return get_transaction(current_pending(site, parameters))
+
+
+def get_transaction(pending: Transaction | Visit) -> Transaction:
+    """What a client asked. Raises `InvalidRequest` for a visit to a page of ours."""
+    if isinstance(pending, Visit):
+        raise InvalidRequest("nothing was asked that could be answered here")
+    return pending
+
+
+def read_pending_form(site: Site) -> tuple[Parameters, Transaction | Visit]:
+    """A form of a sign-in: ours, made in this browser for what it names. Raises `ProtocolError`."""
+    site.check_own_form()
+    form = read_form()
+    pending = current_pending(site, form)
+    if not is_csrf_token_of(pending, form.get("csrf_token")):
+        raise ForgedForm("the form was not made for this sign-in")
+    return form, pending
 
 
 def current_pending(site: Site, parameters: Parameters) -> Transaction | Visit:

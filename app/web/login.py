@@ -9,14 +9,14 @@ from app.services.hash_password import PasswordPoolBusy
 from app.services.limit_guesses import TooManyAttempts
 from app.services.log_in import LoginAttempt, LoginFailed, SecondFactorDue, log_in
 from app.services.notify_person import sends_mail
-from app.services.transactions import Pending, Transaction, Visit, is_csrf_token_of
-from app.web.authorize import current_pending
+from app.services.transactions import Pending, Transaction, Visit
+from app.web.authorize import current_pending, read_pending_form
 from app.web.come_back import busy_sentence, set_retry_after, too_many_sentence
 from app.web.language import gettext, mark
 from app.web.pages import ClientCard, LoginPage, render_login
 from app.web.passkey_prompt import sign_in_prompt
 from app.web.provider_buttons import list_buttons
-from app.web.site import ForgedForm, Site, read_form, read_query
+from app.web.site import Site, read_query
 
 WRONG = mark("The name or the password is not right.")
 
@@ -42,11 +42,7 @@ def add_login(app: Flask, site: Site) -> None:
 
     @app.post("/login")
     def login_post() -> Response:
-        site.check_own_form()
-        form = read_form()
-        transaction = current_pending(site, form)
-        if not is_csrf_token_of(transaction, form.get("csrf_token")):
-            raise ForgedForm("the form was not made for this sign-in")
+        form, transaction = read_pending_form(site)
         client_of(site, transaction)
         username = form.get("username") or ""
         attempt = LoginAttempt(

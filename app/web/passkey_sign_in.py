@@ -5,12 +5,11 @@ from flask import Flask, Response
 from app.services.limit_guesses import TooManyAttempts
 from app.services.log_in import SecondFactorDue
 from app.services.sign_in_with_passkey import PasskeyAttempt, PasskeyRefused, sign_in_with_passkey
-from app.services.transactions import is_csrf_token_of
-from app.web.authorize import current_pending
+from app.web.authorize import read_pending_form
 from app.web.come_back import too_many_sentence
 from app.web.login import arrival_of, client_of, let_in, show_login
 from app.web.passkey_prompt import passkey_came_late, passkey_problem
-from app.web.site import ForgedForm, Site, read_form
+from app.web.site import Site
 
 
 def add_passkey_sign_in(app: Flask, site: Site) -> None:
@@ -18,11 +17,7 @@ def add_passkey_sign_in(app: Flask, site: Site) -> None:
 
     @app.post("/login/passkey")
     def login_passkey() -> Response:
-        site.check_own_form()
-        form = read_form()
-        pending = current_pending(site, form)
-        if not is_csrf_token_of(pending, form.get("csrf_token")):
-            raise ForgedForm("the form was not made for this sign-in")
+        form, pending = read_pending_form(site)
         client_of(site, pending)
         credential = form.get("credential")
         if credential is None:

@@ -16,10 +16,10 @@ from app.services.prove_second_factor import (
 )
 from app.services.second_factors import Factors, FirstFactorOver, find_person_with_factors
 from app.services.sign_in_with_passkey import PasskeyAttempt, PasskeyRefused, prove_passkey
-from app.services.transactions import FirstFactor, Transaction, Visit, is_csrf_token_of
+from app.services.transactions import FirstFactor, Transaction, Visit
 from app.specs.protocol_error import InvalidRequest
 from app.specs.strict_request import Parameters
-from app.web.authorize import current_pending
+from app.web.authorize import current_pending, read_pending_form
 from app.web.come_back import set_retry_after, too_many_sentence
 from app.web.factor_pages import (
     RecoveryCodeUsedPage,
@@ -30,7 +30,7 @@ from app.web.factor_pages import (
 from app.web.language import gettext
 from app.web.login import arrival_of, ask_to_sign_in, client_of, keep_login, let_in
 from app.web.passkey_prompt import passkey_came_late, passkey_problem, second_factor_prompt
-from app.web.site import ForgedForm, Site, read_form, read_query
+from app.web.site import Site, read_query
 
 
 def add_second_factor(app: Flask, site: Site) -> None:
@@ -70,11 +70,7 @@ def add_second_factor(app: Flask, site: Site) -> None:
 
 
 def _read_own_form(site: Site) -> tuple[Parameters, Transaction | Visit]:
-    site.check_own_form()
-    form = read_form()
-    pending = current_pending(site, form)
-    if not is_csrf_token_of(pending, form.get("csrf_token")):
-        raise ForgedForm("the form was not made for this sign-in")
+    form, pending = read_pending_form(site)
     client_of(site, pending)
     return form, pending
 

@@ -5,12 +5,12 @@ from flask import Flask, Response, request
 from app.services.advance_authorization import advance, get_client
 from app.services.begin_session import current_sessions
 from app.services.choose_account import list_accounts, select_account
-from app.services.transactions import Transaction, is_csrf_token_of
+from app.services.transactions import Transaction
 from app.storage.sessions import SessionRow
-from app.web.authorize import current_transaction, go_on
+from app.web.authorize import current_transaction, get_transaction, go_on, read_pending_form
 from app.web.language import gettext, mark
 from app.web.pages import AccountChoice, SelectAccountPage, render_select_account
-from app.web.site import ForgedForm, Site, read_form, read_query
+from app.web.site import Site, read_query
 
 NOT_HERE = mark("Choose one of these accounts, or use another one.")
 
@@ -25,11 +25,8 @@ def add_select_account(app: Flask, site: Site) -> None:
 
     @app.post("/select-account")
     def select_account_post() -> Response:
-        site.check_own_form()
-        form = read_form()
-        transaction = current_transaction(site, form)
-        if not is_csrf_token_of(transaction, form.get("csrf_token")):
-            raise ForgedForm("the form was not made for this sign-in")
+        form, pending = read_pending_form(site)
+        transaction = get_transaction(pending)
         get_client(site.deployment, transaction.request)
         sessions = _sessions(site)
         browser_state = select_account(site.deployment, transaction, sessions, form.get("account"))

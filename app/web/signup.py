@@ -15,10 +15,10 @@ from app.services.sign_up import (
     needs_password,
     transaction_of,
 )
-from app.services.transactions import OwnPage, Transaction, Visit, begin_visit, is_csrf_token_of
+from app.services.transactions import OwnPage, Transaction, Visit, begin_visit
 from app.services.verified_email import EmailTaken
 from app.specs.strict_request import Parameters
-from app.web.authorize import current_pending
+from app.web.authorize import current_pending, read_pending_form
 from app.web.language import current, gettext
 from app.web.links import link_over, pending_here, sign_in_url
 from app.web.login import arrival_of, client_of, let_in
@@ -31,7 +31,7 @@ from app.web.recovery_pages import (
     render_outcome,
     render_sign_up,
 )
-from app.web.site import ForgedForm, Site, find_whereabouts, read_form, read_query
+from app.web.site import Site, find_whereabouts, read_form, read_query
 
 
 def add_signup(app: Flask, site: Site) -> None:
@@ -46,11 +46,7 @@ def add_signup(app: Flask, site: Site) -> None:
 
     @app.post("/signup")
     def signup_post() -> Response:
-        site.check_own_form()
-        form = read_form()
-        pending = current_pending(site, form)
-        if not is_csrf_token_of(pending, form.get("csrf_token")):
-            raise ForgedForm("the form was not made for this sign-in")
+        form, pending = read_pending_form(site)
         return _sign_up(site, pending, form)
 
     @app.get("/signup/<secret>")

@@ -6,7 +6,6 @@ from flask import Flask, Response, request
 
 from app.services.identity_providers import Provider, find_provider
 from app.services.refusals import record_refusal
-from app.services.transactions import is_csrf_token_of
 from app.services.upstream_channel import ProviderUnavailable
 from app.services.upstream_identity import UpstreamIdentity, UpstreamRefused, fetch_identity, find_endpoints
 from app.services.upstream_logins import demanded_max_age_s
@@ -14,12 +13,12 @@ from app.services.upstream_trip import Errand, Return, depart
 from app.specs.oidc_relying_party import ErrorAnswer, InvalidAnswer, read_authentication_response
 from app.specs.protocol_error import AccessDenied, InvalidRequest, ProtocolError, TemporarilyUnavailable
 from app.specs.strict_request import Parameters
-from app.web.authorize import current_pending
+from app.web.authorize import current_pending, read_pending_form
 from app.web.errors import NotFound
 from app.web.language import gettext
 from app.web.login import client_of
 from app.web.pages import ErrorPage, ProviderButton, render_error
-from app.web.site import ForgedForm, Site, read_form, read_query
+from app.web.site import Site, read_query
 from app.web.upstream_pages import ContinuePage, render_continue
 
 RETRY_AFTER_S = 10
@@ -64,12 +63,8 @@ def add_upstream(app: Flask, site: Site) -> None:
 
     @app.post("/login/with/<name>")
     def continue_post(name: str) -> Response:
-        site.check_own_form()
-        form = read_form()
+        _form, pending = read_pending_form(site)
         provider = _get_open(site, name)
-        pending = current_pending(site, form)
-        if not is_csrf_token_of(pending, form.get("csrf_token")):
-            raise ForgedForm("the form was not made for this sign-in")
         client_of(site, pending)
         errand = Errand(purpose="login", transaction_id=pending.transaction_id, max_age_s=demanded_max_age_s(pending))
         return send_away(site, provider, errand, way_to_login(site, pending.transaction_id))

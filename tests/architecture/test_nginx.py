@@ -25,6 +25,7 @@ from app.endpoints.edge import _FORWARDED_HEADERS
 from app.services.list_audit import list_audit
 from tests.browser.tls_stage import Certificates, make_certificates, resolving
 from tests.deployments import REAL_HASH, Operator, make_deployment, make_environment
+from tests.patience import wait_until
 from tests.server import ROOT, ServerProcess, free_port
 
 CONFIGURATION = (ROOT / "docs" / "nginx.conf").read_text()
@@ -258,9 +259,9 @@ def test_plain_http_is_sent_to_the_issuer(nginx: Proxy) -> None:
 
 def test_a_query_is_in_no_log_of_it(nginx: Proxy) -> None:
     nginx.ask("GET", "/authorize?client_id=a&state=a-secret-state")
-    logged = nginx.log.read_text()
-    assert "GET /authorize" in logged
-    assert "a-secret-state" not in logged
+    # Its line is written after the answer.
+    wait_until(lambda: "GET /authorize" in nginx.log.read_text())
+    assert "a-secret-state" not in nginx.log.read_text()
 
 
 def test_metrics_are_not_for_the_world(nginx: Proxy) -> None:

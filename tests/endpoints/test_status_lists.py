@@ -303,6 +303,12 @@ def lists_of(world: World) -> list[str]:
     return uris
 
 
+def is_closed(world: World, uri: str) -> bool:
+    with world.operator.deployment.database.reading() as connection:
+        rows = {row.list_id: row for row in list_status_lists(connection)}
+    return rows[uri.rpartition("/")[2]].closed_at is not None
+
+
 def test_a_list_closes_after_an_hour_is_served_for_its_tokens_and_then_leaves(own_world: World) -> None:
     world = own_world
     resource = world.operator.add_resource()
@@ -316,6 +322,8 @@ def test_a_list_closes_after_an_hour_is_served_for_its_tokens_and_then_leaves(ow
     wait_until(lambda: list_of(machine_for(world, resource).get_token().access_token)[0] == second, within_s=30)
     disable_client(world.operator.deployment, machine.client_id)
     assert fetch(world, first).status == 200
+    # Its time to leave counts from then.
+    wait_until(lambda: is_closed(world, first))
     # Ten minutes for who had leased a block, an hour for the longest token, a minute for clocks.
     world.clock.move(seconds=600 + 3600 + 60 + 10)
     wait_until(lambda: first not in lists_of(world), within_s=30)

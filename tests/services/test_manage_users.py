@@ -10,6 +10,7 @@ from app.services.list_audit import AuditEvent, list_audit
 from app.services.manage_users import NewUser, User
 from app.services.refusal import Refusal
 from app.storage.changes import read_versions
+from app.storage.users import find_user_by_sub
 from tests.deployments import PASSWORD, Operator
 from tests.operators import operator as operator
 
@@ -67,7 +68,7 @@ def test_a_password_outside_the_policy_is_refused(operator: Operator, password: 
 def test_a_long_enough_password_of_any_script_is_taken_and_verifies(operator: Operator, password: str) -> None:
     user = add(operator, password=password)
     with operator.deployment.database.reading() as connection:
-        row = manage_users.users.find_user_by_sub(connection, user.sub)
+        row = find_user_by_sub(connection, user.sub)
     assert row is not None
     assert operator.deployment.passwords.verify(row.password_hash, password)
 

@@ -167,8 +167,8 @@ def test_a_wider_request_is_no_subset(name: str) -> None:
     ("/a/", "/a", False),
 ])  # fmt: skip
 def test_prefixes_end_at_a_slash(granted: str, requested: str, verdict: bool) -> None:
-    pair = [details({"type": "files", "path": path}) for path in (requested, granted)]
-    assert is_subset(*pair, ORDERS) is verdict
+    wanted, held = (details({"type": "files", "path": path}) for path in (requested, granted))
+    assert is_subset(wanted, held, ORDERS) is verdict
 
 
 def test_without_orders_only_the_same_is_no_wider() -> None:

@@ -14,8 +14,8 @@ from app.web.account_pages import OverviewPage, render_overview
 from app.web.describe_access import say_when
 from app.web.describe_claims import describe_claims, profile_fields
 from app.web.language import gettext
-from app.web.own_pages import account_page, check_form, form_token, get_person
-from app.web.site import Site, read_form, read_query
+from app.web.own_pages import account_page, form_token, get_person, read_person_form
+from app.web.site import Site, read_query
 
 PATH: Final = "/account"
 
@@ -26,18 +26,12 @@ def add_account(app: Flask, site: Site) -> None:
     @app.get(PATH)
     def account() -> Response:
         person = get_person(site, PATH)
-        if isinstance(person, Response):
-            return person
         done = gettext("Your profile is saved.") if read_query().get("done") == "saved" else None
         return _show(site, person, done=done)
 
     @app.post(PATH)
     def account_post() -> Response:
-        person = get_person(site, PATH)
-        if isinstance(person, Response):
-            return person
-        form = read_form()
-        check_form(site, person, form.get("csrf_token"))
+        person, form = read_person_form(site, PATH)
         entered = {name: form.get(name) or "" for name in site.deployment.settings.self_service_claims}
         try:
             edit_profile(site.deployment, person, entered)

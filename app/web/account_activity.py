@@ -51,8 +51,6 @@ def add_account_activity(app: Flask, site: Site) -> None:
     @app.get(PATH)
     def account_activity() -> Response:
         person = get_person(site, PATH)
-        if isinstance(person, Response):
-            return person
         cursor = read_query().get("before")
         history = read_history(site.deployment, person, cursor)
         # Once for each, because a removed one is remembered nowhere.

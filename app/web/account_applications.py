@@ -18,8 +18,8 @@ from app.web.application_pages import ApplicationsPage, render_applications
 from app.web.describe_access import describe_application
 from app.web.describe_networks import describe_problem
 from app.web.language import gettext
-from app.web.own_pages import account_page, check_form, form_token, get_person
-from app.web.site import Site, read_form, read_query
+from app.web.own_pages import account_page, form_token, get_person, read_person_form
+from app.web.site import Site, read_query
 
 PATH: Final = "/account/applications"
 
@@ -30,15 +30,11 @@ def add_account_applications(app: Flask, site: Site) -> None:
     @app.get(PATH)
     def account_applications() -> Response:
         person = get_person(site, PATH)
-        if isinstance(person, Response):
-            return person
         return _show(site, person, done=_done(read_query().get("done")))
 
     @app.post(f"{PATH}/end")
     def account_applications_end() -> Response:
         person, form = _read(site)
-        if isinstance(person, Response):
-            return person
         try:
             end_access(site.deployment, person, form.get("grant") or "")
         except UnknownAccess:
@@ -48,8 +44,6 @@ def add_account_applications(app: Flask, site: Site) -> None:
     @app.post(f"{PATH}/disconnect")
     def account_applications_disconnect() -> Response:
         person, form = _read(site)
-        if isinstance(person, Response):
-            return person
         try:
             end_application(site.deployment, person, form.get("client_id") or "")
         except UnknownAccess:
@@ -58,17 +52,11 @@ def add_account_applications(app: Flask, site: Site) -> None:
 
     @app.post(f"{PATH}/narrow")
     def account_applications_narrow() -> Response:
-        person, form = _read(site)
-        return person if isinstance(person, Response) else _narrow(site, person, form)
+        return _narrow(site, *_read(site))
 
 
-def _read(site: Site) -> tuple[SessionRow | Response, Parameters]:
-    """Whose form it is, and what it says. Raises `ForgedForm` and `InvalidRequest`."""
-    form = read_form(repeatable=frozenset({"scope"}))
-    person = get_person(site, PATH)
-    if not isinstance(person, Response):
-        check_form(site, person, form.get("csrf_token"))
-    return person, form
+def _read(site: Site) -> tuple[SessionRow, Parameters]:
+    return read_person_form(site, PATH, repeatable=frozenset({"scope"}))
 
 
 def _narrow(site: Site, person: SessionRow, form: Parameters) -> Response:

@@ -12,8 +12,8 @@ from app.storage.sessions import SessionRow
 from app.web.account_frame import account_frame
 from app.web.account_pages import DeletePage, ExportPage, render_delete, render_deleted, render_export
 from app.web.language import gettext
-from app.web.own_pages import account_page, check_form, form_token, get_person
-from app.web.site import Site, read_form
+from app.web.own_pages import account_page, form_token, get_person, read_person_form
+from app.web.site import Site
 
 EXPORT: Final = "/account/export"
 DELETE: Final = "/account/delete"
@@ -25,17 +25,12 @@ def add_account_data(app: Flask, site: Site) -> None:
     @app.get(EXPORT)
     def account_export() -> Response:
         person = get_person(site, EXPORT, is_sensitive=True)
-        if isinstance(person, Response):
-            return person
         page = ExportPage(frame=account_frame(site, person, "overview"), csrf_token=form_token(site, person))
         return account_page(site, render_export(page))
 
     @app.post(EXPORT)
     def account_export_download() -> Response:
-        person = get_person(site, EXPORT, is_sensitive=True)
-        if isinstance(person, Response):
-            return person
-        check_form(site, person, read_form().get("csrf_token"))
+        person, _form = read_person_form(site, EXPORT, is_sensitive=True)
         response = Response(export_person(site.deployment, person, actor="user"), content_type="application/json")
         response.headers.update(
             {
@@ -52,15 +47,11 @@ def add_account_data(app: Flask, site: Site) -> None:
     @app.get(DELETE)
     def account_delete() -> Response:
         person = get_person(site, DELETE, is_sensitive=True)
-        return person if isinstance(person, Response) else _ask(site, person)
+        return _ask(site, person)
 
     @app.post(DELETE)
     def account_delete_confirmed() -> Response:
-        person = get_person(site, DELETE, is_sensitive=True)
-        if isinstance(person, Response):
-            return person
-        form = read_form()
-        check_form(site, person, form.get("csrf_token"))
+        person, form = read_person_form(site, DELETE, is_sensitive=True)
         if username_key(form.get("confirmation") or "") != username_key(person.username):
             return _ask(site, person, error=gettext("Type the name of your account exactly, to delete it."))
         try:

@@ -21,10 +21,10 @@ from app.storage.users import UserRow, find_user
 from app.web.account_frame import AccountFrame, account_frame
 from app.web.language import gettext
 from app.web.links import link_over
-from app.web.own_pages import account_page, check_form, form_token, get_person
+from app.web.own_pages import account_page, form_token, get_person, read_person_form
 from app.web.recovery_pages import ConfirmPage, OutcomePage, render_confirm, render_outcome
 from app.web.security_sections import Section
-from app.web.site import Site, find_whereabouts, read_form
+from app.web.site import Site, find_whereabouts
 
 EMAIL: Final = "/account/email"
 VERIFY: Final = "/verify"
@@ -66,15 +66,11 @@ def add_account_email(app: Flask, site: Site) -> None:
     @app.get(EMAIL)
     def account_email() -> Response:
         person = get_person(site, EMAIL, is_sensitive=True)
-        return person if isinstance(person, Response) else _show(site, person, asks="new")
+        return _show(site, person, asks="new")
 
     @app.post(EMAIL)
     def account_email_post() -> Response:
-        person = get_person(site, EMAIL, is_sensitive=True)
-        if isinstance(person, Response):
-            return person
-        form = read_form()
-        check_form(site, person, form.get("csrf_token"))
+        person, form = read_person_form(site, EMAIL, is_sensitive=True)
         email = (form.get("email") or "").strip()
         try:
             check_new_address(email)
@@ -92,14 +88,11 @@ def add_account_email(app: Flask, site: Site) -> None:
     @app.get(VERIFY)
     def verify() -> Response:
         person = get_person(site, VERIFY)
-        return person if isinstance(person, Response) else _show(site, person, asks="proof")
+        return _show(site, person, asks="proof")
 
     @app.post(VERIFY)
     def verify_post() -> Response:
-        person = get_person(site, VERIFY)
-        if isinstance(person, Response):
-            return person
-        check_form(site, person, read_form().get("csrf_token"))
+        person, _form = read_person_form(site, VERIFY)
         email = ask_for_verification(site.deployment, person, find_whereabouts())
         return _show(
             site,

@@ -11,9 +11,9 @@ from app.storage.sessions import SessionRow
 from app.web.account_frame import account_frame
 from app.web.factor_pages import AuthenticatorPage, RecoveryCodesPage, render_authenticator, render_recovery_codes
 from app.web.language import gettext
-from app.web.own_pages import account_page, check_form, form_token, get_person
+from app.web.own_pages import account_page, form_token, get_person, read_person_form
 from app.web.security_sections import Section
-from app.web.site import Site, find_whereabouts, read_form
+from app.web.site import Site, find_whereabouts
 
 AUTHENTICATOR: Final = "/account/authenticator"
 RECOVERY_CODES: Final = "/account/recovery-codes"
@@ -36,37 +36,27 @@ def add_account_factors(app: Flask, site: Site) -> None:
     @app.get(AUTHENTICATOR)
     def account_authenticator() -> Response:
         person = get_person(site, AUTHENTICATOR, is_sensitive=True)
-        return person if isinstance(person, Response) else _show_authenticator(site, person)
+        return _show_authenticator(site, person)
 
     @app.post(AUTHENTICATOR)
     def account_authenticator_confirm() -> Response:
-        person = get_person(site, AUTHENTICATOR, is_sensitive=True)
-        if isinstance(person, Response):
-            return person
-        form = read_form()
-        check_form(site, person, form.get("csrf_token"))
+        person, form = read_person_form(site, AUTHENTICATOR, is_sensitive=True)
         return _confirm(site, person, form.get("code") or "")
 
     @app.post(f"{AUTHENTICATOR}/remove")
     def account_authenticator_remove() -> Response:
-        person = get_person(site, AUTHENTICATOR, is_sensitive=True)
-        if isinstance(person, Response):
-            return person
-        check_form(site, person, read_form().get("csrf_token"))
+        person, _form = read_person_form(site, AUTHENTICATOR, is_sensitive=True)
         remove_totp(site.deployment, person, whereabouts=find_whereabouts())
         return site.redirect(site.url("/account/security?done=totp_removed"))
 
     @app.get(RECOVERY_CODES)
     def account_recovery_codes() -> Response:
         person = get_person(site, RECOVERY_CODES, is_sensitive=True)
-        return person if isinstance(person, Response) else show_recovery_codes(site, person)
+        return show_recovery_codes(site, person)
 
     @app.post(RECOVERY_CODES)
     def account_recovery_codes_renew() -> Response:
-        person = get_person(site, RECOVERY_CODES, is_sensitive=True)
-        if isinstance(person, Response):
-            return person
-        check_form(site, person, read_form().get("csrf_token"))
+        person, _form = read_person_form(site, RECOVERY_CODES, is_sensitive=True)
         try:
             codes = renew_recovery_codes(site.deployment, person, whereabouts=find_whereabouts())
         except NoSecondFactor:

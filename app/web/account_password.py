@@ -10,10 +10,10 @@ from app.services.replace_password import PasswordChange, change_password
 from app.storage.sessions import SessionRow
 from app.storage.users import find_user
 from app.web.account_frame import AccountFrame, account_frame
-from app.web.own_pages import account_page, check_form, form_token, get_person
+from app.web.own_pages import account_page, form_token, get_person, read_person_form
 from app.web.password_words import password_hint, password_sentence
 from app.web.security_sections import Section
-from app.web.site import Site, find_whereabouts, read_form
+from app.web.site import Site, find_whereabouts
 
 PATH: Final = "/account/password"
 
@@ -41,15 +41,11 @@ def add_account_password(app: Flask, site: Site) -> None:
     @app.get(PATH)
     def account_password() -> Response:
         person = get_person(site, PATH, is_sensitive=True)
-        return person if isinstance(person, Response) else _show(site, person)
+        return _show(site, person)
 
     @app.post(PATH)
     def account_password_post() -> Response:
-        person = get_person(site, PATH, is_sensitive=True)
-        if isinstance(person, Response):
-            return person
-        form = read_form()
-        check_form(site, person, form.get("csrf_token"))
+        person, form = read_person_form(site, PATH, is_sensitive=True)
         ends_others = form.get("end_others") == "yes"
         change = PasswordChange(password=form.get("password") or "", ends_others=ends_others, origin=find_whereabouts())
         try:

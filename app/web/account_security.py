@@ -13,10 +13,10 @@ from app.web.account_frame import AccountFrame, account_frame
 from app.web.account_password import password_section
 from app.web.language import gettext, ngettext
 from app.web.linked_logins import linked_logins_section
-from app.web.own_pages import account_page, check_form, form_token, get_person
+from app.web.own_pages import account_page, form_token, get_person, read_person_form
 from app.web.passkey_section import passkey_section
 from app.web.security_sections import Contributor, Section
-from app.web.site import Site, read_form, read_query
+from app.web.site import Site, read_query
 
 PATH: Final = "/account/security"
 
@@ -61,16 +61,11 @@ def add_account_security(app: Flask, site: Site) -> None:
     @app.get(PATH)
     def account_security() -> Response:
         person = get_person(site, PATH)
-        if isinstance(person, Response):
-            return person
         return show_security(site, person, done=_done(read_query().get("done")))
 
     @app.post(f"{PATH}/end-other-sessions")
     def account_security_end_other_sessions() -> Response:
-        person = get_person(site, PATH)
-        if isinstance(person, Response):
-            return person
-        check_form(site, person, read_form().get("csrf_token"))
+        person, _form = read_person_form(site, PATH)
         ended = end_other_sessions(site.deployment, person)
         done = ngettext("You are signed out in %(num)s browser.", "You are signed out in %(num)s browsers.", ended)
         return show_security(site, person, done=done)

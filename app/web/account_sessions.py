@@ -13,8 +13,8 @@ from app.web.describe_access import say_when
 from app.web.describe_device import describe_device
 from app.web.describe_event import describe_methods
 from app.web.language import gettext
-from app.web.own_pages import account_page, check_form, form_token, get_person
-from app.web.site import Site, read_form, read_query
+from app.web.own_pages import account_page, form_token, get_person, read_person_form
+from app.web.site import Site, read_query
 
 PATH: Final = "/account/sessions"
 
@@ -52,17 +52,11 @@ def add_account_sessions(app: Flask, site: Site) -> None:
     @app.get(PATH)
     def account_sessions() -> Response:
         person = get_person(site, PATH)
-        if isinstance(person, Response):
-            return person
         return _show(site, person, done=_done(read_query().get("done")))
 
     @app.post(PATH)
     def account_sessions_end() -> Response:
-        person = get_person(site, PATH)
-        if isinstance(person, Response):
-            return person
-        form = read_form()
-        check_form(site, person, form.get("csrf_token"))
+        person, form = read_person_form(site, PATH)
         if form.get("session") == "others":
             end_other_sessions(site.deployment, person)
             return site.redirect(site.url(f"{PATH}?done=others"))

@@ -22,7 +22,7 @@ from app.web.come_back import busy_sentence, too_many_sentence
 from app.web.explain_error import explain
 from app.web.language import gettext, ngettext
 from app.web.pages import ErrorPage, render_error
-from app.web.site import Site, read_query, way_back
+from app.web.site import NotYet, Site, read_query, way_back
 
 RETRY_AFTER_S = 2
 
@@ -35,6 +35,11 @@ class NotFound(InvalidRequest):
 
 def add_errors(app: Flask, site: Site) -> None:
     """Add the handlers."""
+
+    @app.errorhandler(NotYet)
+    def not_yet(first: NotYet) -> Response:
+        """No refusal: the person does something else first."""
+        return first.response
 
     @app.errorhandler(RedirectedError)
     def redirected(refusal: RedirectedError) -> Response:

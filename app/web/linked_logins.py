@@ -16,9 +16,9 @@ from app.specs.strict_request import Parameters
 from app.storage.sessions import SessionRow
 from app.web.account_frame import account_frame
 from app.web.language import format_moment, gettext
-from app.web.own_pages import check_form, form_token, get_person
+from app.web.own_pages import form_token, get_person, read_person_form
 from app.web.security_sections import Section
-from app.web.site import Site, find_whereabouts, read_form, read_query
+from app.web.site import Site, find_whereabouts, read_query
 from app.web.upstream import Turned, Way, identify, send_away, show_turned
 from app.web.upstream_pages import LinkableProvider, LinkedLogin, LinkedLoginsPage, render_linked_logins
 
@@ -42,15 +42,11 @@ def add_linked_logins(app: Flask, site: Site) -> None:
     @app.get(PATH)
     def account_logins() -> Response:
         person = get_person(site, PATH, is_sensitive=True)
-        return person if isinstance(person, Response) else _show(site, person, done=_done(read_query().get("done")))
+        return _show(site, person, done=_done(read_query().get("done")))
 
     @app.post(f"{PATH}/link")
     def account_logins_link() -> Response:
-        person = get_person(site, PATH, is_sensitive=True)
-        if isinstance(person, Response):
-            return person
-        form = read_form()
-        check_form(site, person, form.get("csrf_token"))
+        person, form = read_person_form(site, PATH, is_sensitive=True)
         provider = find_provider(site.deployment, form.get("provider") or "")
         if provider is None or provider.is_disabled:
             raise InvalidRequest("no such provider can be linked here")
@@ -59,11 +55,7 @@ def add_linked_logins(app: Flask, site: Site) -> None:
 
     @app.post(f"{PATH}/unlink")
     def account_logins_unlink() -> Response:
-        person = get_person(site, PATH, is_sensitive=True)
-        if isinstance(person, Response):
-            return person
-        form = read_form()
-        check_form(site, person, form.get("csrf_token"))
+        person, form = read_person_form(site, PATH, is_sensitive=True)
         link_id = form.get("link") or ""
         if _LINK_ID.fullmatch(link_id) is None:
             raise InvalidRequest("link is malformed")

@@ -19,8 +19,8 @@ from app.services.passkeys import (
 from app.services.sign_in_methods import LastSignInMethod
 from app.web.account_security import PATH, show_security
 from app.web.language import gettext
-from app.web.own_pages import check_form, form_token, get_person
-from app.web.site import Site, find_whereabouts, read_form
+from app.web.own_pages import form_token, read_person_form
+from app.web.site import Site, find_whereabouts
 
 
 def add_passkeys(app: Flask, site: Site) -> None:
@@ -28,11 +28,7 @@ def add_passkeys(app: Flask, site: Site) -> None:
 
     @app.post("/account/passkeys/add")
     def passkeys_add() -> Response:
-        person = get_person(site, PATH, is_sensitive=True)
-        if isinstance(person, Response):
-            return person
-        form = read_form()
-        check_form(site, person, form.get("csrf_token"))
+        person, form = read_person_form(site, PATH, is_sensitive=True)
         credential = form.get("credential")
         if credential is None:
             return site.redirect(site.url(PATH))
@@ -50,11 +46,7 @@ def add_passkeys(app: Flask, site: Site) -> None:
 
     @app.post("/account/passkeys/rename")
     def passkeys_rename() -> Response:
-        person = get_person(site, PATH)
-        if isinstance(person, Response):
-            return person
-        form = read_form()
-        check_form(site, person, form.get("csrf_token"))
+        person, form = read_person_form(site, PATH)
         try:
             name = read_passkey_name(form.get("name") or "")
         except UnusableName as error:
@@ -67,11 +59,7 @@ def add_passkeys(app: Flask, site: Site) -> None:
 
     @app.post("/account/passkeys/remove")
     def passkeys_remove() -> Response:
-        person = get_person(site, PATH, is_sensitive=True)
-        if isinstance(person, Response):
-            return person
-        form = read_form()
-        check_form(site, person, form.get("csrf_token"))
+        person, form = read_person_form(site, PATH, is_sensitive=True)
         try:
             name = remove_passkey(site.deployment, person, _passkey_id(form.get("passkey")), find_whereabouts())
         except LastSignInMethod as error:

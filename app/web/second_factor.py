@@ -30,7 +30,7 @@ from app.web.factor_pages import (
 from app.web.language import gettext
 from app.web.login import arrival_of, ask_to_sign_in, client_of, keep_login, let_in
 from app.web.passkey_prompt import passkey_came_late, passkey_problem, second_factor_prompt
-from app.web.site import Site, read_query
+from app.web.site import NotYet, Site, read_query
 
 
 def add_second_factor(app: Flask, site: Site) -> None:
@@ -41,16 +41,12 @@ def add_second_factor(app: Flask, site: Site) -> None:
         parameters = read_query()
         pending = current_pending(site, parameters)
         due = _get_due(site, pending)
-        if isinstance(due, Response):
-            return due
         return _show(site, pending, due, takes=parameters.get("with"))
 
     @app.post("/second-factor")
     def second_factor_post() -> Response:
         form, pending = _read_own_form(site)
         due = _get_due(site, pending)
-        if isinstance(due, Response):
-            return due
         if form.get("decision") == "restart":
             start_over(site.deployment, pending)
             return site.redirect(site.url(f"/login?transaction={pending.transaction_id}&account=another"))
@@ -64,8 +60,6 @@ def add_second_factor(app: Flask, site: Site) -> None:
         def second_factor_passkey() -> Response:
             form, pending = _read_own_form(site)
             due = _get_due(site, pending)
-            if isinstance(due, Response):
-                return due
             return _prove_by_passkey(site, pending, due, form.get("credential"))
 
 
@@ -75,17 +69,17 @@ def _read_own_form(site: Site) -> tuple[Parameters, Transaction | Visit]:
     return form, pending
 
 
-def _get_due(site: Site, pending: Transaction | Visit) -> Due | Response:
-    """What is due, or where to go where nothing is, or where the first factor comes first again."""
+def _get_due(site: Site, pending: Transaction | Visit) -> Due:
+    """What is due. Raises `NotYet` where nothing is, or where the first factor comes first again."""
     sessions = current_sessions(site.deployment, site.cookies.read_browser(request))
     try:
         due = find_due(site.deployment, pending, sessions)
     except AttemptsOver:
-        return _begin_again(site, pending, _too_many_codes())
+        raise NotYet(_begin_again(site, pending, _too_many_codes())) from None
     except FirstFactorOver:
-        return _begin_again(site, pending, _too_late())
+        raise NotYet(_begin_again(site, pending, _too_late())) from None
     if due is None:
-        return site.redirect(site.url(f"/authorize/resume?transaction={pending.transaction_id}"))
+        raise NotYet(site.redirect(site.url(f"/authorize/resume?transaction={pending.transaction_id}")))
     return due
 
 

@@ -31,6 +31,14 @@ class ForgedForm(InvalidRequest):
     status = 403
 
 
+class NotYet(Exception):
+    """What was asked for has to wait for something else, to which `response` leads, or which it shows."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.status)
+        self.response = response
+
+
 class _Redirect(Response):
     """Its headers leave as they were set: Werkzeug would take the location apart and put it together anew.
 

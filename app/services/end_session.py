@@ -20,8 +20,6 @@ from app.storage.database import Connection
 from app.storage.revocation import revoke_sessions
 from app.storage.sessions import (
     SessionClientRow,
-    SessionRow,
-    list_live_sessions_of_user,
     list_session_clients,
     lock_live_sessions_of_user,
 )
@@ -101,25 +99,3 @@ def _message(client: SessionClientRow, sub: str) -> Message:
     body: Mapping[str, str] = {"client_id": client.client_id, "user": sub, "sid": client.sid}
     # By client and not by host: whoever names somebody else's host must not hold up what that one is told.
     return Message(kind=BACKCHANNEL_LOGOUT, recipient=client.client_id, body=body, client_pk=client.client_pk)
-
-
-def end_other_sessions(deployment: Deployment, session: SessionRow) -> int:
-    """End every session of a person but the one from which they say so; how many."""
-    now = deployment.clock()
-
-    def end(connection: Connection) -> int:
-        live = lock_live_sessions_of_user(connection, session.user_id, now=now)
-        others = [session_id for session_id in live if session_id != session.session_id]
-        end_sessions(deployment, connection, others, sub=session.sub, actor="user", reason="elsewhere", now=now)
-        return len(others)
-
-    return deployment.database.transact(end)
-
-
-def count_other_sessions(deployment: Deployment, session: SessionRow) -> int:
-    """In how many other sessions a person is signed in: those that have neither run out nor been left idle."""
-    now = deployment.clock()
-    not_idle_since = now - deployment.settings.session_idle_lifetime_s * 1000
-    with deployment.database.reading() as connection:
-        live = list_live_sessions_of_user(connection, session.user_id, now=now, not_idle_since=not_idle_since)
-    return sum(1 for session_id in live if session_id != session.session_id)

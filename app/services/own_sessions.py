@@ -7,7 +7,7 @@ from app.services.deployment import Deployment
 from app.services.end_session import end_sessions
 from app.services.own_profile import Person
 from app.services.seals import SealError
-from app.storage.account_sessions import OwnSessionRow, list_own_sessions
+from app.storage.account_sessions import OwnSessionRow, count_other_sessions, list_own_sessions
 from app.storage.database import Connection
 from app.storage.sessions import SessionRow, lock_live_sessions_of_user
 
@@ -42,12 +42,35 @@ def list_sessions(deployment: Deployment, person: SessionRow) -> tuple[OwnSessio
 def list_devices(deployment: Deployment, person: Person, *, here: int | None = None) -> tuple[OwnSession, ...]:
     """Everywhere they are signed in, where they were last first."""
     now = deployment.clock()
-    not_idle_since = now - deployment.settings.session_idle_lifetime_s * 1000
+    not_idle_since = _not_idle_since(deployment, now)
     with deployment.database.reading() as connection:
         rows = list_own_sessions(
             connection, person.user_id, now=now, not_idle_since=not_idle_since, at_most=MOST_SESSIONS_SHOWN
         )
         return tuple(_read(deployment, connection, person, row, here=here) for row in rows)
+
+
+def count_others(deployment: Deployment, person: SessionRow) -> int:
+    """In how many other sessions they are signed in: as many as are listed."""
+    with deployment.database.reading() as connection:
+        return _count_others(deployment, connection, person, now=deployment.clock())
+
+
+def end_others(deployment: Deployment, person: SessionRow) -> int:
+    """End every session but the one from which this is asked, those that were left idle too.
+
+    Returns in how many they were signed in: as many as were listed.
+    """
+
+    def work(connection: Connection) -> int:
+        now = deployment.clock()
+        live = lock_live_sessions_of_user(connection, person.user_id, now=now)
+        seen = _count_others(deployment, connection, person, now=now)
+        others = [session_id for session_id in live if session_id != person.session_id]
+        end_sessions(deployment, connection, others, sub=person.sub, actor="user", reason="elsewhere", now=now)
+        return seen
+
+    return deployment.database.transact(work)
 
 
 def end_session_of(deployment: Deployment, person: SessionRow, reference: str) -> bool:
@@ -68,6 +91,20 @@ def end_session_of(deployment: Deployment, person: SessionRow, reference: str) -
         raise UnknownSession
 
     return deployment.database.transact(work)
+
+
+def _count_others(deployment: Deployment, connection: Connection, person: SessionRow, *, now: int) -> int:
+    return count_other_sessions(
+        connection,
+        person.user_id,
+        here=person.session_id,
+        now=now,
+        not_idle_since=_not_idle_since(deployment, now),
+    )
+
+
+def _not_idle_since(deployment: Deployment, now: int) -> int:
+    return now - deployment.settings.session_idle_lifetime_s * 1000
 
 
 def _read(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from app.storage.tables import authentication_events, sessions
 
@@ -39,13 +39,23 @@ def list_own_sessions(
             func.coalesce(latest, "").label("methods"),
             sessions.c.sealed_device,
         )
-        .where(
-            sessions.c.user_id == user_id,
-            sessions.c.revoked_at.is_(None),
-            sessions.c.expires_at > now,
-            sessions.c.last_used_at > not_idle_since,
-        )
+        .where(_is_signed_in(user_id, now, not_idle_since))
         .order_by(sessions.c.last_used_at.desc(), sessions.c.id.desc())
         .limit(at_most)
     )
     return tuple(OwnSessionRow(**row) for row in connection.execute(query).mappings())
+
+
+def count_other_sessions(connection: Connection, user_id: int, *, here: int, now: int, not_idle_since: int) -> int:
+    """How many of the sessions that are listed are not the one with the id `here`."""
+    query = select(func.count()).where(_is_signed_in(user_id, now, not_idle_since), sessions.c.id != here)
+    return int(connection.execute(query).scalar_one())
+
+
+def _is_signed_in(user_id: int, now: int, not_idle_since: int) -> ColumnElement[bool]:
+    return and_(
+        sessions.c.user_id == user_id,
+        sessions.c.revoked_at.is_(None),
+        sessions.c.expires_at > now,
+        sessions.c.last_used_at > not_idle_since,
+    )

@@ -229,19 +229,6 @@ def lock_live_sessions_of_user(connection: Connection, user_id: int, *, now: int
     return tuple(connection.execute(query.order_by(sessions.c.id).with_for_update()).scalars())
 
 
-def list_live_sessions_of_user(
-    connection: Connection, user_id: int, *, now: int, not_idle_since: int
-) -> tuple[int, ...]:
-    """The sessions in which a person is signed in somewhere."""
-    query = select(sessions.c.id).where(
-        sessions.c.user_id == user_id,
-        sessions.c.revoked_at.is_(None),
-        sessions.c.expires_at > now,
-        sessions.c.last_used_at > not_idle_since,
-    )
-    return tuple(connection.execute(query.order_by(sessions.c.id)).scalars())
-
-
 def delete_known_devices(connection: Connection, user_id: int) -> int:
     """Forget every device of a person; how many."""
     return connection.execute(delete(known_devices).where(known_devices.c.user_id == user_id)).rowcount

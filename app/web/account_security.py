@@ -5,7 +5,7 @@ from typing import Final
 
 from flask import Flask, Response, render_template
 
-from app.services.end_session import count_other_sessions, end_other_sessions
+from app.services.own_sessions import count_others, end_others
 from app.storage.sessions import SessionRow
 from app.web.account_email import email_section
 from app.web.account_factors import authenticator_section, recovery_codes_section
@@ -39,7 +39,7 @@ class OtherSessions:
 
 def other_sessions_section(site: Site, session: SessionRow) -> Section:
     """Where else they are signed in."""
-    others = count_other_sessions(site.deployment, session)
+    others = count_others(site.deployment, session)
     value = OtherSessions(others=others, csrf_token=form_token(site, session))
     return Section(template="security/other_sessions.html", value=value)
 
@@ -66,7 +66,7 @@ def add_account_security(app: Flask, site: Site) -> None:
     @app.post(f"{PATH}/end-other-sessions")
     def account_security_end_other_sessions() -> Response:
         person, _form = read_person_form(site, PATH)
-        ended = end_other_sessions(site.deployment, person)
+        ended = end_others(site.deployment, person)
         done = ngettext("You are signed out in %(num)s browser.", "You are signed out in %(num)s browsers.", ended)
         return show_security(site, person, done=done)
 

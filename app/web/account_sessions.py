@@ -5,8 +5,7 @@ from typing import Final
 
 from flask import Flask, Response, render_template
 
-from app.services.end_session import end_other_sessions
-from app.services.own_sessions import OwnSession, UnknownSession, end_session_of, list_sessions
+from app.services.own_sessions import OwnSession, UnknownSession, end_others, end_session_of, list_sessions
 from app.storage.sessions import SessionRow
 from app.web.account_frame import AccountFrame, account_frame
 from app.web.describe_access import say_when
@@ -58,7 +57,7 @@ def add_account_sessions(app: Flask, site: Site) -> None:
     def account_sessions_end() -> Response:
         person, form = read_person_form(site, PATH)
         if form.get("session") == "others":
-            end_other_sessions(site.deployment, person)
+            end_others(site.deployment, person)
             return site.redirect(site.url(f"{PATH}?done=others"))
         try:
             is_here = end_session_of(site.deployment, person, form.get("session") or "")

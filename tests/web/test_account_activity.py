@@ -62,6 +62,24 @@ def test_everything_else_is_ended_at_once(world: World) -> None:
     assert all('id="login-form"' in other.get(f"{world.issuer}{SESSIONS}").text for other in others)
 
 
+def test_a_session_that_was_left_idle_is_neither_listed_nor_counted_but_ends_with_the_others(world: World) -> None:
+    account = world.operator.add_user()
+    open_account(world, account, SESSIONS)
+    world.clock.move(seconds=3590)
+    elsewhere, here = (open_account(world, account, SESSIONS) for _ in range(2))
+    world.clock.move(seconds=20)
+    assert elsewhere.get(f"{world.issuer}{SESSIONS}").text.count('id="session-') == 2
+    page = here.get(f"{world.issuer}/account/security")
+    assert "You are signed in in 1 other browser." in page.text
+    answer = press(here, find_form(page, "end-other-sessions-form"))
+    assert "You are signed out in 1 browser." in answer.text
+    with world.operator.deployment.database.reading() as connection:
+        query = (
+            "SELECT count(*) FROM sessions WHERE revoked_at IS NULL AND user_id = (SELECT id FROM users WHERE sub = ?)"
+        )
+        assert connection.exec_driver_sql(query, (account.sub,)).scalar_one() == 1
+
+
 def test_who_signs_out_here_is_signed_out(world: World) -> None:
     here = open_account(world, world.operator.add_user(), SESSIONS)
     answer = press(here, find_form(here.get(f"{world.issuer}{SESSIONS}"), "session-1"))

@@ -7,7 +7,7 @@ localhost and with their real headers, so that the Content-Security-Policy count
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -133,9 +133,19 @@ def tab_order(page: Page, *, steps: int) -> list[str]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("turn", [0, 1, pytest.param(2, marks=pytest.mark.long)])
+@pytest.mark.parametrize("turn", [0, *(pytest.param(turn, marks=pytest.mark.long) for turn in (1, 2))])
 def test_every_page_is_accessible_fits_and_keeps_to_its_policy(chromium: Browser, turn: int) -> None:
     """On a phone, in both colour schemes, with large letters, and on a desk; over the turns in each language."""
+    look_at_every_page(chromium, turn, (find_barriers, find_overflow))
+
+
+@pytest.mark.timeout(300)
+def test_every_page_fits_in_another_language_too(chromium: Browser) -> None:
+    look_at_every_page(chromium, 1, (find_overflow,))
+
+
+def look_at_every_page(chromium: Browser, turn: int, looks: Sequence[Callable[[Page], Iterator[str]]]) -> None:
+    """Each in one language, another one each turn."""
     # Without transitions: a colour on its way to the other scheme's is no finding.
     context = open_context(chromium, reduced_motion="reduce")
     visit = begin(context)
@@ -143,15 +153,15 @@ def test_every_page_is_accessible_fits_and_keeps_to_its_policy(chromium: Browser
     for place, sample in enumerate(SAMPLES):
         name = f"{UI_LANGUAGES[(place + turn) % len(UI_LANGUAGES)]}/{sample}"
         page = visit.open(name)
-        findings += [f"{name}: {finding}" for finding in look_at(page)]
+        page.set_viewport_size(PHONE)
+        findings += [f"{name}: {finding}" for look in looks for finding in look(page)]
     context.close()
     assert findings == []
     assert visit.complaints == []
     assert visit.foreign == []
 
 
-def look_at(page: Page) -> Iterator[str]:
-    page.set_viewport_size(PHONE)
+def find_barriers(page: Page) -> Iterator[str]:
     page.emulate_media(color_scheme="light")
     results = Axe().run(page, options=AXE_RULES)
     yield from (f"{one['id']}: {one['nodes'][0]['html']}" for one in results.response["violations"])
@@ -159,6 +169,9 @@ def look_at(page: Page) -> Iterator[str]:
     page.emulate_media(color_scheme="dark")
     dark = page.evaluate("() => axe.run({runOnly: {type: 'rule', values: ['color-contrast']}})")
     yield from (f"dark: {one['id']}: {one['nodes'][0]['html']}" for one in dark["violations"])
+
+
+def find_overflow(page: Page) -> Iterator[str]:
     yield from scrolls_sideways(page, "on a phone")
     page.evaluate("() => { document.documentElement.style.fontSize = '200%' }")
     yield from scrolls_sideways(page, "with large letters")

@@ -33,8 +33,7 @@ def answer_to_the_client(server: RunningServer, secret: str = "s" * 43) -> str:
     return str(document["error"])
 
 
-@on_both_databases
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(("backend", "workers"), [("sqlite", "1"), ("postgresql", "2")])
 def test_running_servers_see_the_operators_changes_within_a_second(
     command_line: CommandLine, tmp_path: Path, workers: str
 ) -> None:

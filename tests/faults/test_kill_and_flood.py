@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
+import pytest
 
 from tests.actors.browser import Browser
 from tests.actors.http import Reply
@@ -60,6 +61,8 @@ def check_answers(replies: list[Reply | None]) -> Counter[int]:
     return counted
 
 
+# What the pool of hashes holds has nothing to do with the database.
+@pytest.mark.parametrize("faulty", ["sqlite"], indirect=True)
 def test_two_hundred_logins_at_once_stay_within_the_memory_of_the_password_pool(faulty: FaultWorld) -> None:
     party, account = faulty.relying_party(), faulty.operator.add_user()
     # Everybody comes from elsewhere, and as somebody else: neither an address nor an account is what holds them up.

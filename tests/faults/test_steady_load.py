@@ -16,8 +16,8 @@ from tests.faults.invariants import check_error_is_readable, check_files, check_
 from tests.faults.patience import eventually
 from tests.faults.steady_load import Crowd, LoadResult, Resources, watched
 
-MAXIMUM_S = 3.0
-SHORT_S, SHORT_BURST_S = 10.0, 2.0
+MAXIMUM_S = 2.0
+SHORT_S, SHORT_BURST_S = 6.0, 1.0
 LONG_S, LONG_BURST_S = 600.0, 10.0
 STEADY_PEOPLE, BURST_PEOPLE = 8, 32
 RECOVERS_WITHIN_S = 10.0

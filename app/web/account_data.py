@@ -13,7 +13,7 @@ from app.web.account_frame import account_frame
 from app.web.account_pages import DeletePage, ExportPage, render_delete, render_deleted, render_export
 from app.web.language import gettext
 from app.web.own_pages import account_page, form_token, get_person, read_person_form
-from app.web.site import Site
+from app.web.site import Site, form_status
 
 EXPORT: Final = "/account/export"
 DELETE: Final = "/account/delete"
@@ -71,4 +71,4 @@ def _ask(site: Site, person: SessionRow, *, error: str | None = None) -> Respons
         has_mail=sends_mail(site.deployment),
         error=error,
     )
-    return account_page(site, render_delete(page), status=200 if error is None else 400)
+    return account_page(site, render_delete(page), status=form_status(error))

@@ -24,7 +24,7 @@ from app.web.links import link_over
 from app.web.own_pages import account_page, form_token, get_person, read_person_form
 from app.web.recovery_pages import ConfirmPage, OutcomePage, render_confirm, render_outcome
 from app.web.security_sections import Section
-from app.web.site import Site, find_whereabouts
+from app.web.site import Site, find_whereabouts, form_status
 
 EMAIL: Final = "/account/email"
 VERIFY: Final = "/verify"
@@ -178,7 +178,7 @@ def _show(
         entered=entered,
         error=error,
     )
-    return account_page(site, render_email(page))
+    return account_page(site, render_email(page), status=form_status(error))
 
 
 def render_email(page: EmailPage) -> str:

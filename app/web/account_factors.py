@@ -13,7 +13,7 @@ from app.web.factor_pages import AuthenticatorPage, RecoveryCodesPage, render_au
 from app.web.language import gettext
 from app.web.own_pages import account_page, form_token, get_person, read_person_form
 from app.web.security_sections import Section
-from app.web.site import Site, find_whereabouts
+from app.web.site import Site, find_whereabouts, form_status
 
 AUTHENTICATOR: Final = "/account/authenticator"
 RECOVERY_CODES: Final = "/account/recovery-codes"
@@ -89,7 +89,7 @@ def _show_authenticator(site: Site, session: SessionRow, *, code_error: str | No
         key=None if enrolment is None else enrolment.key,
         code_error=code_error,
     )
-    return account_page(site, render_authenticator(page))
+    return account_page(site, render_authenticator(page), status=form_status(code_error))
 
 
 def _confirm(site: Site, session: SessionRow, code: str) -> Response:

@@ -13,7 +13,7 @@ from app.web.account_frame import AccountFrame, account_frame
 from app.web.own_pages import account_page, form_token, get_person, read_person_form
 from app.web.password_words import password_hint, password_sentence
 from app.web.security_sections import Section
-from app.web.site import Site, find_whereabouts
+from app.web.site import Site, find_whereabouts, form_status
 
 PATH: Final = "/account/password"
 
@@ -69,7 +69,7 @@ def _show(site: Site, session: SessionRow, *, ends_others: bool = True, error: s
         hint=password_hint(),
         error=error,
     )
-    return account_page(site, render_password(page))
+    return account_page(site, render_password(page), status=form_status(error))
 
 
 def _has_password(site: Site, session: SessionRow) -> bool:

@@ -108,7 +108,7 @@ def _unlink(site: Site, session: SessionRow, link_id: int) -> Response:
         )
         return _show(site, session, error=sentence, status=400)
     except LinkGone:
-        return _show(site, session, error=gettext("This login is not linked to your account."), status=400)
+        return _show(site, session, error=gettext("This login is not linked to your account."), status=404)
     return _show(site, session, done=gettext("Your account is no longer linked to %(name)s.", name=name))
 
 

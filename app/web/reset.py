@@ -21,7 +21,7 @@ from app.web.recovery_pages import (
     render_new_password,
     render_outcome,
 )
-from app.web.site import Site, find_whereabouts, read_form, read_query
+from app.web.site import Site, find_whereabouts, form_status, read_form, read_query
 
 
 def add_reset(app: Flask, site: Site) -> None:
@@ -90,7 +90,7 @@ def _ask(site: Site, transaction: str, *, error: str | None = None) -> Response:
         error=error,
         back_url=f"{site.base_path}/login?transaction={transaction}" if transaction else None,
     )
-    return site.page(render_ask_for_reset(page), has_form=True)
+    return site.page(render_ask_for_reset(page), status=form_status(error), has_form=True)
 
 
 def _sent(site: Site, transaction: str) -> Response:
@@ -119,7 +119,7 @@ def _choose(site: Site, purpose: LinkPurpose, secret: str, *, error: str | None 
         hint=password_hint(),
         error=error,
     )
-    return site.page(render_new_password(page), has_form=True)
+    return site.page(render_new_password(page), status=form_status(error), has_form=True)
 
 
 def _over(site: Site, purpose: LinkPurpose) -> Response:

@@ -31,7 +31,7 @@ from app.web.recovery_pages import (
     render_outcome,
     render_sign_up,
 )
-from app.web.site import Site, find_whereabouts, read_form, read_query
+from app.web.site import Site, find_whereabouts, form_status, read_form, read_query
 
 
 def add_signup(app: Flask, site: Site) -> None:
@@ -142,7 +142,7 @@ def _ask(
         error=error,
         login_url=f"{site.base_path}/login?transaction={pending.transaction_id}",
     )
-    return site.page(render_sign_up(page), has_form=True)
+    return site.page(render_sign_up(page), status=form_status(error), has_form=True)
 
 
 def _confirm(site: Site, secret: str, *, error: str | None = None) -> Response:
@@ -152,8 +152,9 @@ def _confirm(site: Site, secret: str, *, error: str | None = None) -> Response:
     page = ConfirmAccountPage(
         action=f"{site.base_path}/signup/{secret}", email=email, asks_password=asks_password, error=error
     )
+    html = render_confirm_account(page)
     # What follows may be the way back to a client.
-    return site.page(render_confirm_account(page), has_form=True, leads_to_client=True)
+    return site.page(html, status=form_status(error), has_form=True, leads_to_client=True)
 
 
 def _over(site: Site) -> Response:

@@ -143,6 +143,17 @@ def _in_language(localized: Mapping[str, str], member: str) -> str | None:
     )
 
 
+def form_status(error: str | None) -> int:
+    """The status of a page with a form; `error` is the sentence for whoever filled it in and could not be obeyed.
+
+    One rule for all forms of people. 400: the form is shown again, because what was entered in it is wrong. 404: what
+    it names is not there, or not theirs; the two look the same. 403: it is not our own form, or was not made in this
+    browser (`ForgedForm`). The pages of a sign-in (/login, /second-factor, /select-account, /consent) are a dialogue
+    instead: a wrong proof or choice is answered 200 by the page that asks again, whoever it was that did not get in.
+    """
+    return 200 if error is None else 400
+
+
 def find_whereabouts() -> Whereabouts:
     """From where the request comes."""
     return Whereabouts(

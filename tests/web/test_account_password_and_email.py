@@ -107,6 +107,7 @@ def test_114_another_sites_form_sets_no_password(somebody: Somebody) -> None:
 def test_a_name_is_no_password(somebody: Somebody) -> None:
     weak = f"{somebody.account.username}@example.com"
     reply = somebody.send("/account/password", "password-form", password=weak)
+    assert reply.status == 400
     assert "your name or your address is in it" in reply.text
 
 
@@ -210,7 +211,7 @@ def test_an_address_is_verified_by_the_operator_for_one_account(each_mail_world:
 def test_what_is_no_address_gets_no_mail(somebody: Somebody, email: str) -> None:
     form = find_form(somebody.open("/account/email"), "email-form")
     reply = somebody.browser.post(f"{somebody.world.issuer}/account/email", form.with_values(email=email))
-    assert "no e-mail address" in reply.text or reply.status == 400
+    assert reply.status == 400
     assert not [mail for mail in somebody.world.mail.mails if "evil.example" in f"{mail.recipients}"]
 
 

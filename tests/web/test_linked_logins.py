@@ -39,6 +39,7 @@ def test_a_link_is_shown_used_and_removed_and_both_are_events(provider: OtherPro
     assert f"{traveller.account.username}@example.com" in page.text
     assert 'id="consent-form"' in try_login(traveller).text
     assert "no longer linked to Meadow Accounts" in unlink(traveller, page).text
+    assert unlink(traveller, page).status == 404
     assert try_login(traveller).status == 400
     events = provider.ours.operator.event_types(account.sub)
     assert {"login.linked", "login.unlinked"} <= events

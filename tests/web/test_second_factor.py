@@ -57,6 +57,7 @@ def test_a_wrong_code_confirms_nothing(world: World) -> None:
     page = open_sensitive(world, browser, account, "/account/authenticator")
     form = find_form(page, "totp-form")
     refused = browser.post(urljoin(browser.url, form.action), form.with_values(code="000000"))
+    assert refused.status == 400
     assert 'role="alert"' in refused.text
     assert read_key(refused) == read_key(page)
     assert 'id="consent-form"' in sign_in(world, account.username, account.password).text

@@ -78,7 +78,9 @@ def test_in_another_browser_the_password_is_asked_for(mail_world: MailWorld) -> 
     link = link_for(mail_world, address)
     form = find_form(phone.get(link), "confirm-form")
     assert form.fields == [("password", "")]
-    assert "not the password" in phone.post(link, [("password", "what the owner guesses")]).text
+    refused = phone.post(link, [("password", "what the owner guesses")])
+    assert refused.status == 400
+    assert "not the password" in refused.text
     assert not exists(mail_world, address)
     reply = phone.post(link, [("password", PASSWORD)])
     assert "Your account is ready" in reply.text
@@ -162,6 +164,7 @@ def test_106_nobody_learns_whether_there_is_an_account(mail_world: MailWorld) ->
 def test_what_cannot_be_an_account_is_told_at_once(mail_world: MailWorld, values: dict[str, str], words: str) -> None:
     address = new_address()
     reply = sign_up(mail_world, **{"address": address, **values})
+    assert reply.status == 400
     assert words in reply.text
     assert find_form(reply, "signup-form")
     assert PASSWORD not in reply.text

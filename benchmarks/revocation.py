@@ -28,13 +28,13 @@ from pathlib import Path
 
 import orjson
 
+from app.services.account_names import username_key
 from app.services.allocate_status import TokenStatus
 from app.services.deployment import Deployment as Services
 from app.services.deployment import open_deployment
 from app.services.grant_snapshot import GrantSnapshot
 from app.services.identifiers import new_grant_id, random_bytes
 from app.services.issue_tokens import encode_jti
-from app.services.log_in import username_key
 from app.services.manage_grants import revoke_grant
 from app.settings import load_settings
 from app.specs.rfc4648_base64url import decode_base64url

@@ -6,6 +6,7 @@ time that it takes, are the same for every name.
 
 from typing import Final
 
+from app.services.account_names import email_key, username_key
 from app.services.deployment import Deployment
 from app.services.email_links import make_link
 from app.services.limit_guesses import (
@@ -15,13 +16,10 @@ from app.services.limit_guesses import (
     TooManyAttempts,
     count_guesses,
 )
-from app.services.log_in import username_key
 from app.services.notify_person import enqueue_mail, locale_of
 from app.services.outbox import Delivery, Message, Sender, enqueue
 from app.services.record_event import Event
-from app.services.throttle_logins import network_of
-from app.services.user_claims import email_key
-from app.services.whereabouts import Whereabouts
+from app.services.whereabouts import Whereabouts, network_of
 from app.storage.database import Connection
 from app.storage.users import UserRow, find_user_by_name, find_users_by_email
 

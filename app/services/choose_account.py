@@ -7,14 +7,13 @@ keeps it: whoever else logs in in another tab does not come in.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.services.account_names import email_key, username_key
 from app.services.authorization_request import AuthorizationRequest
 from app.services.begin_session import find_known_device_user
 from app.services.browser_state import renew_browser_state
 from app.services.deployment import Deployment
-from app.services.log_in import username_key
 from app.services.requested_person import RequestedPerson
 from app.services.transactions import Pending, Transaction
-from app.services.user_claims import email_key
 from app.storage.accounts import AccountRow, find_accounts
 from app.storage.database import Connection
 from app.storage.sessions import SessionRow

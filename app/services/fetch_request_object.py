@@ -14,7 +14,7 @@ from typing import Final
 from cachetools import TTLCache
 
 from app.services.fetch_document import DocumentFetcher, FetchedDocument, FetchError, FetchFailed
-from app.services.throttle_logins import network_of
+from app.services.whereabouts import network_of
 from app.specs.protocol_error import InvalidRequestUri, TemporarilyUnavailable
 from app.specs.rfc9101_request_objects import MAX_BYTES, MEDIA_TYPE
 

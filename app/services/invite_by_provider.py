@@ -1,12 +1,13 @@
 """Inviting somebody who has no account here: by a link for one address, good once, for a login at one provider."""
 
+from app.services.account_names import email_key
 from app.services.deployment import Deployment
 from app.services.email_links import NewLink, look_at_link, make_link
 from app.services.identity_providers import Provider, find_provider, find_provider_in
 from app.services.notify_person import enqueue_mail
 from app.services.record_event import Event
 from app.services.refusal import Refusal
-from app.services.user_claims import check_email, email_key
+from app.services.user_claims import check_email
 from app.storage.database import Connection
 from app.storage.users import find_users_by_email
 

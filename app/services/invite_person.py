@@ -1,8 +1,8 @@
 """The operator invites somebody: an account without a password, and a link with which its owner chooses one."""
 
+from app.services.account_names import username_key
 from app.services.deployment import Deployment
 from app.services.email_links import make_link
-from app.services.log_in import username_key
 from app.services.manage_users import NewUser, User, check_new_user, insert_new_user, to_user
 from app.services.notify_person import enqueue_mail, locale_of, sends_mail
 from app.services.record_event import Event

@@ -12,7 +12,7 @@ from limits import RateLimitItem, RateLimitItemPerMinute, RateLimitItemPerSecond
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import FixedWindowRateLimiter
 
-from app.services.throttle_logins import network_of
+from app.services.whereabouts import network_of
 
 REFUSALS_PER_PEER: RateLimitItem = RateLimitItemPerSecond(200, 10, namespace="peer")
 REGISTRATIONS_PER_PEER: RateLimitItem = RateLimitItemPerMinute(60, 1, namespace="registration")

@@ -4,25 +4,23 @@ Known, unknown, disabled and passwordless accounts cost the same and are answere
 only its caller's audit trail knows why it was a no.
 """
 
-import unicodedata
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
+from app.services.account_names import email_key, username_key
 from app.services.begin_session import Arrival, LoggedIn, begin_session, find_known_device_user
 from app.services.deployment import Deployment
 from app.services.hash_password import PasswordPoolBusy
 from app.services.limit_guesses import CountedGuesses, TooManyAttempts, uncount_guesses
+from app.services.password_bounds import MAX_PASSWORD_CHARACTERS
 from app.services.record_event import Event
 from app.services.second_factors import find_factors
 from app.services.tell_of_guessing import tell_of_guessing
 from app.services.throttle_logins import LOGINS_ON_KNOWN_DEVICE, count_login, forgive_login
-from app.services.user_claims import email_key
 from app.storage.database import Connection
 from app.storage.transactions import set_first_factor
 from app.storage.users import UserRow, find_user_by_name, find_users_by_email, lock_user, set_password_hash
-
-MAX_PASSWORD_CHARACTERS = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +47,6 @@ class SecondFactorDue:
 
 class LoginFailed(Exception):
     """Name or password are wrong, or the account cannot log in: never said which."""
-
-
-def username_key(username: str) -> str:
-    """What two spellings of one name have in common."""
-    return unicodedata.normalize("NFKC", username).casefold().strip()
 
 
 def log_in(deployment: Deployment, attempt: LoginAttempt) -> LoggedIn | SecondFactorDue:

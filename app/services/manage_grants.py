@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from app.services.account_names import username_key
 from app.services.deployment import Deployment
-from app.services.log_in import username_key
 from app.services.record_event import Event
 from app.services.refusal import Refusal
 from app.storage import grants, revocation

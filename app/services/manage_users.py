@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from app.services.account_names import email_key, username_key
 from app.services.delete_person import NoSuchPerson, delete_person
 from app.services.deployment import Deployment
 from app.services.end_session import end_user_sessions
@@ -14,14 +15,14 @@ from app.services.export_person import export_person
 from app.services.hash_password import Argon2Parameters, hash_password
 from app.services.identifiers import new_sub
 from app.services.limit_guesses import forget_guesses_about
-from app.services.log_in import MAX_PASSWORD_CHARACTERS, username_key
 from app.services.notify_person import notify_person
+from app.services.password_bounds import check_password_bounds
 from app.services.record_event import Event, make_person_key
 from app.services.refusal import Refusal
 from app.services.seals import Seals
 from app.services.second_factors import Factors, find_factors
 from app.services.sign_in_methods import SignInMethods, find_sign_in_methods
-from app.services.user_claims import check_claims, check_email, email_key
+from app.services.user_claims import check_claims, check_email
 from app.storage import changes, users
 from app.storage.conflicts import AlreadyTaken
 from app.storage.database import Connection
@@ -32,8 +33,6 @@ from app.storage.sessions import delete_known_devices
 from app.storage.totp_secrets import delete_totp_secret
 from app.storage.users import UserRow
 
-MIN_PASSWORD_CHARACTERS: Final = 12
-MAX_PASSWORD_BYTES: Final = 4 * MAX_PASSWORD_CHARACTERS
 MAX_USERNAME_CHARACTERS: Final = 200
 
 _SUB = re.compile(r"u[a-z2-7]{26}")
@@ -65,17 +64,6 @@ class User:
     claims: Mapping[str, Any]
 
 
-def check_password_policy(password: str) -> None:
-    """Raises `Refusal` unless the password has 12 to 1024 characters and no NUL. Judges nothing else."""
-    if len(password) < MIN_PASSWORD_CHARACTERS:
-        raise Refusal("invalid_password", f"the password must have at least {MIN_PASSWORD_CHARACTERS} characters")
-    too_long = len(password) > MAX_PASSWORD_CHARACTERS
-    if too_long or len(password.encode("utf-8", "surrogatepass")) > MAX_PASSWORD_BYTES:
-        raise Refusal("invalid_password", f"the password must have at most {MAX_PASSWORD_CHARACTERS} characters")
-    if "\0" in password or not _is_encodable(password):
-        raise Refusal("invalid_password", "the password holds a character that no browser can send")
-
-
 def check_new_user(user: NewUser) -> None:
     """Raises `Refusal` for whatever can be seen without the database."""
     name = user.username
@@ -90,7 +78,7 @@ def check_new_user(user: NewUser) -> None:
     check_email(user.email)
     _check_claims_about(user.email, user.claims)
     if user.password is not None:
-        check_password_policy(user.password)
+        check_password_bounds(user.password)
 
 
 def hash_new_password(parameters: Argon2Parameters, user: NewUser) -> str | None:
@@ -186,7 +174,7 @@ def set_password(deployment: Deployment, name: str, password: str) -> User:
 
     Also what outlives a session (`offline_access`): whoever knew the old password may have granted it to himself.
     """
-    check_password_policy(password)
+    check_password_bounds(password)
     # Before the transaction begins: SQLite has one writer, and a hash is slow on purpose.
     password_hash = hash_password(deployment.passwords.parameters, password)
 
@@ -376,10 +364,6 @@ def _check_verified_email_is_free(connection: Connection, claims: Mapping[str, A
     for other in users.find_users_by_email(connection, email_key(claims["email"])):
         if other.id != user_id and other.claims.get("email_verified") is True:
             raise Refusal("email_exists", "the verified e-mail address belongs to another user already")
-
-
-def _is_encodable(text: str) -> bool:
-    return not any(0xD800 <= ord(character) <= 0xDFFF for character in text)
 
 
 def to_user(row: UserRow) -> User:

@@ -12,8 +12,7 @@ from typing import Any, Final, Literal
 from zxcvbn import zxcvbn
 
 from app.services.deployment import Deployment
-from app.services.log_in import MAX_PASSWORD_CHARACTERS
-from app.services.manage_users import MIN_PASSWORD_CHARACTERS, check_password_policy
+from app.services.password_bounds import MAX_PASSWORD_CHARACTERS, MIN_PASSWORD_CHARACTERS, check_password_bounds
 from app.services.refusal import Refusal
 
 PasswordFault = Literal[
@@ -52,7 +51,7 @@ def check_chosen_password(deployment: Deployment, password: str, *, about: Seque
     if len(password) > MAX_PASSWORD_CHARACTERS:
         raise WeakPassword("long")
     try:
-        check_password_policy(password)
+        check_password_bounds(password)
     except Refusal as refusal:
         raise WeakPassword("unsendable") from refusal
     breached = deployment.breached_passwords

@@ -16,7 +16,7 @@ from app.services.mint_secret import mint_secret
 from app.services.record_event import Event
 from app.services.sector_identifier import check_sector_identifier
 from app.services.software_statements import verify_software_statement
-from app.services.throttle_logins import network_of
+from app.services.whereabouts import network_of
 from app.specs.protocol_error import InvalidClientMetadata, InvalidToken, TooManyRequests
 from app.specs.rfc7591_metadata import OPERATOR_ONLY_MEMBERS, ClientMetadata, parse_client_metadata
 from app.specs.rfc8414_metadata import endpoint_url

@@ -8,11 +8,11 @@ session begins: who has a new password still has to sign in with it.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from app.services.account_names import username_key
 from app.services.deployment import Deployment
 from app.services.email_links import LinkPurpose, OpenedLink, look_at_link, redeem_link
 from app.services.end_session import end_sessions
 from app.services.limit_guesses import forget_guesses_about
-from app.services.log_in import username_key
 from app.services.notify_person import notify_person
 from app.services.password_rules import check_chosen_password
 from app.services.record_event import Event

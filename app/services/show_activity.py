@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from app.services.account_names import username_key
 from app.services.deployment import Deployment
 from app.services.limit_guesses import find_wait_s
-from app.services.log_in import username_key
 from app.services.manage_users import User
 from app.services.new_devices import LOGGED_IN
 from app.services.own_sessions import OwnSession, list_devices

@@ -36,9 +36,9 @@ from app.services.passkey_challenges import (
 from app.services.passkeys import describe_passkey
 from app.services.record_event import Event
 from app.services.second_factors import complete_login, is_still_due
-from app.services.throttle_logins import network_of
 from app.services.transactions import FirstFactor
 from app.services.verify_passkey import PasskeyInvalid, VerifiedAssertion, verify_assertion
+from app.services.whereabouts import network_of
 from app.specs.webauthn_credentials import MalformedCredential, UnverifiedAssertion, parse_assertion
 from app.storage.database import Connection
 from app.storage.factors import has_totp

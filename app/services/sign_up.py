@@ -12,6 +12,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from app.services.account_names import email_key, username_key
 from app.services.begin_session import Arrival, LoggedIn, begin_session
 from app.services.deployment import Deployment
 from app.services.email_links import look_at_link, make_link, redeem_link
@@ -23,17 +24,15 @@ from app.services.limit_guesses import (
     TooManyAttempts,
     count_guesses,
 )
-from app.services.log_in import MAX_PASSWORD_CHARACTERS, username_key
 from app.services.manage_users import NewUser, check_new_user, insert_new_user
 from app.services.notify_person import enqueue_mail, locale_of
 from app.services.outbox import Delivery, Message, Sender, enqueue
+from app.services.password_bounds import MAX_PASSWORD_CHARACTERS
 from app.services.password_rules import check_chosen_password
 from app.services.record_event import Event
 from app.services.refusal import Refusal
-from app.services.throttle_logins import network_of
-from app.services.user_claims import email_key
 from app.services.verified_email import EmailTaken, check_free, check_new_address
-from app.services.whereabouts import Whereabouts
+from app.services.whereabouts import Whereabouts, network_of
 from app.specs.metadata_values import has_invisible
 from app.storage.database import Connection
 from app.storage.users import UserRow, find_user_by_name, find_users_by_email

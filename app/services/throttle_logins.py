@@ -5,12 +5,10 @@ everywhere, and that of the names which the network tries. Unknown names count l
 person has logged in before has a counter of its own and none of these: nobody else's failures can lock the owner out.
 """
 
-import ipaddress
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 
 from app.services.limit_guesses import (
     CountedGuesses,
@@ -22,6 +20,7 @@ from app.services.limit_guesses import (
     uncount_guesses,
 )
 from app.services.seals import Seals
+from app.services.whereabouts import network_of
 from app.storage.database import Connection
 from app.storage.throttle import forgive_guess
 
@@ -85,21 +84,6 @@ def _is_first_try(counted: CountedGuesses) -> bool:
 
 def _as_it_is(limit: GuessLimit) -> GuessLimit:
     return limit
-
-
-# Asked twice by every request, and mostly about few addresses.
-@lru_cache(maxsize=4096)
-def network_of(address: str) -> str:
-    """What is counted as one address: an IPv4 address, or the /64 of an IPv6 one; anything else as it stands."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.ip_network((int(parsed), 64), strict=False))
-    return str(parsed)
 
 
 class FairShare:

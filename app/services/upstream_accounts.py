@@ -6,6 +6,7 @@ none gets one where the provider's rule says so.
 
 from typing import Final
 
+from app.services.account_names import email_key
 from app.services.deployment import Deployment
 from app.services.email_links import LinkOver, redeem_link
 from app.services.identity_providers import Provider
@@ -13,7 +14,6 @@ from app.services.manage_users import NewUser, check_new_user, insert_new_user
 from app.services.record_event import Event
 from app.services.refusal import Refusal
 from app.services.upstream_identity import UpstreamIdentity
-from app.services.user_claims import email_key
 from app.storage import changes
 from app.storage.database import Connection
 from app.storage.linked_identities import find_link, insert_link, touch_link

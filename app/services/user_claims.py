@@ -41,11 +41,6 @@ def check_email(email: str) -> None:
         raise Refusal("invalid_email", "the e-mail address must look like name@host")
 
 
-def email_key(email: str) -> str:
-    """What two spellings of one address have in common."""
-    return email.casefold()
-
-
 def check_claims(claims: Mapping[str, Any]) -> None:
     """Raises `Refusal` naming the first claim that is not what OpenID Connect says, or that is not ours to store."""
     if len(orjson.dumps(claims)) > MAX_DOCUMENT_BYTES:

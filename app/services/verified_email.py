@@ -3,15 +3,15 @@
 Only what was sent there and came back from there makes an address verified; nothing that a person says does.
 """
 
+from app.services.account_names import email_key
 from app.services.deployment import Deployment
 from app.services.email_links import LinkOver, OpenedLink, make_link, redeem_link
 from app.services.limit_guesses import MAILS_FROM_NETWORK, MAILS_TO_ADDRESS, Guess, TooManyAttempts, count_guesses
 from app.services.notify_person import enqueue_mail, locale_of, notify_person
 from app.services.record_event import Event
 from app.services.replace_password import AccountGone
-from app.services.throttle_logins import network_of
-from app.services.user_claims import check_email, email_key
-from app.services.whereabouts import Whereabouts
+from app.services.user_claims import check_email
+from app.services.whereabouts import Whereabouts, network_of
 from app.specs.rfc5322_mail_address import parse_mail_address
 from app.storage import changes, users
 from app.storage.database import Connection

@@ -4,9 +4,9 @@ from typing import Final
 
 from flask import Flask, Response
 
+from app.services.account_names import username_key
 from app.services.delete_person import LastAdministrator, NoSuchPerson, delete_person
 from app.services.export_person import export_person
-from app.services.log_in import username_key
 from app.services.notify_person import sends_mail
 from app.storage.sessions import SessionRow
 from app.web.account_frame import account_frame

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from app.services.manage_users import MIN_PASSWORD_CHARACTERS
+from app.services.password_bounds import MIN_PASSWORD_CHARACTERS
 from app.services.password_rules import PasswordFault
 from app.web.language import gettext, mark
 

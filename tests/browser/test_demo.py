@@ -8,11 +8,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from app.settings import load_settings
 from tests.actors.http import send
+from tests.browser.barriers import find_barriers
 from tests.browser.demo_process import Demo, begin_demo, check_gone, find_free_ports, start_demo
 from tests.deployments import Account, Operator
 
@@ -149,8 +149,7 @@ def test_the_examples_pages_are_accessible(demo: Demo, person: Account, page: Pa
     expect_photos(page)
     for url in (demo.app_url, f"{demo.app_url}callback?state=invented", demo.document["api_url"]):
         page.goto(url)
-        report = Axe().run(page)
-        assert report.violations_count == 0, report.generate_report()
+        assert find_barriers(page) == [], url
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), url
 
 

@@ -16,7 +16,7 @@ from app.services.limit_guesses import (
     TooManyAttempts,
     count_guesses,
 )
-from app.services.notify_person import enqueue_mail, locale_of
+from app.services.notify_person import mail_person
 from app.services.outbox import Delivery, Message, Sender, enqueue
 from app.services.record_event import Event
 from app.services.whereabouts import Whereabouts, network_of
@@ -84,13 +84,13 @@ def _send_link(
     guess = Guess(MAILS_TO_ADDRESS, f"account {user.sub}")
     if isinstance(count_guesses(connection, deployment.seals, [guess], now=now), TooManyAttempts):
         return
-    values = {"username": user.username, "at": str(now), "address": origin.address}
+    values = {"address": origin.address}
     text = "reset_without_password"
     # A link gives a password back, never a first one: who signs in otherwise is not made to depend on their mailbox.
     if user.password_hash is not None:
         text = "reset_password"
         link = make_link(deployment, connection, "reset", user, body={"transaction": transaction_id}, now=now)
         values |= link.values
-    enqueue_mail(deployment, connection, to=user.email, text=text, locale=locale_of(user), values=values, now=now)
+    mail_person(deployment, connection, user, text, values, now)
     event = Event(type="password_reset.asked", actor="anonymous", sub=user.sub, personal=origin.personal)
     deployment.recorder.record(connection, event)

@@ -4,7 +4,7 @@ from app.services.account_names import username_key
 from app.services.deployment import Deployment
 from app.services.email_links import make_link
 from app.services.manage_users import NewUser, User, check_new_user, insert_new_user, to_user
-from app.services.notify_person import enqueue_mail, locale_of, sends_mail
+from app.services.notify_person import mail_person, sends_mail
 from app.services.record_event import Event
 from app.services.refusal import Refusal
 from app.services.verified_email import check_new_address
@@ -38,10 +38,7 @@ def invite_person(deployment: Deployment, new_user: NewUser) -> User:
                 raise Refusal("user_exists", f"there is a user {new_user.username!r} already")
             user = locked
         link = make_link(deployment, connection, "invitation", user, body={}, now=now)
-        values = {"username": user.username, "at": str(now), **link.values}
-        enqueue_mail(
-            deployment, connection, to=user.email, text="invitation", locale=locale_of(user), values=values, now=now
-        )
+        mail_person(deployment, connection, user, "invitation", link.values, now)
         changes.bump(connection, "users")
         event = Event(type="user.invited", actor="operator", sub=user.sub, personal={"username": user.username})
         deployment.recorder.record(connection, event)

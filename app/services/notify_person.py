@@ -9,6 +9,7 @@ from typing import Final
 
 from app.services.deployment import Deployment
 from app.services.outbox import Message, enqueue
+from app.services.preferences import read_preferences
 from app.storage.database import Connection
 from app.storage.outbox import delete_dead_messages_to
 from app.storage.users import UserRow
@@ -55,14 +56,27 @@ def notify_person(
     required = NOTICES.get(text)
     if required is None or not required <= set(values) <= required | _ALWAYS_ALLOWED:
         raise ValueError(f"there is no notice {text!r} with {sorted(values)}")
+    mail_person(deployment, connection, user, text, values, now)
+
+
+def mail_person(
+    deployment: Deployment,
+    connection: Connection,
+    user: UserRow,
+    text: str,
+    values: Mapping[str, str],
+    now: int,
+    *,
+    to: str | None = None,
+) -> None:
+    """A mail to somebody in their language, in the caller's transaction.
+
+    It goes to their address, or to the one of which they say that it is theirs (`to`). Their username and the time are
+    among the values of every such text.
+    """
     shown = {"username": user.username, "at": str(now), **values}
-    enqueue_mail(deployment, connection, to=user.email, text=text, locale=locale_of(user), values=shown, now=now)
-
-
-def locale_of(user: UserRow) -> str | None:
-    """The language that is written down for a person, if one is."""
-    locale = user.claims.get("locale")
-    return locale if isinstance(locale, str) else None
+    locale = read_preferences(user.claims).locale
+    enqueue_mail(deployment, connection, to=to or user.email, text=text, locale=locale, values=shown, now=now)
 
 
 def enqueue_mail(

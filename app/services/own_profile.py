@@ -1,8 +1,6 @@
 """What is known of a person, for their own pages."""
 
-from collections.abc import Mapping
-from typing import Any, Protocol
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Protocol
 
 from app.services.deployment import Deployment
 from app.storage.users import UserRow, find_user
@@ -27,18 +25,3 @@ def find_own_row(deployment: Deployment, person: Person) -> UserRow:
     if row is None:
         raise AssertionError("a session has no person")
     return row
-
-
-def find_zone(claims: Mapping[str, Any]) -> ZoneInfo | None:
-    """The time zone that a person set, where there is such a one."""
-    return parse_zone(claims.get("zoneinfo"))
-
-
-def parse_zone(name: object) -> ZoneInfo | None:
-    """The zone of the IANA database of this name; None for anything else."""
-    if not isinstance(name, str) or len(name) > 100:
-        return None
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return None

@@ -9,6 +9,7 @@ have them confirm it, and know its password.
 import re
 import secrets
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ from app.services.limit_guesses import (
     count_guesses,
 )
 from app.services.manage_users import NewUser, check_new_user, insert_new_user
-from app.services.notify_person import enqueue_mail, locale_of
+from app.services.notify_person import enqueue_mail, mail_person
 from app.services.outbox import Delivery, Message, Sender, enqueue
 from app.services.password_bounds import MAX_PASSWORD_CHARACTERS
 from app.services.password_rules import check_chosen_password
@@ -112,21 +113,23 @@ def sign_up_asked_sender(deployment: Deployment) -> Sender:
 
         def work(connection: Connection) -> None:
             now = deployment.clock()
-            values = {"at": str(now), "address": body["address"], "name": body["name"]}
             owners = find_users_by_email(connection, email_key(body["email"]))
             if not owners:
-                link = make_link(deployment, connection, "sign_up", None, body=body, now=now)
-                values |= link.values
-                _mail(deployment, connection, "sign_up", body["email"], body["locale"], values, now=now)
-            for owner in owners[:1]:
-                if owner.disabled_at is None:
-                    values["username"] = owner.username
-                    locale = locale_of(owner)
-                    _mail(deployment, connection, "sign_up_known", owner.email, locale, values, now=now)
+                _mail_link(deployment, connection, body, now=now)
+            elif owners[0].disabled_at is None:
+                values = {"address": body["address"], "name": body["name"]}
+                mail_person(deployment, connection, owners[0], "sign_up_known", values, now)
 
         deployment.database.transact(work)
 
     return send
+
+
+def _mail_link(deployment: Deployment, connection: Connection, body: Mapping[str, str], *, now: int) -> None:
+    link = make_link(deployment, connection, "sign_up", None, body=body, now=now)
+    values = {"at": str(now), "address": body["address"], "name": body["name"], **link.values}
+    to, locale = body["email"], body["locale"]
+    enqueue_mail(deployment, connection, to=to, text="sign_up", locale=locale, values=values, now=now)
 
 
 def needs_password(deployment: Deployment, secret: str, transaction_ids: frozenset[str]) -> tuple[str, bool]:
@@ -242,16 +245,3 @@ def _free_username(connection: Connection, name: str) -> str:
     while find_user_by_name(connection, username_key(username)) is not None:
         username = f"{wanted}.{secrets.randbelow(900_000) + 100_000}"
     return username
-
-
-def _mail(
-    deployment: Deployment,
-    connection: Connection,
-    text: str,
-    to: str,
-    locale: str | None,
-    values: dict[str, str],
-    *,
-    now: int,
-) -> None:
-    enqueue_mail(deployment, connection, to=to, text=text, locale=locale, values=values, now=now)

@@ -7,7 +7,7 @@ from app.services.account_names import email_key
 from app.services.deployment import Deployment
 from app.services.email_links import LinkOver, OpenedLink, make_link, redeem_link
 from app.services.limit_guesses import MAILS_FROM_NETWORK, MAILS_TO_ADDRESS, Guess, TooManyAttempts, count_guesses
-from app.services.notify_person import enqueue_mail, locale_of, notify_person
+from app.services.notify_person import mail_person, notify_person
 from app.services.record_event import Event
 from app.services.replace_password import AccountGone
 from app.services.user_claims import check_email
@@ -36,9 +36,8 @@ def ask_for_verification(deployment: Deployment, session: SessionRow, origin: Wh
         if refusal is not None:
             return refusal
         link = make_link(deployment, connection, "verify", user, body={}, now=now)
-        values = {"username": user.username, "at": str(now), "address": origin.address, **link.values}
-        locale = locale_of(user)
-        enqueue_mail(deployment, connection, to=user.email, text="verify_email", locale=locale, values=values, now=now)
+        values = {"address": origin.address, **link.values}
+        mail_person(deployment, connection, user, "verify_email", values, now)
         return user.email
 
     return _or_raise(deployment.database.transact(work))
@@ -77,9 +76,8 @@ def ask_for_new_email(deployment: Deployment, session: SessionRow, email: str, o
         if refusal is not None:
             return refusal
         link = make_link(deployment, connection, "email", user, body={"email": email}, now=now)
-        values = {"username": user.username, "at": str(now), "address": origin.address, **link.values}
-        locale = locale_of(user)
-        enqueue_mail(deployment, connection, to=email, text="change_email", locale=locale, values=values, now=now)
+        values = {"address": origin.address, **link.values}
+        mail_person(deployment, connection, user, "change_email", values, now, to=email)
         notify_person(deployment, connection, user, "email_change_asked", {"address": origin.address}, now)
         event = Event(type="email.change_asked", actor="user", sub=user.sub, personal=origin.personal)
         deployment.recorder.record(connection, event)

@@ -9,7 +9,7 @@ from flask import Flask, Response, request
 from app.services.connected_applications import end_access, end_application, list_applications
 from app.services.limit_networks import UnusableNetworks, parse_chosen_networks
 from app.services.narrow_grant import EndIsPast, NothingLeft, Restriction, UnknownAccess, narrow_grant
-from app.services.own_profile import find_own_row, find_zone
+from app.services.preferences import find_preferences
 from app.specs.protocol_error import InvalidRequest
 from app.specs.strict_request import Parameters
 from app.storage.sessions import SessionRow
@@ -65,7 +65,7 @@ def _narrow(site: Site, person: SessionRow, form: Parameters) -> Response:
     try:
         wish = Restriction(
             kept=frozenset(form.get_all("scope")),
-            until=_read_end(form.get("until"), find_zone(find_own_row(site.deployment, person).claims)),
+            until=_read_end(form.get("until"), find_preferences(site.deployment, person.user_id).zone),
             networks=parse_chosen_networks(form.get("network")),
         )
         changed = narrow_grant(site.deployment, person, form.get("grant") or "", wish)
@@ -102,7 +102,7 @@ def _show_gone(site: Site, person: SessionRow) -> Response:
 def _show(
     site: Site, person: SessionRow, *, done: str | None = None, error: str | None = None, status: int = 200
 ) -> Response:
-    zone = find_zone(find_own_row(site.deployment, person).claims)
+    zone = find_preferences(site.deployment, person.user_id).zone
     address = request.environ.get("REMOTE_ADDR", "")
     page = ApplicationsPage(
         frame=account_frame(site, person, "applications", done=done, error=error),

@@ -6,7 +6,6 @@ language tag is passed over, because all of these are hints that anybody can wri
 """
 
 import re
-import zoneinfo
 from collections.abc import Iterable
 from datetime import tzinfo
 from typing import Final
@@ -14,7 +13,7 @@ from typing import Final
 from flask import Flask, Response, g, request
 
 from app.services.deployment import Deployment
-from app.services.find_preferences import find_preferences
+from app.services.preferences import find_preferences
 from app.specs.oidc_claims_request import parse_claims_locales
 from app.specs.protocol_error import InvalidRequest
 from app.storage.sessions import SessionRow
@@ -29,7 +28,6 @@ _RANGE: Final = re.compile(
     r"(?:[ \t]{0,10};[ \t]{0,10}[qQ]=(?P<weight>0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?))?[ \t]{0,10}",
     re.ASCII,
 )
-_ZONE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+-]{0,30}(?:/[A-Za-z0-9_+-]{1,30}){0,2}", re.ASCII)
 # OpenID Connect Core 3.1.2.1 and RP-Initiated Logout 2 have the parameter.
 _PATHS: Final = frozenset({"/authorize", "/logout"})
 
@@ -76,19 +74,8 @@ def heed_person(deployment: Deployment, session: SessionRow | None) -> None:
     if session is None:
         return
     preferences = find_preferences(deployment, session.user_id)
-    g.from_person = (preferences.locale,)
-    _choose(find_zone(preferences.zoneinfo))
-
-
-def find_zone(name: str) -> tzinfo | None:
-    """The time zone of that name, None where it is not known."""
-    if _ZONE.fullmatch(name) is None:
-        return None
-    try:
-        return zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        # A part of a name is a directory there, and no zone.
-        return None
+    g.from_person = () if preferences.locale is None else (preferences.locale,)
+    _choose(preferences.zone)
 
 
 def _choose(zone: tzinfo | None) -> None:

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from app.services.find_preferences import Preferences, find_preferences
-from app.web.reader_language import find_zone, parse_accept_language
+from app.services.preferences import Preferences, find_preferences, parse_zone
+from app.web.reader_language import parse_accept_language
 from tests.actors.browser import Browser
 from tests.actors.http import Reply, send
 from tests.deployments import PASSWORD
@@ -114,11 +114,11 @@ def open_account(browser: Browser, world: World) -> Reply:
 
 @pytest.mark.parametrize("name", ["", "Europe", "../../etc/passwd", "/etc/passwd", "Nowhere/Land", "a" * 500, "UTC\0"])
 def test_a_zone_that_does_not_exist_is_none(name: str, shared_world: World) -> None:
-    assert find_zone(name) is None
+    assert parse_zone(name) is None
 
 
 def test_preferences_of_nobody_are_empty(world: World) -> None:
-    assert find_preferences(world.operator.deployment, -1) == Preferences(locale="", zoneinfo="")
+    assert find_preferences(world.operator.deployment, -1) == Preferences()
 
 
 def test_the_metadata_names_the_languages(world: World) -> None:

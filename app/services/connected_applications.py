@@ -10,7 +10,7 @@ from app.services.client_registry import Client
 from app.services.deployment import Deployment
 from app.services.grant_snapshot import GrantSnapshot
 from app.services.narrow_grant import UnknownAccess
-from app.services.own_profile import Person
+from app.services.own_account import Person
 from app.services.record_event import Event
 from app.services.seals import SealError
 from app.storage import clients

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from app.services.deployment import Deployment
-from app.services.own_profile import Person
+from app.services.own_account import Person
 from app.services.preferences import parse_zone
 from app.services.record_event import Event
 from app.services.refusal import Refusal

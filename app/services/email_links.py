@@ -53,6 +53,13 @@ class OpenedLink:
     user: UserRow | None
     body: Mapping[str, str] = field(repr=False)
 
+    @property
+    def owner(self) -> UserRow:
+        """The person, of a link that has one. Raises `LinkOver`."""
+        if self.user is None:
+            raise LinkOver
+        return self.user
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewLink:
@@ -114,7 +121,8 @@ def redeem_link(
 ) -> OpenedLink:
     """Spend a link, in the caller's transaction. Raises `LinkOver`; of those that come together one gets it.
 
-    A person's link is looked at under the lock of their row: what is changed at this very moment overtakes it.
+    A person's link is looked at under the lock of their row: what is changed at this very moment overtakes it, and the
+    person is as they are until the transaction ends.
     """
     opened = _open(deployment, connection, purpose, secret)
     if opened.user is not None:

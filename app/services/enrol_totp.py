@@ -11,6 +11,7 @@ from typing import Final
 
 from app.services.deployment import Deployment
 from app.services.notify_person import notify_person
+from app.services.own_account import lock_own_row
 from app.services.record_event import Event
 from app.services.recovery_codes import drop_codes_without_factor, give_first_codes
 from app.services.seals import SealError, Seals, seal_under, unseal_under
@@ -25,7 +26,6 @@ from app.storage.totp_secrets import (
     find_totp_secret,
     replace_unconfirmed_secret,
 )
-from app.storage.users import lock_user
 
 CONFIRM_WITHIN_MS: Final = 15 * 60_000
 _TABLE: Final = "totp_secrets"
@@ -57,7 +57,7 @@ def begin_enrolment(deployment: Deployment, session: SessionRow) -> Enrolment | 
     now = deployment.clock()
 
     def begin(connection: Connection) -> bytes | None:
-        lock_user(connection, session.sub)
+        lock_own_row(connection, session)
         row = find_totp_secret(connection, session.user_id)
         if row is not None and row.confirmed_at is not None:
             return None
@@ -90,10 +90,10 @@ def confirm_enrolment(
     digits = parse_code(code)
 
     def confirm(connection: Connection) -> Enrolled | None:
-        user = lock_user(connection, session.sub)
-        row = find_totp_secret(connection, session.user_id)
+        user = lock_own_row(connection, session)
+        row = find_totp_secret(connection, user.id)
         secret = _open_pending(deployment.seals, row, session, now=now)
-        if user is None or secret is None:
+        if secret is None:
             raise EnrolmentOver
         step = None if digits is None else find_step(secret, digits, now_s=now / 1000)
         if step is None:
@@ -114,8 +114,8 @@ def remove_totp(deployment: Deployment, session: SessionRow, *, whereabouts: Whe
     now = deployment.clock()
 
     def remove(connection: Connection) -> bool:
-        user = lock_user(connection, session.sub)
-        if user is None or not delete_totp_secret(connection, user.id):
+        user = lock_own_row(connection, session)
+        if not delete_totp_secret(connection, user.id):
             return False
         drop_codes_without_factor(connection, user.id)
         event = Event(type="totp.removed", actor="user", sub=user.sub, personal=whereabouts.personal)

@@ -13,7 +13,7 @@ import orjson
 from app.services.connected_applications import Access, list_applications
 from app.services.deployment import Deployment
 from app.services.list_audit import AuditEvent
-from app.services.own_profile import Person
+from app.services.own_account import Person
 from app.services.own_sessions import list_devices
 from app.services.record_event import Event
 from app.services.security_history import read_events_after

@@ -9,6 +9,7 @@ from app.services.deployment import Deployment
 from app.services.end_session import end_sessions
 from app.services.identity_providers import Provider, list_providers
 from app.services.notify_person import notify_person
+from app.services.own_account import lock_own_row
 from app.services.record_event import Event
 from app.services.sign_in_methods import check_way_in_remains
 from app.services.upstream_accounts import link_account
@@ -19,7 +20,6 @@ from app.storage.database import Connection
 from app.storage.linked_identities import LinkRow, delete_link, find_link, list_links
 from app.storage.sessions import SessionRow
 from app.storage.upstream_sessions import lock_live_upstream_sessions
-from app.storage.users import UserRow, lock_user
 
 
 class LinkedElsewhere(Exception):
@@ -54,14 +54,11 @@ def link_login(
     *,
     whereabouts: Whereabouts,
 ) -> bool:
-    """The login is the person's from now on; False where it was already. Raises `LinkedElsewhere` or `LinkGone`.
-
-    `LinkGone` where the person is no longer there, or must not sign in.
-    """
+    """The login is the person's from now on; False where it was already. Raises `LinkedElsewhere` or `AccountGone`."""
     now = deployment.clock()
 
     def work(connection: Connection) -> bool:
-        user = _lock(connection, session)
+        user = lock_own_row(connection, session)
         present = find_link(connection, provider_id=provider.id, issuer=provider.identity, subject=identity.subject)
         if present is not None:
             if present.user_id != user.id:
@@ -82,12 +79,12 @@ def link_login(
 def unlink_login(deployment: Deployment, session: SessionRow, link_id: int, *, whereabouts: Whereabouts) -> str:
     """Take a link away, and end what began by it in other browsers; the provider's name for people.
 
-    Raises `LinkGone`, or `LastSignInMethod` where nobody could sign in to the account any more.
+    Raises `LinkGone`, `AccountGone`, or `LastSignInMethod` where nobody could sign in to the account any more.
     """
     now = deployment.clock()
 
     def work(connection: Connection) -> str:
-        user = _lock(connection, session)
+        user = lock_own_row(connection, session)
         link = next((row for row in list_links(connection, user.id) if row.id == link_id), None)
         if link is None or not delete_link(connection, link_id, user_id=user.id):
             raise LinkGone
@@ -111,10 +108,3 @@ def unlink_login(deployment: Deployment, session: SessionRow, link_id: int, *, w
         return link.display_name
 
     return deployment.database.transact(work)
-
-
-def _lock(connection: Connection, session: SessionRow) -> UserRow:
-    user = lock_user(connection, session.sub)
-    if user is None or user.disabled_at is not None:
-        raise LinkGone
-    return user

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from app.services.deployment import Deployment
 from app.services.end_session import end_sessions
-from app.services.own_profile import Person
+from app.services.own_account import Person
 from app.services.seals import SealError
 from app.storage.account_sessions import OwnSessionRow, count_other_sessions, list_own_sessions
 from app.storage.database import Connection

@@ -19,6 +19,7 @@ from webauthn.helpers.structs import (
 
 from app.services.deployment import Deployment
 from app.services.notify_person import notify_person
+from app.services.own_account import lock_own_row
 from app.services.passkey_challenges import (
     LIFETIME_MS,
     ChallengeRefused,
@@ -189,9 +190,7 @@ def remove_passkey(
     now = deployment.clock()
 
     def remove(connection: Connection) -> str | None:
-        user = lock_user(connection, session.sub)
-        if user is None:
-            return None
+        user = lock_own_row(connection, session)
         name = delete_passkey(connection, user.id, passkey_id)
         if name is None:
             return None

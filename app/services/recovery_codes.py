@@ -9,6 +9,7 @@ from typing import Final
 
 from app.services.deployment import Deployment
 from app.services.notify_person import notify_person
+from app.services.own_account import lock_own_row
 from app.services.record_event import Event
 from app.services.second_factors import find_factors
 from app.services.whereabouts import Whereabouts
@@ -17,7 +18,7 @@ from app.storage.factors import count_unused_recovery_codes
 from app.storage.recovery_codes import delete_recovery_codes, replace_recovery_codes
 from app.storage.sessions import SessionRow
 from app.storage.single_use import redeem_recovery_code
-from app.storage.users import UserRow, lock_user
+from app.storage.users import UserRow
 
 CODES: Final = 10
 _CHARACTERS: Final = 24
@@ -93,12 +94,12 @@ def spend_recovery_code(
 
 
 def renew_recovery_codes(deployment: Deployment, session: SessionRow, *, whereabouts: Whereabouts) -> tuple[str, ...]:
-    """New codes because the person asked for them, to be shown once. Raises `NoSecondFactor`."""
+    """New codes because the person asked for them, to be shown once. Raises `NoSecondFactor` and `AccountGone`."""
     now = deployment.clock()
 
     def renew(connection: Connection) -> tuple[str, ...]:
-        user = lock_user(connection, session.sub)
-        if user is None or not find_factors(connection, user.id).levels:
+        user = lock_own_row(connection, session)
+        if not find_factors(connection, user.id).levels:
             raise NoSecondFactor
         codes = renew_codes(deployment, connection, user.id, now=now)
         event = Event(type="recovery_codes.renewed", actor="user", sub=user.sub, personal=whereabouts.personal)

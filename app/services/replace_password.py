@@ -14,10 +14,10 @@ from app.services.email_links import LinkPurpose, OpenedLink, look_at_link, rede
 from app.services.end_session import end_sessions
 from app.services.limit_guesses import forget_guesses_about
 from app.services.notify_person import notify_person
+from app.services.own_account import find_own_row, lock_own_row
 from app.services.password_rules import check_chosen_password
 from app.services.record_event import Event
 from app.services.whereabouts import Whereabouts
-from app.specs.protocol_error import InvalidRequest
 from app.storage import changes, users
 from app.storage.database import Connection
 from app.storage.revocation import revoke_user_grants
@@ -34,13 +34,6 @@ class PasswordChange:
     origin: Whereabouts
 
 
-class AccountGone(InvalidRequest):
-    """The account was disabled or deleted meanwhile."""
-
-    def __init__(self) -> None:
-        super().__init__("this account is closed")
-
-
 def choose_by_link(
     deployment: Deployment, purpose: LinkPurpose, secret: str, password: str, origin: Whereabouts
 ) -> OpenedLink:
@@ -48,21 +41,17 @@ def choose_by_link(
 
     Raises `LinkOver`; `WeakPassword` and `PasswordPoolBusy`, after which the link is as good as before.
     """
-    person = look_at_link(deployment, purpose, secret).user
-    assert person is not None  # noqa: S101 - these links are a person's
-    check_chosen_password(deployment, password, about=names_of(person))
+    owner = look_at_link(deployment, purpose, secret).owner
+    check_chosen_password(deployment, password, about=names_of(owner))
     password_hash = deployment.passwords.hash(password)
 
     def work(connection: Connection) -> OpenedLink:
         now = deployment.clock()
-        # Held first: a password that is changed at this very moment must be seen by the link that it overtakes.
-        user = users.lock_user(connection, person.sub)
         opened = redeem_link(deployment, connection, purpose, secret, now=now)
-        assert user is not None  # noqa: S101 - the link names its row
         # Others' guesses at the old password are no reason to keep its owner waiting.
-        forget_guesses_about(connection, deployment.seals, username_key(user.username))
-        ended = replace(deployment, connection, user, password_hash, now=now)
-        _tell(deployment, connection, user, "password.reset", ended, origin, now=now)
+        forget_guesses_about(connection, deployment.seals, username_key(opened.owner.username))
+        ended = replace(deployment, connection, opened.owner, password_hash, now=now)
+        _tell(deployment, connection, opened.owner, "password.reset", ended, origin, now=now)
         return opened
 
     return deployment.database.transact(work)
@@ -73,18 +62,12 @@ def change_password(deployment: Deployment, session: SessionRow, change: Passwor
 
     How recent their login is has been seen by the caller. Raises `WeakPassword`, `PasswordPoolBusy`, `AccountGone`.
     """
-    with deployment.database.reading() as connection:
-        person = users.find_user(connection, session.user_id)
-    if person is None:
-        raise AccountGone
-    check_chosen_password(deployment, change.password, about=names_of(person))
+    check_chosen_password(deployment, change.password, about=names_of(find_own_row(deployment, session)))
     password_hash = deployment.passwords.hash(change.password)
 
     def work(connection: Connection) -> None:
         now = deployment.clock()
-        user = users.lock_user(connection, person.sub)
-        if user is None or user.disabled_at is not None:
-            raise AccountGone
+        user = lock_own_row(connection, session)
         ended = replace(
             deployment,
             connection,

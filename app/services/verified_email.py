@@ -5,11 +5,11 @@ Only what was sent there and came back from there makes an address verified; not
 
 from app.services.account_names import email_key
 from app.services.deployment import Deployment
-from app.services.email_links import LinkOver, OpenedLink, make_link, redeem_link
+from app.services.email_links import make_link, redeem_link
 from app.services.limit_guesses import MAILS_FROM_NETWORK, MAILS_TO_ADDRESS, Guess, TooManyAttempts, count_guesses
 from app.services.notify_person import mail_person, notify_person
+from app.services.own_account import lock_own_row
 from app.services.record_event import Event
-from app.services.replace_password import AccountGone
 from app.services.user_claims import check_email
 from app.services.whereabouts import Whereabouts, network_of
 from app.specs.rfc5322_mail_address import parse_mail_address
@@ -31,7 +31,7 @@ def ask_for_verification(deployment: Deployment, session: SessionRow, origin: Wh
 
     def work(connection: Connection) -> str | TooManyAttempts:
         now = deployment.clock()
-        user = _get_open_account(connection, session)
+        user = lock_own_row(connection, session)
         refusal = _count_mail(deployment, connection, user.email, origin, now=now)
         if refusal is not None:
             return refusal
@@ -48,7 +48,7 @@ def verify_email(deployment: Deployment, secret: str, origin: Whereabouts) -> No
 
     def work(connection: Connection) -> None:
         now = deployment.clock()
-        user = _lock_owner(connection, redeem_link(deployment, connection, "verify", secret, now=now))
+        user = redeem_link(deployment, connection, "verify", secret, now=now).owner
         set_verified_email(connection, user, user.email, now=now)
         event = Event(type="email.verified", actor="user", sub=user.sub, personal=origin.personal)
         deployment.recorder.record(connection, event)
@@ -71,7 +71,7 @@ def ask_for_new_email(deployment: Deployment, session: SessionRow, email: str, o
 
     def work(connection: Connection) -> str | TooManyAttempts:
         now = deployment.clock()
-        user = _get_open_account(connection, session)
+        user = lock_own_row(connection, session)
         refusal = _count_mail(deployment, connection, email, origin, now=now)
         if refusal is not None:
             return refusal
@@ -92,7 +92,7 @@ def confirm_new_email(deployment: Deployment, secret: str, origin: Whereabouts) 
     def work(connection: Connection) -> None:
         now = deployment.clock()
         opened = redeem_link(deployment, connection, "email", secret, now=now)
-        user = _lock_owner(connection, opened)
+        user = opened.owner
         set_verified_email(connection, user, opened.body["email"], now=now)
         event = Event(type="email.changed", actor="user", sub=user.sub, personal=origin.personal)
         deployment.recorder.record(connection, event)
@@ -135,17 +135,3 @@ def _or_raise(result: str | TooManyAttempts) -> str:
     if isinstance(result, TooManyAttempts):
         raise result
     return result
-
-
-def _get_open_account(connection: Connection, session: SessionRow) -> UserRow:
-    user = users.lock_user(connection, session.sub)
-    if user is None or user.disabled_at is not None:
-        raise AccountGone
-    return user
-
-
-def _lock_owner(connection: Connection, opened: OpenedLink) -> UserRow:
-    user = None if opened.user is None else users.lock_user(connection, opened.user.sub)
-    if user is None or user.disabled_at is not None:
-        raise LinkOver
-    return user

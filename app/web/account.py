@@ -7,7 +7,7 @@ from flask import Flask, Response
 
 from app.services.edit_profile import UnusableClaim, edit_profile
 from app.services.notify_person import sends_mail
-from app.services.own_profile import find_own_row
+from app.services.own_account import find_own_row
 from app.storage.sessions import SessionRow
 from app.web.account_frame import account_frame
 from app.web.account_pages import OverviewPage, render_overview

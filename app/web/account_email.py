@@ -6,7 +6,8 @@ from typing import Final
 
 from flask import Flask, Response, render_template
 
-from app.services.email_links import LinkOver, LinkPurpose, look_at_link
+from app.services.email_links import PATHS, LinkOver, LinkPurpose, look_at_link
+from app.services.own_account import find_own_row
 from app.services.refusal import Refusal
 from app.services.verified_email import (
     EmailTaken,
@@ -17,7 +18,6 @@ from app.services.verified_email import (
     verify_email,
 )
 from app.storage.sessions import SessionRow
-from app.storage.users import UserRow, find_user
 from app.web.account_frame import AccountFrame, account_frame
 from app.web.language import gettext
 from app.web.links import link_over
@@ -26,8 +26,8 @@ from app.web.recovery_pages import ConfirmPage, OutcomePage, render_confirm, ren
 from app.web.security_sections import Section
 from app.web.site import Site, find_whereabouts, form_status
 
-EMAIL: Final = "/account/email"
-VERIFY: Final = "/verify"
+EMAIL: Final = PATHS["email"]
+VERIFY: Final = PATHS["verify"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ def email_section(site: Site, session: SessionRow) -> Section | None:
     """The address, and what can be done about it, where there is mail."""
     if site.deployment.settings.smtp_url is None:
         return None
-    user = _user_of(site, session)
+    user = find_own_row(site.deployment, session)
     state = EmailState(email=user.email, is_verified=user.claims.get("email_verified") is True)
     return Section(template="security/email.html", value=state)
 
@@ -101,28 +101,28 @@ def add_account_email(app: Flask, site: Site) -> None:
             done=gettext("A link is on its way to %(email)s. It works for a day.", email=email),
         )
 
-    _add_link(app, site, "verify", VERIFY, verify_email)
-    _add_link(app, site, "email", EMAIL, confirm_new_email)
+    _add_link(app, site, "verify", verify_email)
+    _add_link(app, site, "email", confirm_new_email)
 
 
-def _add_link(app: Flask, site: Site, purpose: LinkPurpose, path: str, spend: Callable[..., None]) -> None:
+def _add_link(app: Flask, site: Site, purpose: LinkPurpose, spend: Callable[..., None]) -> None:
     """The page behind a link that says: this address is mine."""
+    path = PATHS[purpose]
 
     @app.get(f"{path}/<secret>", endpoint=f"{purpose}_link_get")
     def link_get(secret: str) -> Response:
         try:
             opened = look_at_link(site.deployment, purpose, secret)
+            owner = opened.owner
         except LinkOver:
             return link_over(site, link_path="/account/security", link_label=gettext("Go to your account"))
-        user = opened.user
-        assert user is not None  # noqa: S101 - these links are a person's
         page = ConfirmPage(
             action=f"{site.base_path}{path}/{secret}",
             heading=gettext("Confirm your address"),
             lead=gettext(
                 "Is %(email)s your address, and %(username)s your account here?",
-                email=opened.body.get("email", user.email),
-                username=user.username,
+                email=opened.body.get("email", owner.email),
+                username=owner.username,
             ),
             button=gettext("Yes, confirm it"),
         )
@@ -168,7 +168,7 @@ def _show(
     done: str | None = None,
     error: str | None = None,
 ) -> Response:
-    user = _user_of(site, session)
+    user = find_own_row(site.deployment, session)
     page = EmailPage(
         frame=account_frame(site, session, "security", done=done),
         csrf_token=form_token(site, session),
@@ -184,10 +184,3 @@ def _show(
 def render_email(page: EmailPage) -> str:
     """Return the page about somebody's address as HTML."""
     return render_template("account_email.html", page=page)
-
-
-def _user_of(site: Site, session: SessionRow) -> UserRow:
-    with site.deployment.database.reading() as connection:
-        user = find_user(connection, session.user_id)
-    assert user is not None  # noqa: S101 - a session is somebody's
-    return user

@@ -5,10 +5,10 @@ from typing import Final
 
 from flask import Flask, Response, render_template
 
+from app.services.own_account import find_own_row
 from app.services.password_rules import WeakPassword
 from app.services.replace_password import PasswordChange, change_password
 from app.storage.sessions import SessionRow
-from app.storage.users import find_user
 from app.web.account_frame import AccountFrame, account_frame
 from app.web.own_pages import account_page, form_token, get_person, read_person_form
 from app.web.password_words import password_hint, password_sentence
@@ -73,6 +73,4 @@ def _show(site: Site, session: SessionRow, *, ends_others: bool = True, error: s
 
 
 def _has_password(site: Site, session: SessionRow) -> bool:
-    with site.deployment.database.reading() as connection:
-        user = find_user(connection, session.user_id)
-    return user is not None and user.password_hash is not None
+    return find_own_row(site.deployment, session).password_hash is not None

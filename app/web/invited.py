@@ -1,8 +1,10 @@
 """/login/invited/SECRET: somebody was invited to make an account by signing in at another provider."""
 
+from typing import Final
+
 from flask import Flask, Response, request
 
-from app.services.email_links import LinkOver
+from app.services.email_links import PATHS, LinkOver
 from app.services.identity_providers import Provider
 from app.services.invite_by_provider import find_inviting_provider
 from app.services.transactions import OwnPage, begin_visit
@@ -13,18 +15,20 @@ from app.web.recovery_pages import ConfirmPage, render_confirm
 from app.web.site import Site
 from app.web.upstream import send_away, way_to_login
 
+PATH: Final = PATHS["provider_invitation"]
+
 
 def add_invited(app: Flask, site: Site) -> None:
     """Add the routes."""
 
-    @app.get("/login/invited/<secret>")
+    @app.get(f"{PATH}/<secret>")
     def invited_get(secret: str) -> Response:
         provider = _find(site, secret)
         if provider is None:
             return link_over(site)
         name = provider.document.display_name
         page = ConfirmPage(
-            action=f"{site.base_path}/login/invited/{secret}",
+            action=f"{site.base_path}{PATH}/{secret}",
             heading=gettext("You are invited"),
             lead=gettext(
                 "Sign in at %(name)s with the e-mail address to which the invitation was sent. That makes your "
@@ -35,7 +39,7 @@ def add_invited(app: Flask, site: Site) -> None:
         )
         return site.page(render_confirm(page), has_form=True, leads_to_client=True)
 
-    @app.post("/login/invited/<secret>")
+    @app.post(f"{PATH}/<secret>")
     def invited_post(secret: str) -> Response:
         site.check_own_form()
         provider = _find(site, secret)

@@ -76,8 +76,6 @@ def finish_link(site: Site, provider: Provider, parameters: Parameters, returned
             "Your account at %(name)s is linked to another account here.", name=provider.document.display_name
         )
         return show_turned(site, Turned(AccessDenied("the login belongs to another account"), sentence), way)
-    except LinkGone:
-        return show_turned(site, _session_over(), way)
     return site.redirect(site.url(f"{PATH}?done={'linked' if is_new else 'linked_already'}"))
 
 

@@ -105,7 +105,7 @@ def _sent(site: Site, transaction: str) -> Response:
 
 
 def _choose(site: Site, purpose: LinkPurpose, secret: str, *, error: str | None = None) -> Response:
-    user = look_at_link(site.deployment, purpose, secret).user
+    owner = look_at_link(site.deployment, purpose, secret).owner
     heading = gettext("Choose a new password")
     lead = gettext("Everybody who is signed in to your account is signed out by this, wherever that is.")
     if purpose == "invitation":
@@ -115,7 +115,7 @@ def _choose(site: Site, purpose: LinkPurpose, secret: str, *, error: str | None 
         action=f"{site.base_path}{PATHS[purpose]}/{secret}",
         heading=heading,
         lead=lead,
-        username="" if user is None else user.username,
+        username=owner.username,
         hint=password_hint(),
         error=error,
     )

@@ -1,8 +1,10 @@
 """/signup: somebody makes an account, and goes on to the application for which they came."""
 
+from typing import Final
+
 from flask import Flask, Response, request
 
-from app.services.email_links import LinkOver
+from app.services.email_links import PATHS, LinkOver
 from app.services.password_rules import WeakPassword
 from app.services.sign_up import (
     MAX_NAME_CHARACTERS,
@@ -33,30 +35,32 @@ from app.web.recovery_pages import (
 )
 from app.web.site import Site, find_whereabouts, form_status, read_form, read_query
 
+PATH: Final = PATHS["sign_up"]
+
 
 def add_signup(app: Flask, site: Site) -> None:
     """Add the routes."""
 
-    @app.get("/signup")
+    @app.get(PATH)
     def signup_get() -> Response:
         parameters = read_query()
         if parameters.get("transaction") is None:
             return _begin(site)
         return _ask(site, current_pending(site, parameters))
 
-    @app.post("/signup")
+    @app.post(PATH)
     def signup_post() -> Response:
         form, pending = read_pending_form(site)
         return _sign_up(site, pending, form)
 
-    @app.get("/signup/<secret>")
+    @app.get(f"{PATH}/<secret>")
     def signup_link_get(secret: str) -> Response:
         try:
             return _confirm(site, secret)
         except LinkOver:
             return _over(site)
 
-    @app.post("/signup/<secret>")
+    @app.post(f"{PATH}/<secret>")
     def signup_link_post(secret: str) -> Response:
         site.check_own_form()
         password = read_form().get("password") or ""
@@ -74,7 +78,7 @@ def add_signup(app: Flask, site: Site) -> None:
 def _begin(site: Site) -> Response:
     """Nobody sent them: they will see their account afterwards."""
     visit, secret = begin_visit(site.deployment, OwnPage(path="/account"))
-    response = site.redirect(site.url(f"/signup?transaction={visit.transaction_id}"))
+    response = site.redirect(site.url(f"{PATH}?transaction={visit.transaction_id}"))
     site.cookies.set_transaction(request, response, visit.transaction_id, secret)
     return response
 
@@ -102,7 +106,7 @@ def _sign_up(site: Site, pending: Transaction | Visit, form: Parameters) -> Resp
             gettext("Open it in this browser, and you go straight on."),
             gettext("Nothing came? Look among unwanted mail, or check the address."),
         ),
-        link_url=f"{site.base_path}/signup?transaction={pending.transaction_id}",
+        link_url=f"{site.base_path}{PATH}?transaction={pending.transaction_id}",
         link_label=gettext("Use another address"),
     )
     return site.page(render_outcome(page))
@@ -133,7 +137,7 @@ def _ask(
 ) -> Response:
     page = SignUpPage(
         client=client_of(site, pending),
-        action=f"{site.base_path}/signup",
+        action=f"{site.base_path}{PATH}",
         transaction=pending.transaction_id,
         csrf_token=pending.csrf_token,
         name="" if entered is None else entered.name[:MAX_NAME_CHARACTERS],
@@ -150,7 +154,7 @@ def _confirm(site: Site, secret: str, *, error: str | None = None) -> Response:
     here = frozenset() if waiting is None else frozenset({waiting})
     email, asks_password = needs_password(site.deployment, secret, here)
     page = ConfirmAccountPage(
-        action=f"{site.base_path}/signup/{secret}", email=email, asks_password=asks_password, error=error
+        action=f"{site.base_path}{PATH}/{secret}", email=email, asks_password=asks_password, error=error
     )
     html = render_confirm_account(page)
     # What follows may be the way back to a client.

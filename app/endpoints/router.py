@@ -192,6 +192,7 @@ def _preflight(endpoint: Endpoint) -> Answer:
             ("Access-Control-Allow-Methods", ", ".join(sorted(endpoint.methods))),
             ("Access-Control-Allow-Headers", "Authorization, Content-Type, DPoP"),
             ("Access-Control-Max-Age", "7200"),
+            ("Cache-Control", "no-store"),
         ],
         b"",
     )

@@ -34,7 +34,10 @@ def ask_for_reset(deployment: Deployment, typed: str, origin: Whereabouts, *, tr
 
     `transaction_id`: the sign-in that goes on afterwards, in the browser that began it.
     """
-    typed = typed.strip()[:_MOST_TYPED_CHARACTERS]
+    typed = typed.strip()
+    if len(typed) > _MOST_TYPED_CHARACTERS:
+        # Nobody's name, and nobody's address; what it begins with may be somebody's.
+        typed = ""
     key = username_key(typed)
     guesses = [Guess(MAILS_FROM_NETWORK, network_of(origin.address)), Guess(MAILS_TO_ADDRESS, key)]
     body = {"typed": typed, "transaction": transaction_id or "", **origin.personal}

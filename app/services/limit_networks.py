@@ -127,7 +127,11 @@ def decide_grant_networks(client: Client, requested: Networks | None, chosen: Ne
 
 def parse_chosen_networks(text: str | None) -> Networks | None:
     """What somebody entered, with spaces or commas between; None for nothing. Raises `UnusableNetworks`."""
-    entries = [entry for entry in _BETWEEN_ENTRIES.split(text or "") if entry]
+    entered = (text or "").strip()
+    entries = [entry for entry in _BETWEEN_ENTRIES.split(entered) if entry]
+    if entered and not entries:
+        # Somebody meant to set a limit: it must not become none.
+        raise UnusableNetworks("is not an IPv4 or IPv6 address", entry=entered[:60])
     for entry in entries:
         try:
             parse_network(entry)

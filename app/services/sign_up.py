@@ -117,7 +117,7 @@ def sign_up_asked_sender(deployment: Deployment) -> Sender:
             if not owners:
                 _mail_link(deployment, connection, body, now=now)
             elif owners[0].disabled_at is None:
-                values = {"address": body["address"], "name": body["name"]}
+                values = {"address": body["address"]}
                 mail_person(deployment, connection, owners[0], "sign_up_known", values, now)
 
         deployment.database.transact(work)
@@ -127,7 +127,7 @@ def sign_up_asked_sender(deployment: Deployment) -> Sender:
 
 def _mail_link(deployment: Deployment, connection: Connection, body: Mapping[str, str], *, now: int) -> None:
     link = make_link(deployment, connection, "sign_up", None, body=body, now=now)
-    values = {"at": str(now), "address": body["address"], "name": body["name"], **link.values}
+    values = {"at": str(now), "address": body["address"], **link.values}
     to, locale = body["email"], body["locale"]
     enqueue_mail(deployment, connection, to=to, text="sign_up", locale=locale, values=values, now=now)
 

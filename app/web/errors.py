@@ -2,6 +2,7 @@
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import MethodNotAllowed as NotThisMethod
 
 from app.services.hash_password import PasswordPoolBusy
 from app.services.limit_guesses import TooManyAttempts
@@ -25,6 +26,8 @@ from app.web.pages import ErrorPage, render_error
 from app.web.site import NotYet, Site, read_query, way_back
 
 RETRY_AFTER_S = 2
+# They issue codes, spend what another provider answered, or end a session: the protocol says that GET does.
+_ACT_ON_GET = frozenset({"/authorize", "/authorize/resume", "/login/callback/<name>", "/logout"})
 
 
 class NotFound(InvalidRequest):
@@ -81,6 +84,13 @@ def add_errors(app: Flask, site: Site) -> None:
         if error.code == 404:
             return _page(site, NotFound("there is no such page"))
         return _page(site, InvalidRequest("the request cannot be read", detail=f"HTTP {error.code}"))
+
+    @app.before_request
+    def check_method() -> None:
+        """RFC 9110 9.2.1: a HEAD changes nothing; what a GET of these would do has no harmless half."""
+        rule = request.url_rule
+        if request.method == "HEAD" and rule is not None and rule.rule in _ACT_ON_GET:
+            raise NotThisMethod(valid_methods=sorted((rule.methods or set()) - {"HEAD"}))
 
     @app.before_request
     def check_size_and_limit() -> Response | None:

@@ -38,7 +38,9 @@ def add_home(app: Flask, site: Site) -> None:
         if client is not None and not client.is_disabled:
             logo = site.logos.find_client_logo(client.client_id, client.metadata.logo_uri)
         if logo is None:
-            return Response(b"", status=404, content_type="image/png", headers={"Cache-Control": "no-store"})
+            return Response(
+                b"", status=404, content_type="image/png", headers={**_LOGO_HEADERS, "Cache-Control": "no-store"}
+            )
         response = Response(logo.body, content_type=logo.content_type)
         response.headers.update(_LOGO_HEADERS)
         response.headers["Cache-Control"] = "public, max-age=3600"

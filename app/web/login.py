@@ -46,7 +46,7 @@ def add_login(app: Flask, site: Site) -> None:
         client_of(site, transaction)
         username = form.get("username") or ""
         attempt = LoginAttempt(
-            username=username[:200],
+            username=username,
             password=form.get("password") or "",
             arrival=arrival_of(site, transaction),
         )

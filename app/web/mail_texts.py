@@ -53,7 +53,7 @@ _TEXTS: Final[Mapping[str, _Text]] = {
     ),
     "sign_up": _Text(
         subject=mark("Confirm your e-mail address"),
-        happened=(mark("Somebody wants to make an account with this address, under the name %(name)s."),),
+        happened=(mark("Somebody wants to make an account with this address."),),
         then=(mark("To confirm that it was you, open this page:"), "%(link)s", _LINK_UNTIL),
         not_you=(mark("If it was not you, you need not do anything: without this link there will be no account."),),
     ),

@@ -128,6 +128,10 @@ class Site:
         origin = request.headers.get("Origin")
         if origin is not None and origin != self.deployment.settings.origin:
             raise ForgedForm("the form was not sent from our own page", detail=f"Origin {origin!r:.200}")
+        # Browsers that say nothing of the origin still say this (Fetch Metadata); another subdomain is another site's.
+        fetch_site = request.headers.get("Sec-Fetch-Site", "same-origin")
+        if fetch_site not in ("same-origin", "none"):
+            raise ForgedForm("the form was not sent from our own page", detail=f"Sec-Fetch-Site {fetch_site!r:.200}")
 
 
 def _in_language(localized: Mapping[str, str], member: str) -> str | None:

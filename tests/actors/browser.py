@@ -70,10 +70,15 @@ class Browser:
         return self._follow(url, self._send(url, fields=fields, headers={"Origin": self.origin, **(headers or {})}))
 
     def send_once(
-        self, url: str, *, fields: Sequence[tuple[str, str]] | None = None, headers: Mapping[str, str] | None = None
+        self,
+        url: str,
+        *,
+        method: str | None = None,
+        fields: Sequence[tuple[str, str]] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Reply:
-        """One request with this browser's cookies; the answer as it is."""
-        return self._send(url, fields=fields, headers=headers)
+        """One request with this browser's cookies; the answer as it is. A POST where there are `fields`, else a GET."""
+        return self._send(url, method=method, fields=fields, headers=headers)
 
     def secret_cookies(self) -> list[str]:
         """The values of the cookies, without the one that any script may read: it opens nothing."""
@@ -110,6 +115,7 @@ class Browser:
         self,
         url: str,
         *,
+        method: str | None = None,
         fields: Sequence[tuple[str, str]] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
@@ -120,7 +126,7 @@ class Browser:
             sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         reply = send(
             self.server_url + url[len(self.origin) :],
-            method="GET" if fields is None else "POST",
+            method=method or ("GET" if fields is None else "POST"),
             headers=sent,
             form=fields,
         )

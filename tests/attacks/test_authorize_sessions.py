@@ -133,6 +133,17 @@ def test_an_expired_transaction_says_so_and_shows_the_way_back(world: World) -> 
     assert 'href="https://rp.example/start"' in late.text
 
 
+@on_sqlite
+def test_a_head_brings_no_code(world: World) -> None:
+    """RFC 9110 9.2.1, 10.2.1: it would be a GET without its body, and a GET is answered with a code here."""
+    party, browser, account = world.relying_party(), world.browser(), world.operator.add_user()
+    world.get_code(party, account, browser=browser)
+    for url in (party.begin().url, f"{world.issuer}/authorize/resume?transaction={'a' * 24}", f"{world.issuer}/logout"):
+        reply = browser.send_once(url, method="HEAD")
+        assert (reply.status, "location" in reply.headers) == (405, False), url
+        assert "HEAD" not in reply.headers["allow"]
+
+
 def test_a_finished_transaction_is_not_finished_twice(world: World) -> None:
     """Case 42's neighbour: Back and a second press of Allow give no second code."""
     account, party, browser = world.operator.add_user(), world.relying_party(), world.browser()

@@ -120,6 +120,15 @@ def test_the_password_that_was_typed_is_never_sent_back(world: World, account: A
     assert f'value="{account.username}"' in answer.text
 
 
+@pytest.mark.parametrize("length", [250, 60_000])
+@on_sqlite
+def test_106_who_only_begins_like_somebody_is_nobody(world: World, account: Account, length: int) -> None:
+    browser, page = open_login(world)
+    reply = browser.log_in(page, account.username + " " * length + "somebody-else", account.password)
+    assert "The name or the password is not right." in reply.text
+    assert not is_signed_in(world, browser)
+
+
 # ----- Case 110: forms that are not ours -----
 
 
@@ -133,8 +142,13 @@ def test_the_password_that_was_typed_is_never_sent_back(world: World, account: A
         ("right", {"Origin": "https://evil.example"}),
         ("right", {"Origin": "null"}),
         ("right", {"Origin": "http://127.0.0.1:1"}),
+        ("right", {"Sec-Fetch-Site": "cross-site"}),
+        ("right", {"Sec-Fetch-Site": "same-site"}),
     ],
-    ids=["no token", "empty token", "made-up token", "odd token", "cross-site", "opaque origin", "other port"],
+    ids=[
+        *("no token", "empty token", "made-up token", "odd token", "cross-site", "opaque origin", "other port"),
+        *("cross-site without its origin", "a neighbour without its origin"),
+    ],
 )
 @on_sqlite
 def test_110_a_login_form_that_is_not_ours_is_refused(

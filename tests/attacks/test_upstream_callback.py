@@ -141,6 +141,14 @@ def test_136_a_state_is_used_once(stage: Stage) -> None:
     assert (page.status, 'data-error="invalid_request"' in page.text) == (400, True)
 
 
+def test_136_who_only_looks_at_the_head_spends_nothing(stage: Stage) -> None:
+    browser = stage.world.browser()
+    back = stage.provider.authorize(stage.leave(browser))
+    looked = browser.send_once(back, method="HEAD")
+    assert (looked.status, looked.headers["allow"]) == (405, "GET")
+    assert_let_in(browser.get(back))
+
+
 def test_136_the_answer_of_another_browser_lets_nobody_in_and_is_not_spent(stage: Stage) -> None:
     attacker, victim = stage.world.browser(), stage.world.browser()
     back = stage.provider.authorize(stage.leave(attacker))

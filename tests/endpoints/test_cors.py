@@ -47,6 +47,7 @@ def test_a_preflight_is_answered_with_what_may_be_sent(world: World, path: str) 
         "Access-Control-Request-Headers": "authorization",
     }
     reply = send(world.url + path, method="OPTIONS", headers=headers)
+    assert reply.headers["cache-control"] == "no-store"
     assert (reply.status, reply.body) == (204, b"")
     cors = _cors(reply)
     assert cors["access-control-allow-origin"] == "*"

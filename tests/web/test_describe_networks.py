@@ -18,6 +18,18 @@ def test_a_reason_of_narrowing_is_a_sentence_of_the_readers_language(reason: str
         assert describe_problem(problem) != english
 
 
+@pytest.mark.parametrize("entered", [",", " ;; ", ",,,,,"])
+def test_what_holds_no_network_is_not_no_limit(entered: str) -> None:
+    with pytest.raises(UnusableNetworks) as refused:
+        parse_chosen_networks(entered)
+    assert entered.strip() in describe_problem(refused.value)
+
+
+@pytest.mark.parametrize("entered", [None, "", "  "])
+def test_where_nothing_was_entered_there_is_no_limit(entered: str | None) -> None:
+    assert parse_chosen_networks(entered) is None
+
+
 def test_what_was_entered_is_quoted() -> None:
     with pytest.raises(UnusableNetworks) as refused:
         parse_chosen_networks("192.0.2.1/33")

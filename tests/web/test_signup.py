@@ -177,6 +177,12 @@ def test_sign_ups_for_one_address_are_bounded(mail_world: MailWorld) -> None:
     assert statuses[-1] == 429
 
 
+def test_a_stranger_has_no_words_of_theirs_sent_to_anybody(mail_world: MailWorld) -> None:
+    address = new_address()
+    assert sign_up(mail_world, address, name="Win at prizes.example now").status == 200
+    assert "prizes" not in mail_world.mail.wait_for(address, 1, words="/signup/th_el_").text
+
+
 def test_another_sites_form_signs_nobody_up(mail_world: MailWorld) -> None:
     browser = mail_world.browser()
     form = find_form(browser.get(f"{mail_world.issuer}/signup"), "signup-form")

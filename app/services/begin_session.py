@@ -4,12 +4,13 @@ The browser's secret is renewed each time, so that a planted one is worthless; a
 per proof, from which `auth_time`, `acr` and `amr` are read.
 """
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from app.services.browser_state import new_browser_state
 from app.services.deployment import Deployment
+from app.services.known_devices import find_known_device_of, renew_known_device
 from app.services.mint_secret import is_well_formed, mint_secret
 from app.services.new_devices import LOGGED_IN, has_logged_in_before, tell_of_new_device
 from app.services.record_event import Event
@@ -18,15 +19,12 @@ from app.storage.database import Connection
 from app.storage.sessions import (
     AuthenticationEventRow,
     SessionRow,
-    delete_known_device,
     find_browser,
-    find_known_device,
     find_live_sessions,
     find_session_of_user,
     has_been_in_browser,
     insert_authentication_event,
     insert_browser,
-    insert_known_device,
     insert_session,
     renew_browser,
     set_sealed_device,
@@ -35,8 +33,9 @@ from app.storage.sessions import (
 from app.storage.transactions import bind_transaction, clear_first_factor
 from app.storage.users import UserRow
 
-KNOWN_DEVICE_LIFETIME_MS = 180 * 86_400_000
 BROWSER_LIFETIME_MS = 400 * 86_400_000
+Device = Literal["known", "new", "unclear"]
+"""Known: by its cookie. New: to somebody who has logged in before, in another browser. Else nothing tells for sure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +58,14 @@ class LoggedIn:
 
     def __repr__(self) -> str:
         return f"LoggedIn(session_id={self.session_id})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _BrowserCookies:
+    """What a browser is known by: `state` is for pages that watch whether somebody is signed in."""
+
+    secret: str = field(repr=False)
+    state: str
 
 
 def current_sessions(deployment: Deployment, browser_secret: str | None) -> tuple[SessionRow, ...]:
@@ -92,17 +99,77 @@ def begin_session(
     *not* check anything: that the account is not disabled and that no further factor is due has been seen under the
     same lock by the caller.
     """
-    is_known = find_known_device_of(deployment, connection, arrival.known_device_secret, now=now) == user.id
-    browser_secret, device_secret, browser_state = mint_secret("br"), mint_secret("kd"), new_browser_state()
+    at = now if proven_at is None else proven_at
+    login = AuthenticationEventRow(method=" ".join(methods), level=level, at=at)
+    browser_id, browser = _renew_browser(deployment, connection, arrival.browser_secret, now=now)
+    # Before anything is written of this login: what it finds is what was there before.
+    device = _recognise(deployment, connection, arrival, user, browser_id=browser_id, now=now)
+    session_id = _renew_session(deployment, connection, arrival, user, browser_id=browser_id, now=now)
+    insert_authentication_event(connection, session_id, login)
+    known_device_secret = renew_known_device(
+        deployment, connection, arrival.known_device_secret, user_id=user.id, now=now
+    )
+    # Whoever else proved a first factor in this transaction has not come further than that.
+    clear_first_factor(connection, arrival.transaction_id)
+    bind_transaction(connection, arrival.transaction_id, session_id)
+    _record(deployment, connection, arrival, user, login, session_id=session_id, device=device)
+    if device == "new":
+        tell_of_new_device(deployment, connection, user, **arrival.personal, now=now)
+    return LoggedIn(
+        browser_secret=browser.secret,
+        known_device_secret=known_device_secret,
+        browser_state=browser.state,
+        session_id=session_id,
+    )
+
+
+def _renew_browser(
+    deployment: Deployment, connection: Connection, old_secret: str | None, *, now: int
+) -> tuple[int, _BrowserCookies]:
+    """The browser's row, the one that its cookie names where there is one, and what it is known by from now on."""
+    cookies = _BrowserCookies(secret=mint_secret("br"), state=new_browser_state())
+    digest, digest_key_id = deployment.seals.digest("br", cookies.secret)
+    expires_at = now + BROWSER_LIFETIME_MS
+    browser_id = None
+    if old_secret is not None and is_well_formed("br", old_secret):
+        found = (find_browser(connection, old, now=now) for old in deployment.seals.digests("br", old_secret))
+        browser_id = next((each for each in found if each is not None), None)
+    if browser_id is None:
+        browser_id = insert_browser(
+            connection,
+            digest=digest,
+            digest_key_id=digest_key_id,
+            browser_state=cookies.state,
+            now=now,
+            expires_at=expires_at,
+        )
+    else:
+        renew_browser(
+            connection,
+            browser_id,
+            digest=digest,
+            digest_key_id=digest_key_id,
+            browser_state=cookies.state,
+            expires_at=expires_at,
+        )
+    return browser_id, cookies
+
+
+def _recognise(
+    deployment: Deployment, connection: Connection, arrival: Arrival, user: UserRow, *, browser_id: int, now: int
+) -> Device:
+    if find_known_device_of(deployment, connection, arrival.known_device_secret, now=now) == user.id:
+        return "known"
+    if has_been_in_browser(connection, browser_id=browser_id, user_id=user.id):
+        return "unclear"
+    return "new" if has_logged_in_before(connection, user) else "unclear"
+
+
+def _renew_session(
+    deployment: Deployment, connection: Connection, arrival: Arrival, user: UserRow, *, browser_id: int, now: int
+) -> int:
+    """The session of the person in this browser, which lives on where there is one, and from where they came to it."""
     expires_at = now + deployment.settings.session_absolute_lifetime_s * 1000
-    browser_id = _renew_browser(
-        connection, deployment, arrival.browser_secret, browser_secret, browser_state=browser_state, now=now
-    )
-    is_new = (
-        not is_known
-        and not has_been_in_browser(connection, browser_id=browser_id, user_id=user.id)
-        and has_logged_in_before(connection, user)
-    )
     session_id = find_session_of_user(connection, browser_id=browser_id, user_id=user.id, now=now)
     if session_id is None:
         session_id = insert_session(connection, browser_id=browser_id, user_id=user.id, now=now, expires_at=expires_at)
@@ -112,110 +179,25 @@ def begin_session(
         connection, user.sub, arrival.personal, table="sessions", row=str(session_id)
     )
     set_sealed_device(connection, session_id, sealed)
-    event = AuthenticationEventRow(method=" ".join(methods), level=level, at=now if proven_at is None else proven_at)
-    insert_authentication_event(connection, session_id, event)
-    _renew_known_device(connection, deployment, arrival.known_device_secret, device_secret, user.id, now=now)
-    # Whoever else proved a first factor in this transaction has not come further than that.
-    clear_first_factor(connection, arrival.transaction_id)
-    bind_transaction(connection, arrival.transaction_id, session_id)
-    deployment.recorder.record(
-        connection,
-        Event(
-            type=LOGGED_IN,
-            actor="user",
-            sub=user.sub,
-            body={
-                "method": event.method,
-                "level": level,
-                "session": session_id,
-                "known_device": is_known,
-                "new_device": is_new,
-            },
-            personal=arrival.personal,
-        ),
-    )
-    if is_new:
-        tell_of_new_device(deployment, connection, user, **arrival.personal, now=now)
-    return LoggedIn(
-        browser_secret=browser_secret,
-        known_device_secret=device_secret,
-        browser_state=browser_state,
-        session_id=session_id,
-    )
+    return session_id
 
 
-def find_known_device_user(deployment: Deployment, secret: str | None) -> int | None:
-    """Whose device it is, by the cookie that it brings; None where that names nobody's."""
-    if secret is None:
-        return None
-    with deployment.database.reading() as connection:
-        return find_known_device_of(deployment, connection, secret, now=deployment.clock())
-
-
-def find_known_device_of(deployment: Deployment, connection: Connection, secret: str | None, *, now: int) -> int | None:
-    """As `find_known_device_user`, in the caller's transaction."""
-    if secret is None or not is_well_formed("kd", secret):
-        return None
-    return find_known_device(connection, deployment.seals.digests("kd", secret), now=now)
-
-
-def new_sid() -> str:
-    """The identifier by which one client knows one session: random, so that clients cannot compare notes."""
-    return secrets.token_urlsafe(16)
-
-
-def _renew_browser(
-    connection: Connection,
+def _record(
     deployment: Deployment,
-    old_secret: str | None,
-    new_secret: str,
-    *,
-    browser_state: str,
-    now: int,
-) -> int:
-    digest, digest_key_id = deployment.seals.digest("br", new_secret)
-    expires_at = now + BROWSER_LIFETIME_MS
-    browser_id = None
-    if old_secret is not None and is_well_formed("br", old_secret):
-        found = (find_browser(connection, old, now=now) for old in deployment.seals.digests("br", old_secret))
-        browser_id = next((each for each in found if each is not None), None)
-    if browser_id is None:
-        return insert_browser(
-            connection,
-            digest=digest,
-            digest_key_id=digest_key_id,
-            browser_state=browser_state,
-            now=now,
-            expires_at=expires_at,
-        )
-    renew_browser(
-        connection,
-        browser_id,
-        digest=digest,
-        digest_key_id=digest_key_id,
-        browser_state=browser_state,
-        expires_at=expires_at,
-    )
-    return browser_id
-
-
-def _renew_known_device(
     connection: Connection,
-    deployment: Deployment,
-    old_secret: str | None,
-    new_secret: str,
-    user_id: int,
+    arrival: Arrival,
+    user: UserRow,
+    login: AuthenticationEventRow,
     *,
-    now: int,
+    session_id: int,
+    device: Device,
 ) -> None:
-    if old_secret is not None and is_well_formed("kd", old_secret):
-        delete_known_device(connection, deployment.seals.digests("kd", old_secret))
-    digest, digest_key_id = deployment.seals.digest("kd", new_secret)
-    insert_known_device(
-        connection,
-        digest=digest,
-        digest_key_id=digest_key_id,
-        user_id=user_id,
-        now=now,
-        expires_at=now + KNOWN_DEVICE_LIFETIME_MS,
-    )
+    body = {
+        "method": login.method,
+        "level": login.level,
+        "session": session_id,
+        "known_device": device == "known",
+        "new_device": device == "new",
+    }
+    event = Event(type=LOGGED_IN, actor="user", sub=user.sub, body=body, personal=arrival.personal)
+    deployment.recorder.record(connection, event)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from app.services.account_names import email_key, username_key
 from app.services.authorization_request import AuthorizationRequest
-from app.services.begin_session import find_known_device_user
 from app.services.browser_state import renew_browser_state
 from app.services.deployment import Deployment
+from app.services.known_devices import find_known_device_user
 from app.services.requested_person import RequestedPerson
 from app.services.transactions import Pending, Transaction
 from app.storage.accounts import AccountRow, find_accounts

@@ -35,6 +35,11 @@ def new_sub() -> str:
     return "u" + base64.b32encode(random_bytes(17)).decode().lower()[:26]
 
 
+def new_sid() -> str:
+    """The identifier by which one client knows one session: random, so that clients cannot compare notes."""
+    return base64.urlsafe_b64encode(random_bytes(16)).decode().rstrip("=")
+
+
 def _forget_page() -> None:
     global _page, _used
     _page, _used = b"", 0

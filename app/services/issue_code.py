@@ -6,12 +6,11 @@ from typing import Any, Literal
 
 from app.services.authentication_context import choose_acr, requested_acr_values
 from app.services.authorization_request import AuthorizationRequest
-from app.services.begin_session import new_sid
 from app.services.client_registry import Client
 from app.services.decide_interaction import asked_pairs, client_identity, find_claim, is_claim
 from app.services.deployment import Deployment
 from app.services.grant_snapshot import GrantSnapshot, RefreshKind
-from app.services.identifiers import new_grant_id
+from app.services.identifiers import new_grant_id, new_sid
 from app.services.limit_networks import decide_grant_networks, read_networks
 from app.services.mint_secret import mint_secret
 from app.services.narrow_details import belongs_to, read_details

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.services.account_names import email_key, username_key
-from app.services.begin_session import Arrival, LoggedIn, begin_session, find_known_device_user
+from app.services.begin_session import Arrival, LoggedIn, begin_session
 from app.services.deployment import Deployment
 from app.services.hash_password import PasswordPoolBusy
+from app.services.known_devices import find_known_device_user
 from app.services.limit_guesses import CountedGuesses, TooManyAttempts, uncount_guesses
 from app.services.password_bounds import MAX_PASSWORD_CHARACTERS
 from app.services.record_event import Event

@@ -26,10 +26,10 @@ from app.services.user_claims import check_claims, check_email
 from app.storage import changes, users
 from app.storage.conflicts import AlreadyTaken
 from app.storage.database import Connection
+from app.storage.known_devices import delete_known_devices
 from app.storage.passkeys import delete_passkeys
 from app.storage.recovery_codes import delete_recovery_codes
 from app.storage.revocation import revoke_user_grants
-from app.storage.sessions import delete_known_devices
 from app.storage.totp_secrets import delete_totp_secret
 from app.storage.users import UserRow
 

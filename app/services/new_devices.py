@@ -4,7 +4,7 @@ from app.services.deployment import Deployment
 from app.services.notify_person import notify_person
 from app.storage.audit import has_event
 from app.storage.database import Connection
-from app.storage.sessions import has_known_device
+from app.storage.known_devices import has_known_device
 from app.storage.users import UserRow
 
 LOGGED_IN = "login.succeeded"

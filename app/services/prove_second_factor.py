@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from app.services.advance_authorization import due_level_of
 from app.services.advance_visit import due_prompt
 from app.services.authentication_context import LEVELS
-from app.services.begin_session import Arrival, LoggedIn, find_known_device_of
+from app.services.begin_session import Arrival, LoggedIn
 from app.services.choose_account import bound_session
 from app.services.deployment import Deployment
 from app.services.enrol_totp import open_confirmed_secret
+from app.services.known_devices import find_known_device_of
 from app.services.limit_guesses import (
     SECOND_FACTORS_OF_PERSON,
     SECOND_FACTORS_ON_KNOWN_DEVICE,

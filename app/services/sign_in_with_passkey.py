@@ -13,8 +13,9 @@ from typing import Final, TypeVar
 from webauthn import generate_authentication_options, options_to_json
 from webauthn.helpers.structs import UserVerificationRequirement
 
-from app.services.begin_session import Arrival, LoggedIn, begin_session, find_known_device_of
+from app.services.begin_session import Arrival, LoggedIn, begin_session
 from app.services.deployment import Deployment
+from app.services.known_devices import find_known_device_of
 from app.services.limit_guesses import (
     CountedGuesses,
     Guess,

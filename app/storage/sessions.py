@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -14,7 +14,6 @@ from app.storage.tables import (
     authentication_events,
     browsers,
     clients,
-    known_devices,
     session_clients,
     sessions,
     users,
@@ -229,11 +228,6 @@ def lock_live_sessions_of_user(connection: Connection, user_id: int, *, now: int
     return tuple(connection.execute(query.order_by(sessions.c.id).with_for_update()).scalars())
 
 
-def delete_known_devices(connection: Connection, user_id: int) -> int:
-    """Forget every device of a person; how many."""
-    return connection.execute(delete(known_devices).where(known_devices.c.user_id == user_id)).rowcount
-
-
 def list_session_clients(connection: Connection, session_ids: Sequence[int]) -> tuple[SessionClientRow, ...]:
     """The clients of sessions, those excepted that were disabled or removed: nobody speaks to them."""
     query = (
@@ -291,35 +285,7 @@ def _metadata(text: str) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def insert_known_device(
-    connection: Connection, *, digest: bytes, digest_key_id: str, user_id: int, now: int, expires_at: int
-) -> None:
-    """A device on which a person has logged in."""
-    connection.execute(
-        insert(known_devices).values(
-            digest=digest, digest_key_id=digest_key_id, user_id=user_id, created_at=now, expires_at=expires_at
-        )
-    )
-
-
-def find_known_device(connection: Connection, digests: tuple[bytes, ...], *, now: int) -> int | None:
-    """The id of the person who has logged in on the device, or None."""
-    query = select(known_devices.c.user_id).where(known_devices.c.digest.in_(digests), known_devices.c.expires_at > now)
-    return connection.execute(query).scalar()
-
-
-def has_known_device(connection: Connection, user_id: int) -> bool:
-    """Whether a person has logged in on any device that is remembered, in time or not."""
-    query = select(known_devices.c.user_id).where(known_devices.c.user_id == user_id).limit(1)
-    return connection.execute(query).first() is not None
-
-
 def has_been_in_browser(connection: Connection, *, browser_id: int, user_id: int) -> bool:
     """Whether a person has, or lately had, a session in a browser: several people may share one."""
     query = select(sessions.c.id).where(sessions.c.browser_id == browser_id, sessions.c.user_id == user_id).limit(1)
     return connection.execute(query).first() is not None
-
-
-def delete_known_device(connection: Connection, digests: tuple[bytes, ...]) -> None:
-    """Forget a device, for instance because it was given a new secret."""
-    connection.execute(delete(known_devices).where(known_devices.c.digest.in_(digests)))

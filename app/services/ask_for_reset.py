@@ -10,16 +10,15 @@ from app.services.account_names import email_key, username_key
 from app.services.deployment import Deployment
 from app.services.email_links import make_link
 from app.services.limit_guesses import (
-    MAILS_FROM_NETWORK,
-    MAILS_TO_ADDRESS,
     Guess,
     TooManyAttempts,
     count_guesses,
 )
+from app.services.limit_mails import MAILS_TO_ADDRESS, count_mail
 from app.services.notify_person import mail_person
 from app.services.outbox import Delivery, Message, Sender, enqueue
 from app.services.record_event import Event
-from app.services.whereabouts import Whereabouts, network_of
+from app.services.whereabouts import Whereabouts
 from app.storage.database import Connection
 from app.storage.users import UserRow, find_user_by_name, find_users_by_email
 
@@ -39,14 +38,13 @@ def ask_for_reset(deployment: Deployment, typed: str, origin: Whereabouts, *, tr
         # Nobody's name, and nobody's address; what it begins with may be somebody's.
         typed = ""
     key = username_key(typed)
-    guesses = [Guess(MAILS_FROM_NETWORK, network_of(origin.address)), Guess(MAILS_TO_ADDRESS, key)]
     body = {"typed": typed, "transaction": transaction_id or "", **origin.personal}
 
     def work(connection: Connection) -> TooManyAttempts | None:
         now = deployment.clock()
-        counted = count_guesses(connection, deployment.seals, guesses, now=now)
-        if isinstance(counted, TooManyAttempts):
-            return counted
+        refusal = count_mail(deployment, connection, key, origin, now=now)
+        if refusal is not None:
+            return refusal
         recipient = "reset:" + deployment.seals.digest("mail-recipient", key)[0].hex()[:24]
         enqueue(deployment, connection, [Message(kind=RESET_ASKED, recipient=recipient, body=body)], now=now)
         return None

@@ -54,9 +54,6 @@ class GuessLimit:
 # Of the codes of a second factor: per person, and on a device of theirs apart from what others do.
 SECOND_FACTORS_OF_PERSON = GuessLimit(name="second_factor", free=10, given_back_after_s=600)
 SECOND_FACTORS_ON_KNOWN_DEVICE = GuessLimit(name="second_factor_device", free=10, given_back_after_s=600)
-# Mails that somebody asks for: to one address (by its key), and from one network.
-MAILS_TO_ADDRESS = GuessLimit(name="mail_to", free=5, given_back_after_s=900, starts_anew=False)
-MAILS_FROM_NETWORK = GuessLimit(name="mail_network", free=20, given_back_after_s=120, starts_anew=False)
 
 
 @dataclass(frozen=True, slots=True)

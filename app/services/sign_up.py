@@ -18,13 +18,12 @@ from app.services.begin_session import Arrival, LoggedIn, begin_session
 from app.services.deployment import Deployment
 from app.services.email_links import look_at_link, make_link, redeem_link
 from app.services.limit_guesses import (
-    MAILS_FROM_NETWORK,
-    MAILS_TO_ADDRESS,
     SECOND_FACTORS_OF_PERSON,
     Guess,
     TooManyAttempts,
     count_guesses,
 )
+from app.services.limit_mails import count_mail
 from app.services.manage_users import NewUser, check_new_user, insert_new_user
 from app.services.notify_person import enqueue_mail, mail_person
 from app.services.outbox import Delivery, Message, Sender, enqueue
@@ -33,7 +32,7 @@ from app.services.password_rules import check_chosen_password
 from app.services.record_event import Event
 from app.services.refusal import Refusal
 from app.services.verified_email import EmailTaken, check_free, check_new_address
-from app.services.whereabouts import Whereabouts, network_of
+from app.services.whereabouts import Whereabouts
 from app.specs.metadata_values import has_invisible
 from app.storage.database import Connection
 from app.storage.users import UserRow, find_user_by_name, find_users_by_email
@@ -82,15 +81,12 @@ def ask_for_account(deployment: Deployment, account: NewAccount, origin: Whereab
     """
     _check(account)
     check_chosen_password(deployment, account.password, about=(account.name, account.email))
-    guesses = [
-        Guess(MAILS_FROM_NETWORK, network_of(origin.address)),
-        Guess(MAILS_TO_ADDRESS, email_key(account.email)),
-    ]
-    counted = deployment.database.transact(
-        lambda connection: count_guesses(connection, deployment.seals, guesses, now=deployment.clock())
+    key = email_key(account.email)
+    refusal = deployment.database.transact(
+        lambda connection: count_mail(deployment, connection, key, origin, now=deployment.clock())
     )
-    if isinstance(counted, TooManyAttempts):
-        raise counted
+    if refusal is not None:
+        raise refusal
     body = {
         "name": account.name,
         "email": account.email,
@@ -100,7 +96,7 @@ def ask_for_account(deployment: Deployment, account: NewAccount, origin: Whereab
         "asked_at": str(deployment.clock()),
         **origin.personal,
     }
-    recipient = "sign-up:" + deployment.seals.digest("mail-recipient", email_key(account.email))[0].hex()[:24]
+    recipient = "sign-up:" + deployment.seals.digest("mail-recipient", key)[0].hex()[:24]
     message = Message(kind=SIGN_UP_ASKED, recipient=recipient, body=body)
     deployment.database.transact(lambda connection: enqueue(deployment, connection, [message], now=deployment.clock()))
 

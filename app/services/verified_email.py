@@ -6,12 +6,13 @@ Only what was sent there and came back from there makes an address verified; not
 from app.services.account_names import email_key
 from app.services.deployment import Deployment
 from app.services.email_links import make_link, redeem_link
-from app.services.limit_guesses import MAILS_FROM_NETWORK, MAILS_TO_ADDRESS, Guess, TooManyAttempts, count_guesses
+from app.services.limit_guesses import TooManyAttempts
+from app.services.limit_mails import count_mail
 from app.services.notify_person import mail_person, notify_person
 from app.services.own_account import lock_own_row
 from app.services.record_event import Event
 from app.services.user_claims import check_email
-from app.services.whereabouts import Whereabouts, network_of
+from app.services.whereabouts import Whereabouts
 from app.specs.rfc5322_mail_address import parse_mail_address
 from app.storage import changes, users
 from app.storage.database import Connection
@@ -32,7 +33,7 @@ def ask_for_verification(deployment: Deployment, session: SessionRow, origin: Wh
     def work(connection: Connection) -> str | TooManyAttempts:
         now = deployment.clock()
         user = lock_own_row(connection, session)
-        refusal = _count_mail(deployment, connection, user.email, origin, now=now)
+        refusal = count_mail(deployment, connection, email_key(user.email), origin, now=now)
         if refusal is not None:
             return refusal
         link = make_link(deployment, connection, "verify", user, body={}, now=now)
@@ -72,7 +73,7 @@ def ask_for_new_email(deployment: Deployment, session: SessionRow, email: str, o
     def work(connection: Connection) -> str | TooManyAttempts:
         now = deployment.clock()
         user = lock_own_row(connection, session)
-        refusal = _count_mail(deployment, connection, email, origin, now=now)
+        refusal = count_mail(deployment, connection, email_key(email), origin, now=now)
         if refusal is not None:
             return refusal
         link = make_link(deployment, connection, "email", user, body={"email": email}, now=now)
@@ -120,14 +121,6 @@ def check_free(connection: Connection, email: str, *, user_id: int | None) -> No
     for other in users.find_users_by_email(connection, email_key(email)):
         if other.id != user_id and other.claims.get("email_verified") is True:
             raise EmailTaken
-
-
-def _count_mail(
-    deployment: Deployment, connection: Connection, email: str, origin: Whereabouts, *, now: int
-) -> TooManyAttempts | None:
-    guesses = [Guess(MAILS_FROM_NETWORK, network_of(origin.address)), Guess(MAILS_TO_ADDRESS, email_key(email))]
-    counted = count_guesses(connection, deployment.seals, guesses, now=now)
-    return counted if isinstance(counted, TooManyAttempts) else None
 
 
 def _or_raise(result: str | TooManyAttempts) -> str:

@@ -20,9 +20,9 @@ from app.services.verified_email import (
 from app.storage.sessions import SessionRow
 from app.web.account_frame import AccountFrame, account_frame
 from app.web.language import gettext
-from app.web.links import link_over
+from app.web.links import link_over, show_outcome
 from app.web.own_pages import account_page, form_token, get_person, read_person_form
-from app.web.recovery_pages import ConfirmPage, OutcomePage, render_confirm, render_outcome
+from app.web.recovery_pages import ConfirmPage, OutcomePage, render_confirm
 from app.web.security_sections import Section
 from app.web.site import Site, find_whereabouts, form_status
 
@@ -145,7 +145,7 @@ def _add_link(app: Flask, site: Site, purpose: LinkPurpose, spend: Callable[...,
             link_url=f"{site.base_path}/account/security",
             link_label=label,
         )
-        return site.page(render_outcome(page))
+        return show_outcome(site, page)
 
 
 def _taken(site: Site) -> Response:
@@ -156,7 +156,7 @@ def _taken(site: Site) -> Response:
         link_url=f"{site.base_path}/account/security",
         link_label=gettext("Go to your account"),
     )
-    return site.page(render_outcome(page), status=400)
+    return show_outcome(site, page)
 
 
 def _show(

@@ -23,7 +23,12 @@ def link_over(site: Site, *, link_path: str | None = None, link_label: str = "")
         link_url=None if link_path is None else f"{site.base_path}{link_path}",
         link_label=link_label,
     )
-    return site.page(render_outcome(page), status=400)
+    return show_outcome(site, page)
+
+
+def show_outcome(site: Site, page: OutcomePage) -> Response:
+    """The page that says what came of something: 400 where it is a refusal."""
+    return site.page(render_outcome(page), status=400 if page.is_refusal else 200)
 
 
 def pending_here(site: Site, transaction_id: str) -> str | None:

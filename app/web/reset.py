@@ -11,7 +11,7 @@ from app.services.email_links import PATHS, LinkOver, LinkPurpose, look_at_link
 from app.services.password_rules import WeakPassword
 from app.services.replace_password import choose_by_link
 from app.web.language import gettext
-from app.web.links import link_over, pending_here, sign_in_url
+from app.web.links import link_over, pending_here, show_outcome, sign_in_url
 from app.web.password_words import password_hint, password_sentence
 from app.web.recovery_pages import (
     AskForResetPage,
@@ -19,7 +19,6 @@ from app.web.recovery_pages import (
     OutcomePage,
     render_ask_for_reset,
     render_new_password,
-    render_outcome,
 )
 from app.web.site import Site, find_whereabouts, form_status, read_form, read_query
 
@@ -80,7 +79,7 @@ def _saved(site: Site, purpose: LinkPurpose, transaction_id: str) -> Response:
         link_url=sign_in_url(site, transaction_id),
         link_label=gettext("Sign in"),
     )
-    return site.page(render_outcome(page))
+    return show_outcome(site, page)
 
 
 def _ask(site: Site, transaction: str, *, error: str | None = None) -> Response:
@@ -101,7 +100,7 @@ def _sent(site: Site, transaction: str) -> Response:
         link_url=f"{site.base_path}/login?transaction={transaction}" if transaction else None,
         link_label=gettext("Back to signing in"),
     )
-    return site.page(render_outcome(page))
+    return show_outcome(site, page)
 
 
 def _choose(site: Site, purpose: LinkPurpose, secret: str, *, error: str | None = None) -> Response:

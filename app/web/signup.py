@@ -22,7 +22,7 @@ from app.services.verified_email import EmailTaken
 from app.specs.strict_request import Parameters
 from app.web.authorize import current_pending, read_pending_form
 from app.web.language import current, gettext
-from app.web.links import link_over, pending_here, sign_in_url
+from app.web.links import link_over, pending_here, show_outcome, sign_in_url
 from app.web.login import arrival_of, client_of, let_in
 from app.web.password_words import password_hint, password_sentence
 from app.web.recovery_pages import (
@@ -30,7 +30,6 @@ from app.web.recovery_pages import (
     OutcomePage,
     SignUpPage,
     render_confirm_account,
-    render_outcome,
     render_sign_up,
 )
 from app.web.site import Site, find_whereabouts, form_status, read_form, read_query
@@ -109,7 +108,7 @@ def _sign_up(site: Site, pending: Transaction | Visit, form: Parameters) -> Resp
         link_url=f"{site.base_path}{PATH}?transaction={pending.transaction_id}",
         link_label=gettext("Use another address"),
     )
-    return site.page(render_outcome(page))
+    return show_outcome(site, page)
 
 
 def _make_account(site: Site, secret: str, password: str) -> Response:
@@ -129,7 +128,7 @@ def _make_account(site: Site, secret: str, password: str) -> Response:
         link_url=sign_in_url(site, transaction_id),
         link_label=gettext("Sign in"),
     )
-    return site.page(render_outcome(page))
+    return show_outcome(site, page)
 
 
 def _ask(
@@ -173,4 +172,4 @@ def _taken(site: Site) -> Response:
         link_url=f"{site.base_path}/account",
         link_label=gettext("Sign in"),
     )
-    return site.page(render_outcome(page), status=400)
+    return show_outcome(site, page)

@@ -1,8 +1,9 @@
 """Fixtures that most tests use: a running server on each database, shared by the tests of one process."""
 
+import gc
 import hashlib
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import astuple
 from pathlib import Path
@@ -26,6 +27,17 @@ from tests.services.other_host import CertificateAuthority
 from tests.world import MailWorld, World
 
 keep_files_in_memory()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Ten thousand tests stay until the end: looking for garbage among them, again and again, takes seconds."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(trylast=True)

@@ -4,19 +4,10 @@ from typing import Final
 
 from flask import Flask, Response, request
 
+from app.services.confirm_account import WrongPassword, confirm_account, needs_password, transaction_of
 from app.services.email_links import PATHS, LinkOver
 from app.services.password_rules import WeakPassword
-from app.services.sign_up import (
-    MAX_NAME_CHARACTERS,
-    BadAddress,
-    BadName,
-    NewAccount,
-    WrongPassword,
-    ask_for_account,
-    confirm_account,
-    needs_password,
-    transaction_of,
-)
+from app.services.sign_up import MAX_NAME_CHARACTERS, BadAddress, BadName, NewAccount, ask_for_account
 from app.services.transactions import OwnPage, Transaction, Visit, begin_visit
 from app.services.verified_email import EmailTaken
 from app.specs.strict_request import Parameters
@@ -25,13 +16,8 @@ from app.web.language import current, gettext
 from app.web.links import link_over, pending_here, show_outcome, sign_in_url
 from app.web.login import arrival_of, client_of, let_in
 from app.web.password_words import password_hint, password_sentence
-from app.web.recovery_pages import (
-    ConfirmAccountPage,
-    OutcomePage,
-    SignUpPage,
-    render_confirm_account,
-    render_sign_up,
-)
+from app.web.recovery_pages import OutcomePage
+from app.web.signup_pages import ConfirmAccountPage, SignUpPage, render_confirm_account, render_sign_up
 from app.web.site import Site, find_whereabouts, form_status, read_form, read_query
 
 PATH: Final = PATHS["sign_up"]

@@ -8,6 +8,7 @@ from dataclasses import replace
 import app.web.account_email as account_email
 import app.web.account_password as account_password
 import app.web.recovery_pages as recovery_pages
+import app.web.signup_pages as signup_pages
 from app.web.account_frame import AccountFrame
 from app.web.pages import ClientCard
 
@@ -44,7 +45,7 @@ def recovery_samples(
         lead="Is anna@example.com your address, and anna your account here?",
         button="Yes, confirm it",
     )
-    sign_up = recovery_pages.SignUpPage(
+    sign_up = signup_pages.SignUpPage(
         client=client,
         action="/signup",
         transaction=TRANSACTION,
@@ -54,7 +55,7 @@ def recovery_samples(
         hint=HINT,
         login_url=f"/login?transaction={TRANSACTION}",
     )
-    account = recovery_pages.ConfirmAccountPage(action=LINK, email="anna@example.com", asks_password=True)
+    account = signup_pages.ConfirmAccountPage(action=LINK, email="anna@example.com", asks_password=True)
     password = account_password.PasswordPage(
         frame=frame,
         csrf_token="csrf-value",
@@ -86,14 +87,14 @@ def recovery_samples(
             recovery_pages.render_confirm,
             replace(confirm, lead=f"Is {nasty_name} your address, and {nasty_name} your account here?"),
         ),
-        "sign-up": (recovery_pages.render_sign_up, sign_up),
+        "sign-up": (signup_pages.render_sign_up, sign_up),
         "sign-up-refused": (
-            recovery_pages.render_sign_up,
+            signup_pages.render_sign_up,
             replace(sign_up, client=None, name=nasty_name, email=nasty_name, error=TOO_SHORT),
         ),
-        "confirm-account": (recovery_pages.render_confirm_account, account),
+        "confirm-account": (signup_pages.render_confirm_account, account),
         "confirm-account-wrong-nasty": (
-            recovery_pages.render_confirm_account,
+            signup_pages.render_confirm_account,
             replace(account, email=nasty_name, error="This is not the password that you chose."),
         ),
         "account-password": (account_password.render_password, password),

@@ -57,14 +57,7 @@ def add_login(app: Flask, site: Site) -> None:
         except PasswordPoolBusy:
             return show_login(site, transaction, username=username, error=busy_sentence(), status=503, retry_after_s=1)
         except TooManyAttempts as error:
-            return show_login(
-                site,
-                transaction,
-                username=username,
-                error=too_many_sentence(error.retry_after_s),
-                status=429,
-                retry_after_s=error.retry_after_s,
-            )
+            return show_throttled(site, transaction, error, username=username)
         if isinstance(logged_in, SecondFactorDue):
             return site.redirect(site.url(f"/second-factor?transaction={transaction.transaction_id}"))
         return let_in(site, transaction, logged_in)
@@ -101,6 +94,18 @@ def keep_login(site: Site, response: Response, logged_in: LoggedIn) -> None:
 def ask_to_sign_in(site: Site, pending: Transaction | Visit, *, error: str) -> Response:
     """The login page for who has to begin again; `error` is a sentence for them."""
     return show_login(site, pending, username="", error=error)
+
+
+def show_throttled(site: Site, pending: Transaction | Visit, error: TooManyAttempts, *, username: str = "") -> Response:
+    """The login page for who has to wait before the next attempt."""
+    return show_login(
+        site,
+        pending,
+        username=username,
+        error=too_many_sentence(error.retry_after_s),
+        status=429,
+        retry_after_s=error.retry_after_s,
+    )
 
 
 def client_of(site: Site, pending: Transaction | Visit) -> ClientCard | None:

@@ -6,8 +6,7 @@ from app.services.limit_guesses import TooManyAttempts
 from app.services.log_in import SecondFactorDue
 from app.services.sign_in_with_passkey import PasskeyAttempt, PasskeyRefused, sign_in_with_passkey
 from app.web.authorize import read_pending_form
-from app.web.come_back import too_many_sentence
-from app.web.login import arrival_of, client_of, let_in, show_login
+from app.web.login import arrival_of, client_of, let_in, show_login, show_throttled
 from app.web.passkey_prompt import passkey_came_late, passkey_problem
 from app.web.site import Site
 
@@ -29,14 +28,7 @@ def add_passkey_sign_in(app: Flask, site: Site) -> None:
         except PasskeyRefused as refused:
             return show_login(site, pending, username="", error=passkey_problem(refused))
         except TooManyAttempts as error:
-            return show_login(
-                site,
-                pending,
-                username="",
-                error=too_many_sentence(error.retry_after_s),
-                status=429,
-                retry_after_s=error.retry_after_s,
-            )
+            return show_throttled(site, pending, error)
         if isinstance(logged_in, SecondFactorDue):
             return site.redirect(site.url(f"/second-factor?transaction={pending.transaction_id}"))
         return let_in(site, pending, logged_in)

@@ -93,9 +93,7 @@ def _prove(site: Site, pending: Transaction | Visit, due: Due, code: str, *, tak
     except FirstFactorOver:
         return _begin_again(site, pending, _too_late())
     except TooManyAttempts as error:
-        sentence = too_many_sentence(error.retry_after_s)
-        response = _show(site, pending, due, takes=takes, error=sentence, status=429)
-        return set_retry_after(response, error.retry_after_s)
+        return _show_throttled(site, pending, due, error, takes=takes)
     if proven.recovery_codes_left is None:
         return let_in(site, pending, proven.logged_in)
     return _tell_codes_left(site, pending, proven, proven.recovery_codes_left)
@@ -112,9 +110,7 @@ def _prove_by_passkey(site: Site, pending: Transaction | Visit, due: Due, creden
     except FirstFactorOver:
         return _begin_again(site, pending, _too_late())
     except TooManyAttempts as error:
-        sentence = too_many_sentence(error.retry_after_s)
-        response = _show(site, pending, due, takes=None, error=sentence, status=429)
-        return set_retry_after(response, error.retry_after_s)
+        return _show_throttled(site, pending, due, error, takes=None)
     return let_in(site, pending, logged_in)
 
 
@@ -162,6 +158,14 @@ def _show(
         leads_to_client=True,
         script_nonce=None if passkey is None else passkey.script_nonce,
     )
+
+
+def _show_throttled(
+    site: Site, pending: Transaction | Visit, due: Due, error: TooManyAttempts, *, takes: str | None
+) -> Response:
+    sentence = too_many_sentence(error.retry_after_s)
+    response = _show(site, pending, due, takes=takes, error=sentence, status=429)
+    return set_retry_after(response, error.retry_after_s)
 
 
 def _choose_kind(due: Due, factors: Factors, takes: str | None) -> str | None:

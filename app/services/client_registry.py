@@ -134,6 +134,16 @@ class ClientRegistry:
         except BrokenClient:
             return None
 
+    def find_client_name(self, client_id: str) -> str:
+        """What the client calls itself, also where it was removed; its client_id where nothing else is known."""
+        client = self.find_readable_client(client_id)
+        if client is not None:
+            return client.name
+        with self._database.reading() as connection:
+            row = find_client(connection, client_id)
+        name = None if row is None else row.metadata.get("client_name")
+        return name if isinstance(name, str) and name else client_id
+
     def find_client(self, client_id: str) -> Client | None:
         """The client, disabled ones too; None if there is none. Raises `BrokenClient`."""
         with self._lock:

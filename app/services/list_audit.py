@@ -8,6 +8,7 @@ from typing import Any, Final
 import orjson
 
 from app.services.deployment import Deployment
+from app.services.record_look import record_look
 from app.services.refusal import Refusal
 from app.services.seals import SealError
 from app.storage.audit import AuditRow, list_audit_rows
@@ -43,10 +44,14 @@ def list_audit(
     since: int | None = None,
     with_personal: bool = False,
 ) -> tuple[AuditEvent, ...]:
-    """The newest events that fit, the newest first. Raises `Refusal` for a limit out of bounds."""
+    """The newest events that fit, the newest first. Raises `Refusal` for a limit out of bounds.
+
+    `with_personal`: everybody of whom something was opened gets an event that says so, before it is shown.
+    """
     if not 1 <= limit <= MAX_EVENTS:
         raise Refusal("invalid_limit", f"the limit must be 1 to {MAX_EVENTS}")
-    with deployment.database.reading() as connection:
+
+    def read(connection: Connection) -> tuple[AuditEvent, ...]:
         rows = list_audit_rows(
             connection,
             limit=limit,
@@ -57,6 +62,17 @@ def list_audit(
             since=since,
         )
         return tuple(read_event(deployment, connection, row, with_personal=with_personal) for row in rows)
+
+    def read_and_record(connection: Connection) -> tuple[AuditEvent, ...]:
+        events = read(connection)
+        for seen in sorted({event.sub for event in events if event.sub is not None and event.personal}):
+            record_look(deployment, connection, seen, what="events")
+        return events
+
+    if with_personal:
+        return deployment.database.transact(read_and_record)
+    with deployment.database.reading() as connection:
+        return read(connection)
 
 
 def read_event(deployment: Deployment, connection: Connection, row: AuditRow, *, with_personal: bool) -> AuditEvent:

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 from app.features import PROFILES, Profile, ProfileRules, effective_profile
 from app.services.deployment import Deployment
+from app.services.end_client import end_client, end_holdings
 from app.services.mint_secret import mint_secret
 from app.services.record_event import Event
 from app.services.refusal import Refusal
@@ -22,9 +23,7 @@ from app.storage import changes, clients
 from app.storage.clients import ClientRow
 from app.storage.conflicts import AlreadyTaken
 from app.storage.database import Connection
-from app.storage.registrations import delete_registration_tokens
 from app.storage.resources import find_resource
-from app.storage.revocation import revoke_client_grants
 
 DEFAULT_OVERLAP_S: Final = 86_400
 MAX_OVERLAP_S: Final = 30 * 86_400
@@ -171,7 +170,7 @@ def disable_client(deployment: Deployment, client_id: str) -> RegisteredClient:
         now = deployment.clock()
         # The root row first: whatever is being issued meanwhile waits for it, or is found by the statement after it.
         clients.set_disabled(connection, row.id, row.disabled_at or now)
-        ended = revoke_client_grants(connection, row.id, now=now)
+        ended = end_holdings(deployment, connection, row, actor="operator", reason="client_disabled", now=now)
         _record(deployment, connection, "client.disabled", client_id, {"grants": ended})
         return _to_client(clients.find_client_by_pk(connection, row.id))
 
@@ -194,20 +193,11 @@ def remove_client(deployment: Deployment, client_id: str) -> RegisteredClient:
 
     def work(connection: Connection, row: ClientRow) -> RegisteredClient:
         now = deployment.clock()
-        ended = end_client(connection, row.id, now=now)
+        ended = end_client(deployment, connection, row, actor="operator", now=now)
         _record(deployment, connection, "client.removed", client_id, {"grants": ended})
         return _to_client(clients.find_client_by_pk(connection, row.id))
 
     return _change(deployment, client_id, work)
-
-
-def end_client(connection: Connection, client_pk: int, *, now: int) -> int:
-    """End a client for good, with all that it holds; how many grants ended. The caller announces and records it."""
-    # The root row first: whatever is being issued meanwhile waits for it, or is found by the statement after it.
-    clients.set_removed(connection, client_pk, now)
-    clients.expire_client_secrets(connection, client_pk, now)
-    delete_registration_tokens(connection, client_pk)
-    return revoke_client_grants(connection, client_pk, now=now)
 
 
 def new_client_id() -> str:

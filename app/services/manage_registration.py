@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from app.features import PROFILES, Profile
 from app.services.deployment import Deployment
-from app.services.manage_clients import check_profile_allows, end_client, insert_secret, split_document
+from app.services.end_client import end_client
+from app.services.manage_clients import check_profile_allows, insert_secret, split_document
 from app.services.mint_secret import mint_secret
 from app.services.record_event import Event
 from app.services.register_client import (
@@ -128,7 +129,7 @@ def remove_registration(deployment: Deployment, request: ManagementRequest) -> N
         changes.bump(connection, "clients")
         clients.lock_client(connection, request.client_id)
         row = find_own_client(deployment, connection, request)
-        ended = end_client(connection, row.id, now=deployment.clock())
+        ended = end_client(deployment, connection, row, actor="client", now=deployment.clock())
         event = Event(type="client.removed", actor="client", client_id=row.client_id, body={"grants": ended})
         deployment.recorder.record(connection, event)
 

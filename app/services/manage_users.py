@@ -146,6 +146,8 @@ def disable_user(deployment: Deployment, name: str) -> User:
 
     def work(connection: Connection, row: UserRow) -> None:
         now = deployment.clock()
+        if row.disabled_at is None:
+            notify_person(deployment, connection, row, "account_locked", {"by": "operator"}, now)
         # The root row first: whatever is being issued meanwhile waits for it, or is found by the statements after it.
         users.set_disabled(connection, row.id, row.disabled_at or now)
         ended = {
@@ -163,6 +165,8 @@ def enable_user(deployment: Deployment, name: str) -> User:
     """Let somebody in again."""
 
     def work(connection: Connection, row: UserRow) -> None:
+        if row.disabled_at is not None:
+            notify_person(deployment, connection, row, "account_unlocked", {"by": "operator"}, deployment.clock())
         users.set_disabled(connection, row.id, None)
         _announce(deployment, connection, row, "user.enabled")
 
@@ -225,11 +229,10 @@ def set_user(
         users.set_claims(connection, row.id, composed)
         if is_admin is not None:
             users.set_admin(connection, row.id, is_admin=is_admin)
-        changed = {"email": email is not None, "claims": claims is not None}
-        body: dict[str, Any] = {"changed": sorted(what for what, is_changed in changed.items() if is_changed)}
-        if is_admin is not None:
-            body["admin"] = is_admin
+        body = _describe_change(row, email=new_email, claims=claims, composed=composed, is_admin=is_admin)
         _announce(deployment, connection, row, "user.changed", body)
+        for text in _notices_of(body):
+            notify_person(deployment, connection, row, text, {"by": "operator"}, deployment.clock())
 
     return _change(deployment, name, work)
 
@@ -280,6 +283,7 @@ def sign_out_user(deployment: Deployment, name: str) -> User:
         )
         devices = delete_known_devices(connection, row.id)
         _announce(deployment, connection, row, "user.signed_out", {"sessions": ended, "devices": devices})
+        notify_person(deployment, connection, row, "signed_out_everywhere", {"by": "operator"}, now)
 
     return _change(deployment, name, work)
 
@@ -307,6 +311,35 @@ def show_ways_in(deployment: Deployment, name: str) -> tuple[SignInMethods, Fact
     with deployment.database.reading() as connection:
         row = _get_user(connection, name)
         return find_sign_in_methods(connection, row), find_factors(connection, row.id)
+
+
+def _describe_change(
+    row: UserRow,
+    *,
+    email: str,
+    claims: Mapping[str, Any] | None,
+    composed: Mapping[str, Any],
+    is_admin: bool | None,
+) -> dict[str, Any]:
+    """The body of `user.changed`: what was changed, and not by what; `admin` and `email_verified`: what is now."""
+    changed = {"email": email != row.email, "claims": claims is not None}
+    body: dict[str, Any] = {"changed": sorted(what for what, is_changed in changed.items() if is_changed)}
+    if is_admin is not None and is_admin != row.is_admin:
+        body["admin"] = is_admin
+    # With a new address it is said only where it counts as confirmed: that it does not is what new ones are like.
+    is_verified, was_verified = bool(composed.get("email_verified")), bool(row.claims.get("email_verified"))
+    if is_verified != was_verified and (is_verified or not changed["email"]):
+        body["email_verified"] = is_verified
+    return body
+
+
+def _notices_of(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """The mails about what a change did beside the address, of which the former one is told anyway."""
+    texts = {
+        "admin": ("administrator_named", "administrator_unnamed"),
+        "email_verified": ("email_confirmed_for_you", "email_unconfirmed"),
+    }
+    return tuple(yes if body[member] else no for member, (yes, no) in texts.items() if member in body)
 
 
 def _change(deployment: Deployment, name: str, work: Callable[[Connection, UserRow], None]) -> User:

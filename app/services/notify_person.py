@@ -35,6 +35,13 @@ NOTICES: Final[Mapping[str, frozenset[str]]] = {
     "many_failed_logins": frozenset(),
     "account_deleted": frozenset(),
     "factors_reset": frozenset(),
+    "administrator_named": frozenset(),
+    "administrator_unnamed": frozenset(),
+    "account_locked": frozenset(),
+    "account_unlocked": frozenset(),
+    "signed_out_everywhere": frozenset(),
+    "email_confirmed_for_you": frozenset(),
+    "email_unconfirmed": frozenset(),
 }
 _ALWAYS_ALLOWED: Final = frozenset({"address", "by"})
 

@@ -1,4 +1,7 @@
-"""How somebody's account stands, for the operator who is asked for help: reading only."""
+"""How somebody's account stands, for the operator who is asked for help.
+
+Reading changes nothing but this: where the operator sees addresses and browsers, the person sees that they did.
+"""
 
 from dataclasses import dataclass
 
@@ -8,6 +11,7 @@ from app.services.limit_guesses import find_wait_s
 from app.services.manage_users import User
 from app.services.new_devices import LOGGED_IN
 from app.services.own_sessions import OwnSession, list_devices
+from app.services.record_look import record_look
 from app.storage.audit import list_audit_rows
 
 
@@ -24,7 +28,7 @@ class Activity:
 
 def show_activity(deployment: Deployment, user: User) -> Activity:
     """When somebody was here last, and whether something keeps them out."""
-    now, sessions = deployment.clock(), len(list_user_sessions(deployment, user))
+    now, sessions = deployment.clock(), len(list_devices(deployment, user))
     with deployment.database.reading() as connection:
         logins = list_audit_rows(connection, limit=1, event_type=LOGGED_IN, sub=user.sub)
         about = (user.sub, username_key(user.username))
@@ -36,5 +40,9 @@ def show_activity(deployment: Deployment, user: User) -> Activity:
 
 
 def list_user_sessions(deployment: Deployment, user: User) -> tuple[OwnSession, ...]:
-    """The sessions in which somebody is signed in, the latest used first."""
+    """The sessions in which somebody is signed in, the latest used first.
+
+    That the operator looked is an event of the person, and written first: what cannot be told to them is not shown.
+    """
+    deployment.database.transact(lambda connection: record_look(deployment, connection, user.sub, what="sessions"))
     return list_devices(deployment, user)

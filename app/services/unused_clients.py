@@ -3,9 +3,10 @@
 from typing import Final
 
 from app.services.deployment import Deployment
-from app.services.manage_clients import end_client
+from app.services.end_client import end_client
 from app.services.record_event import Event
 from app.storage import changes
+from app.storage.clients import find_client_by_pk
 from app.storage.database import Connection
 from app.storage.registrations import find_unused_clients, remove_if_unused
 
@@ -26,7 +27,9 @@ def remove_unused_clients(deployment: Deployment, connection: Connection, *, now
         # Once more, with the row in hand: somebody may have used it meanwhile.
         if not remove_if_unused(connection, client_pk, unused_since=unused_since, now=now):
             continue
-        ended = end_client(connection, client_pk, now=now)
+        row = find_client_by_pk(connection, client_pk)
+        assert row is not None  # noqa: S101 - a removed client keeps its row
+        ended = end_client(deployment, connection, row, actor="server", now=now)
         event = Event(
             type="client.removed", actor="server", client_id=client_id, body={"grants": ended, "reason": "unused"}
         )

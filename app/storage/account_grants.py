@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from app.storage.grants import GrantRow
 from app.storage.narrowing import read_snapshot
-from app.storage.tables import clients, consents, grants
+from app.storage.tables import clients, consents, grants, users
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +59,35 @@ def set_narrowing(connection: Connection, grant_id: str, narrowing: dict[str, An
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HolderRow:
+    """A person of whom a client holds something that lives, and how many grants."""
+
+    user_id: int
+    sub: str
+    grants: int
+
+
+def list_people_of_client(
+    connection: Connection, client_pk: int, *, now: int, after: int, limit: int
+) -> tuple[HolderRow, ...]:
+    """Of whom a client holds living grants, in the order of their internal ids, from the one after `after`."""
+    query = (
+        select(users.c.id, users.c.sub, func.count())
+        .join(users, users.c.id == grants.c.user_id)
+        .where(
+            grants.c.client_pk == client_pk,
+            grants.c.user_id > after,
+            grants.c.revoked_at.is_(None),
+            grants.c.expires_at > now,
+        )
+        .group_by(users.c.id, users.c.sub)
+        .order_by(users.c.id)
+        .limit(limit)
+    )
+    return tuple(HolderRow(user_id=row[0], sub=row[1], grants=row[2]) for row in connection.execute(query))
+
+
 # ----- Remembered answers -----
 
 
@@ -84,6 +113,11 @@ def forget_remembered(connection: Connection, *, user_id: int, client_pk: int) -
     """Forget what a person answered to a client, so that they are asked again; how many answers there were."""
     statement = delete(consents).where(consents.c.user_id == user_id, consents.c.client_pk == client_pk)
     return connection.execute(statement).rowcount
+
+
+def forget_all_remembered(connection: Connection, client_pk: int) -> int:
+    """Forget what everybody answered to a client; how many answers there were."""
+    return connection.execute(delete(consents).where(consents.c.client_pk == client_pk)).rowcount
 
 
 def decline_remembered(

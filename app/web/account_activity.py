@@ -66,8 +66,10 @@ def add_account_activity(app: Flask, site: Site) -> None:
 
 def _describe(event: AuditEvent, names: Mapping[str | None, str]) -> ShownEvent:
     user_agent = event.personal.get("user_agent")
+    # An event that tells the name has it as it was when it happened.
+    named = event.body.get("client_name")
     return ShownEvent(
-        sentence=describe_event(event, names[event.client_id]),
+        sentence=describe_event(event, names[event.client_id] if named is None else _quote(named)),
         when=say_when(event.at),
         address=event.personal.get("address"),
         device=None if not user_agent else describe_device(user_agent),
@@ -79,5 +81,8 @@ def _name(site: Site, client_id: str | None) -> str:
     """The application's name is its own word, so it stands in quotation marks."""
     if client_id is None:
         return gettext("an application")
-    client = site.deployment.registry.find_readable_client(client_id)
-    return gettext("“%(name)s”", name=client_id if client is None else client.name)
+    return _quote(site.deployment.registry.find_client_name(client_id))
+
+
+def _quote(name: str) -> str:
+    return gettext("“%(name)s”", name=name)

@@ -70,6 +70,26 @@ _BY_OPERATOR: Final = {
     "user.signed_out": mark("The administrator signed you out everywhere."),
     "user.unlocked": mark("The administrator ended the wait after too many wrong passwords or codes."),
 }
+# What an event's body says more exactly than its type: which member is what, and the sentence for it. Of several that
+# fit, each is said.
+_BY_BODY: Final[Mapping[str, tuple[tuple[str, Any, str], ...]]] = {
+    "account.looked_at": (
+        ("what", "sessions", mark("The administrator looked at where you are signed in.")),
+        ("what", "events", mark("The administrator looked at addresses and browsers in your activity.")),
+    ),
+    "grant.revoked": (
+        ("reason", "client_disabled", mark("The administrator stopped %(application)s; its access ended.")),
+        ("reason", "client_removed", mark("%(application)s was removed from this server; its access ended.")),
+    ),
+    "user.changed": (
+        ("email", True, mark("The administrator changed your e-mail address.")),
+        ("claims", True, mark("The administrator changed your profile.")),
+        ("email_verified", True, mark("The administrator had your e-mail address count as confirmed.")),
+        ("email_verified", False, mark("The administrator had your e-mail address no longer count as confirmed.")),
+        ("admin", True, mark("The administrator made you an administrator, too.")),
+        ("admin", False, mark("The administrator made you no longer an administrator.")),
+    ),
+}
 _ON_NEW_DEVICE: Final = mark("You signed in in a browser that was not used for it before.")
 _METHODS: Final = {
     "pwd": mark("password"),
@@ -85,6 +105,9 @@ _UNSAID: Final = frozenset({"mfa", "mca", "user"})
 
 def describe_event(event: AuditEvent, application: str) -> str:
     """The sentence for an event. `application`: what people call the client that it concerns."""
+    exactly = [gettext(sentence, application=application) for sentence in _find_by_body(event)]
+    if exactly:
+        return " ".join(exactly)
     sentence = _BY_OPERATOR.get(event.type) if event.actor == "operator" else None
     if sentence is not None:
         return gettext(sentence, application=application)
@@ -97,9 +120,16 @@ def describe_event(event: AuditEvent, application: str) -> str:
     return text
 
 
+def _find_by_body(event: AuditEvent) -> list[str]:
+    said = {**dict.fromkeys(event.body.get("changed", ()), True), **event.body}
+    return [
+        sentence for member, value, sentence in _BY_BODY.get(event.type, ()) if member in said and said[member] == value
+    ]
+
+
 def is_known(event_type: str) -> bool:
     """Whether there are words for events of this type."""
-    return event_type in _SENTENCES or event_type in _BY_OPERATOR
+    return event_type in _SENTENCES or event_type in _BY_OPERATOR or event_type in _BY_BODY
 
 
 def describe_methods(methods: tuple[str, ...]) -> str:

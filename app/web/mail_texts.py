@@ -195,6 +195,46 @@ _TEXTS: Final[Mapping[str, _Text]] = {
         ),
         not_you=(_GET_IT_BACK,),
     ),
+    # By whoever runs the server only, so that what to do is always to ask them.
+    "administrator_named": _Text(
+        subject=mark("You are an administrator now"),
+        happened=(mark("Your account %(username)s was made an administrator."),),
+        not_you=(_BY_OPERATOR,),
+    ),
+    "administrator_unnamed": _Text(
+        subject=mark("You are no longer an administrator"),
+        happened=(mark("Your account %(username)s is no longer an administrator."),),
+        not_you=(_BY_OPERATOR,),
+    ),
+    "account_locked": _Text(
+        subject=mark("Your account was locked"),
+        happened=(
+            mark(
+                "Your account %(username)s was locked. You are signed out, and what you allowed applications has ended."
+            ),
+        ),
+        not_you=(_BY_OPERATOR,),
+    ),
+    "account_unlocked": _Text(
+        subject=mark("Your account was unlocked"),
+        happened=(mark("Your account %(username)s was unlocked. You can sign in again."),),
+        not_you=(_BY_OPERATOR,),
+    ),
+    "signed_out_everywhere": _Text(
+        subject=mark("You were signed out everywhere"),
+        happened=(mark("Your account %(username)s was signed out in every browser."),),
+        not_you=(_BY_OPERATOR,),
+    ),
+    "email_confirmed_for_you": _Text(
+        subject=mark("Your e-mail address counts as confirmed"),
+        happened=(mark("The e-mail address of your account %(username)s counts as confirmed now."),),
+        not_you=(_BY_OPERATOR,),
+    ),
+    "email_unconfirmed": _Text(
+        subject=mark("Your e-mail address no longer counts as confirmed"),
+        happened=(mark("The e-mail address of your account %(username)s no longer counts as confirmed."),),
+        not_you=(_BY_OPERATOR,),
+    ),
     "account_deleted": _Text(
         subject=mark("Your account was deleted"),
         happened=(mark("Your account %(username)s was deleted, with everything that was kept about you."),),

@@ -1,12 +1,18 @@
 """Where somebody is signed in and what happened to their account, on pages that show nothing of anybody else."""
 
 import re
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import urljoin
 
 import pytest
 
-from app.services.manage_users import disable_user, enable_user
+from app.services.deployment import Deployment
+from app.services.list_audit import list_audit
+from app.services.manage_clients import disable_client, remove_client
+from app.services.manage_users import disable_user, enable_user, set_user, show_user
 from app.services.record_event import Event
+from app.services.show_activity import list_user_sessions, show_activity
 from tests.actors.account import open_account, press
 from tests.actors.browser import find_form
 from tests.world import World
@@ -128,6 +134,87 @@ def test_what_the_administrator_did_is_said_to_be_theirs(world: World) -> None:
     page = open_account(world, account, ACTIVITY).get(f"{world.issuer}{ACTIVITY}")
     for sentence in ("made the account", "locked the account", "unlocked the account"):
         assert f"The administrator {sentence}." in page.text
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"is_admin": True}, "The administrator made you an administrator, too."),
+        ({"email": "another@example.net"}, "The administrator changed your e-mail address."),
+        ({"claims": {"name": "Ada"}}, "The administrator changed your profile."),
+        (
+            {"claims": {"email_verified": True}},
+            "The administrator changed your profile. The administrator had your e-mail address count as confirmed.",
+        ),
+    ],
+    ids=["administrator", "address", "claims", "verified"],
+)
+def test_what_the_administrator_changed_is_said_and_nothing_else(
+    world: World, change: dict[str, Any], sentence: str
+) -> None:
+    account = world.operator.add_user()
+    set_user(world.operator.deployment, account.username, **change)
+    page = open_account(world, account, ACTIVITY).get(f"{world.issuer}{ACTIVITY}")
+    assert f"<strong>{sentence}</strong>" in page.text
+
+
+def test_each_look_of_the_administrator_is_shown_to_whom_it_was_at(world: World) -> None:
+    account, deployment = world.operator.add_user(), world.operator.deployment
+    browser = open_account(world, account, ACTIVITY)
+    list_user_sessions(deployment, show_user(deployment, account.username))
+    assert any(event.personal for event in list_audit(deployment, sub=account.sub, with_personal=True))
+    page = browser.get(f"{world.issuer}{ACTIVITY}")
+    assert page.text.count("The administrator looked at where you are signed in.") == 1
+    assert page.text.count("The administrator looked at addresses and browsers in your activity.") == 1
+    # Who sees nothing that names them leaves no such trace.
+    list_audit(deployment, sub=account.sub)
+    show_activity(deployment, show_user(deployment, account.username))
+    assert browser.get(f"{world.issuer}{ACTIVITY}").text.count("The administrator looked at") == 2
+
+
+def test_a_look_that_cannot_be_recorded_shows_nothing(world: World) -> None:
+    account, deployment = world.operator.add_user(), world.operator.deployment
+    open_account(world, account, ACTIVITY)
+    trigger = (
+        "CREATE TRIGGER full BEFORE INSERT ON audit_events WHEN NEW.type = 'account.looked_at' "
+        "BEGIN SELECT RAISE(ABORT, 'no room'); END"
+    )
+    deployment.database.transact(lambda connection: connection.exec_driver_sql(trigger))
+    try:
+        with pytest.raises(Exception, match="no room"):
+            list_user_sessions(deployment, show_user(deployment, account.username))
+        with pytest.raises(Exception, match="no room"):
+            list_audit(deployment, sub=account.sub, with_personal=True)
+    finally:
+        deployment.database.transact(lambda connection: connection.exec_driver_sql("DROP TRIGGER full"))
+
+
+@pytest.mark.parametrize(
+    ("end", "sentence"),
+    [
+        (disable_client, "The administrator stopped “Bird watch”; its access ended."),
+        (remove_client, "“Bird watch” was removed from this server; its access ended."),
+    ],
+    ids=["disabled", "removed"],
+)
+def test_who_lost_access_with_its_application_reads_so_and_its_name(
+    world: World, end: Callable[[Deployment, str], object], sentence: str
+) -> None:
+    people = [world.operator.add_user() for _ in range(3)]
+    rp = world.relying_party(client_name="Bird watch")
+    browsers = [world.browser() for _ in people]
+    for account, browser in zip(people, browsers, strict=True):
+        world.get_tokens(rp, account, browser=browser)
+    end(world.operator.deployment, rp.client_id)
+    for account, browser in zip(people, browsers, strict=True):
+        page = open_account(world, account, ACTIVITY, browser=browser).get(f"{world.issuer}{ACTIVITY}")
+        assert page.text.count(sentence) == 1
+        # What was before is told by its name, too.
+        assert "“Bird watch” was given access." in page.text
+        assert rp.client_id not in page.text
+    with world.operator.deployment.database.reading() as connection:
+        query = "SELECT count(*) FROM consents WHERE client_pk = (SELECT id FROM clients WHERE client_id = ?)"
+        assert connection.exec_driver_sql(query, (rp.client_id,)).scalar_one() == 0
 
 
 def test_what_nobody_found_words_for_is_shown_all_the_same(world: World) -> None:

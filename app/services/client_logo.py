@@ -17,6 +17,8 @@ from app.services.clock import Clock
 from app.services.fetch_document import DocumentFetcher, FetchError
 
 MAX_LOGO_BYTES: Final = 256 * 1024
+MAX_SIGN_IN_LOGO_BYTES: Final = 3_000
+"""The most on a page of a sign-in, which weighs less than 30 kB with all that it loads."""
 REMEMBERED_FOR_MS: Final = 3_600_000
 FAILURE_REMEMBERED_FOR_MS: Final = 60_000
 MAX_REMEMBERED_BYTES: Final = 8 * 1024 * 1024

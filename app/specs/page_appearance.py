@@ -31,7 +31,7 @@ _FONTS: Final = {
 
 # ----- The logo -----
 
-MAX_LOGO_BYTES: Final = 12_000
+MAX_LOGO_BYTES: Final = 6_000
 
 
 def find_image_type(body: bytes) -> str | None:

@@ -2,6 +2,7 @@
 
 from flask import Flask, Response, request
 
+from app.services.client_logo import MAX_SIGN_IN_LOGO_BYTES
 from app.specs.rfc8414_metadata import endpoint_url
 from app.web.errors import NotFound
 from app.web.pages import HomePage, render_home
@@ -32,12 +33,16 @@ def add_home(app: Flask, site: Site) -> None:
 
     @app.get("/client-logo/<path:client_id>")
     def client_logo(client_id: str) -> Response:
-        """The logo that a client registered, from our own origin: no browser of a person meets the client's host."""
+        """The logo that a client registered, from our own origin: no browser of a person meets the client's host.
+
+        For a page of a sign-in only a small one; where there is none, the page shows the letter in its place.
+        """
         client = site.deployment.registry.find_readable_client(client_id)
         logo = None
         if client is not None and not client.is_disabled:
             logo = site.logos.find_client_logo(client.client_id, client.metadata.logo_uri)
-        if logo is None:
+        is_for_sign_in = request.args.get("at") == "sign-in"
+        if logo is None or (is_for_sign_in and len(logo.body) > MAX_SIGN_IN_LOGO_BYTES):
             return Response(
                 b"", status=404, content_type="image/png", headers={**_LOGO_HEADERS, "Cache-Control": "no-store"}
             )

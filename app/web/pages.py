@@ -19,7 +19,7 @@ from app.specs.rfc9396_details_types import DescribedDetail
 from app.web import display_text, language
 from app.web.look import Look, Looks
 from app.web.passkey_forms import PasskeyPrompt
-from app.web.static_files import favicon_url, stylesheet_url
+from app.web.static_files import account_stylesheet_url, answers_stylesheet_url, favicon_url, stylesheet_url
 
 RedirectKind = Literal["https", "loopback", "custom"]
 ConsentDuration = Literal["once", "day", "until_revoked"]
@@ -300,6 +300,8 @@ def prepare_templates(flask_app: Flask, *, base_path: str, server_name: str, loo
     environment.globals["server_name"] = server_name
     environment.globals["home_url"] = f"{base_path}/"
     environment.globals["stylesheet_url"] = stylesheet_url(base_path)
+    environment.globals["answers_stylesheet_url"] = answers_stylesheet_url(base_path)
+    environment.globals["account_stylesheet_url"] = account_stylesheet_url(base_path)
     environment.globals["favicon_url"] = favicon_url(base_path)
     environment.globals["look_of"] = functools.partial(look_of, looks)
     flask_app.context_processor(lambda: {"page_language": language.current()})

@@ -15,6 +15,9 @@ from types import MappingProxyType
 _DIRECTORY = Path(__file__).with_name("static")
 _HASH_CHARACTERS = 16
 _VERSIONED_NAME = re.compile(r"(?P<stem>[a-z-]{1,40})\.[0-9a-f]{16}\.(?P<suffix>css|svg|js)")
+# Comments of ours hold no quotation marks that begin a string, and strings no comments.
+_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+_STRING = re.compile(r'("[^"]*")')
 _MEDIA_TYPES = {"css": "text/css; charset=utf-8", "svg": "image/svg+xml", "js": "text/javascript; charset=utf-8"}
 _IMMUTABLE = "public, max-age=31536000, immutable"
 
@@ -28,20 +31,63 @@ class StaticFile:
     body: bytes
 
 
+def shorten_stylesheet(text: str) -> str:
+    """A stylesheet without comments and without the space that only its readers need; strings stay as they are."""
+    return "".join(
+        piece if piece.startswith('"') else _shorten(piece) for piece in _STRING.split(_COMMENT.sub("", text))
+    ).strip()
+
+
+def shorten_script(text: str) -> str:
+    """A script without lines of comment and without indentation. No string of ours goes over the end of a line."""
+    lines = (line.strip() for line in text.splitlines())
+    return "".join(f"{line}\n" for line in lines if line and not line.startswith("//"))
+
+
+def _shorten(piece: str) -> str:
+    # A space before a colon parts an element from what is in it, so it stays.
+    for pattern, short in ((r"\s+", " "), (r" ?([{};,]) ?", r"\1"), (": ", ":"), (";}", "}")):
+        piece = re.sub(pattern, short, piece)
+    return piece
+
+
 def _read(name: str) -> StaticFile:
     body = (_DIRECTORY / name).read_bytes()
+    if name.endswith(".css"):
+        body = shorten_stylesheet(body.decode()).encode()
+    if name.endswith(".js"):
+        body = shorten_script(body.decode()).encode()
     stem, _, suffix = name.rpartition(".")
     content_hash = hashlib.sha256(body).hexdigest()[:_HASH_CHARACTERS]
     return StaticFile(versioned_name=f"{stem}.{content_hash}.{suffix}", media_type=_MEDIA_TYPES[suffix], body=body)
 
 
-_NAMES = ("tokenhouse.css", "favicon.svg", "form-post.js", "check-session.js", "logged-out.js", "passkeys.js")
+_NAMES = (
+    "tokenhouse.css",
+    "answers.css",
+    "account.css",
+    "favicon.svg",
+    "form-post.js",
+    "check-session.js",
+    "logged-out.js",
+    "passkeys.js",
+)
 _FILES: Mapping[str, StaticFile] = MappingProxyType({name: _read(name) for name in _NAMES})
 
 
 def stylesheet_url(base_path: str) -> str:
     """Return the stylesheet's path on our origin; `base_path` is the issuer's path, without a slash at its end."""
     return f"{base_path}/static/{_FILES['tokenhouse.css'].versioned_name}"
+
+
+def answers_stylesheet_url(base_path: str) -> str:
+    """Return the path on our origin of what pages of questions and answers add; `base_path` as in `stylesheet_url`."""
+    return f"{base_path}/static/{_FILES['answers.css'].versioned_name}"
+
+
+def account_stylesheet_url(base_path: str) -> str:
+    """Return the path on our origin of what the pages of an account add; `base_path` as in `stylesheet_url`."""
+    return f"{base_path}/static/{_FILES['account.css'].versioned_name}"
 
 
 def favicon_url(base_path: str) -> str:

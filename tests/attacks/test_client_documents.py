@@ -582,3 +582,19 @@ def test_100_a_logo_comes_through_us_and_is_an_image(reaching_world: World, host
     assert host.url("") not in page.text.replace(client_id, "")
     reply = send(reaching_world.url + logo)
     assert (reply.status, reply.body) == ((200, body) if kind == "png" else (404, b""))
+
+
+def test_a_large_logo_is_on_no_page_of_a_sign_in_but_where_is_decided(
+    reaching_world: World, host: DocumentHost
+) -> None:
+    small, large = (b"\x89PNG\r\n\x1a\n".ljust(size, b"\0") for size in (3_000, 3_001))
+    host.answers["/small"], host.answers["/large"] = (Answer(body=body) for body in (small, large))
+    account, browser = reaching_world.operator.add_user(), reaching_world.browser()
+    for path, body, at_sign_in in (("/small", small, 200), ("/large", large, 404)):
+        party = party_of(reaching_world, host.publish(a_path(), logo_uri=host.url(path)))
+        login = reaching_world.browser().get(party.begin().url)
+        (logo,) = re.findall(r'src="(/client-logo/[^"]+)"', login.text)
+        assert send(reaching_world.url + logo).status == at_sign_in
+        consent = consent_page(reaching_world, party, account, browser)
+        (logo,) = re.findall(r'src="(/client-logo/[^"]+)"', consent.text)
+        assert send(reaching_world.url + logo).body == body

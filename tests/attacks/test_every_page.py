@@ -2,17 +2,23 @@
 12, 14), as a stranger and as somebody who has just signed in. A page that is added is tried without being named here.
 """
 
+import json
 import re
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
+from typing import Any
 from urllib.parse import quote, urljoin
 
 import pytest
 from flask import Flask
 
 from app.factory import add_pages
+from app.services import manage_providers
+from app.services.client_logo import MAX_SIGN_IN_LOGO_BYTES
 from app.services.limit_requests import RequestLimits
+from app.settings import UI_LANGUAGES
+from app.specs.page_appearance import MAX_LOGO_BYTES
 from app.web.look import Looks
 from tests.actors.browser import Browser, Form, _FormReader, find_form
 from tests.actors.http import Reply
@@ -33,6 +39,23 @@ NASTY = (
     "//evil.example/\\evil.example",
 )
 QUERIES = ("transaction", "account", "next", "return_to", "error", "username", "code", "state", "id", "page", "before")
+# Words as long as operators write them.
+LOOK: dict[str, Any] = {
+    "accent": "#7a2e8e",
+    "corner_radius_px": 4,
+    "font": "serif",
+    "texts": {
+        "en": {
+            "title": "Welcome to Meadow",
+            "subtitle": "One account for everything that grows, in the garden and on the balcony.",
+            "footer": "Meadow Ltd, 1 Field Lane, Meadowtown. Registered in Meadowshire under 1234567.",
+            "links": [
+                {"text": name, "uri": f"https://meadow.example/{name.lower()}"}
+                for name in ("Help", "Imprint", "Privacy")
+            ],
+        }
+    },
+}
 # What a form of ours must keep for the rest of it to be looked at.
 KEPT = frozenset({"csrf_token", "transaction"})
 
@@ -41,6 +64,8 @@ KEPT = frozenset({"csrf_token", "transaction"})
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A server on which everything is on that has pages; its issuer is https, so that every header is there."""
     directory = tmp_path_factory.mktemp("pages")
+    logo = directory / "logo.png"
+    logo.write_bytes(b"\x89PNG\r\n\x1a\n".ljust(MAX_LOGO_BYTES, b"\0"))
     with migrated_database_url("sqlite", directory) as database_url:
         yield from run_world(
             directory,
@@ -50,6 +75,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             signup="on",
             smtp_url=f"smtp://127.0.0.1:{free_port()}",
             mail_from="door@auth.example",
+            appearance=json.dumps({**LOOK, "logo_file": str(logo)}),
         )
 
 
@@ -187,11 +213,30 @@ def _forms(world: World, browser: Browser, path: str) -> list[Form]:
     return [form for form in reader.forms if not form.action.endswith("/logout")]
 
 
-def test_the_login_page_weighs_less_than_30_kb_and_asks_nobody_else(world: World) -> None:
-    """With everything that it loads: the stylesheet, the icon, the script of passkeys with its own modules."""
+@pytest.fixture(scope="module")
+def providers(world: World) -> None:
+    for name in ("university", "employer"):
+        document = {"name": name, "display_name": f"The {name}", "issuer": f"https://{name}.example"}
+        registered = {**document, "client_id": "meadow", "client_secret": "only-they-know-it-of-us"}
+        manage_providers.add_provider(world.operator.deployment, registered)
+
+
+@pytest.mark.parametrize("language", sorted(UI_LANGUAGES))
+@pytest.mark.usefixtures("providers")
+def test_the_login_page_weighs_less_than_30_kb_and_asks_nobody_else(world: World, language: str) -> None:
+    """The heaviest, with everything that it loads: stylesheets, icon, script, the largest logos, two providers."""
     browser = world.browser()
-    login = browser.get(world.relying_party().begin().url)
-    weight, waiting, loaded = len(login.text.encode()), _assets(login.text), set()
+    browser.headers["Accept-Language"] = language
+    links = {name: f"https://prints.example/{name}" for name in ("client_uri", "policy_uri", "tos_uri", "logo_uri")}
+    party = world.relying_party(client_name="Photo Prints", policy={"appearance": LOOK}, **links)
+    login = browser.get(party.begin().url)
+    assert f'lang="{language}"' in login.text
+    for part in ("passkey-form", "forgot-password", "sign-up", "continue-with-employer", "own-logo", "/client-logo/"):
+        assert part in login.text
+    # As much as the client's logo may bring along, from a host that no test asks.
+    weight = len(login.text.encode()) + MAX_SIGN_IN_LOGO_BYTES
+    waiting = [path for path in _assets(login.text) if not path.startswith("/client-logo/")]
+    loaded: set[str] = set()
     while waiting:
         path = waiting.pop()
         if path in loaded:

@@ -9,6 +9,8 @@ from app.web.static_files import (
     favicon_url,
     find_static_file,
     form_post_script_url,
+    shorten_script,
+    shorten_stylesheet,
     stylesheet_url,
 )
 
@@ -52,6 +54,16 @@ def test_the_stylesheet_of_another_version_is_answered_but_not_kept() -> None:
 )
 def test_a_name_that_is_no_static_file_finds_nothing(name: str) -> None:
     assert find_static_file(name) is None
+
+
+def test_stylesheets_are_served_without_what_only_their_readers_need() -> None:
+    text = '/* Why: {so} */\n.a > b,\n.c:not(:focus) :hover {\n  content: " : { ; } ";\n  color: #fff;\n}\n'
+    assert shorten_stylesheet(text) == '.a > b,.c:not(:focus) :hover{content:" : { ; } ";color:#fff}'
+
+
+def test_scripts_are_served_without_comments_and_indentation() -> None:
+    text = 'const a = () => {\n  // Why.\n  return "// no comment";\n};\n'
+    assert shorten_script(text) == 'const a = () => {\nreturn "// no comment";\n};\n'
 
 
 def test_the_stylesheet_asks_for_nothing_from_elsewhere() -> None:

@@ -7,9 +7,11 @@ could do it anywhere. The pages lead nowhere but to this server, and their Refer
 
 from flask import Response, request
 
-from app.services.transactions import resume_pending
+from app.services.transactions import Transaction, Visit, resume_pending
 from app.specs.protocol_error import InvalidRequest
 from app.web.language import gettext
+from app.web.login import client_of
+from app.web.pages import ClientCard
 from app.web.recovery_pages import OutcomePage, render_outcome
 from app.web.site import Site
 
@@ -33,9 +35,23 @@ def show_outcome(site: Site, page: OutcomePage) -> Response:
 
 def pending_here(site: Site, transaction_id: str) -> str | None:
     """The identifier of a sign-in, if this browser began it and it still waits."""
+    pending = _find_pending(site, transaction_id)
+    return None if pending is None else pending.transaction_id
+
+
+def client_here(site: Site, transaction_id: str) -> ClientCard | None:
+    """Who asks in a sign-in that this browser began and that still waits; None where nobody does."""
+    pending = _find_pending(site, transaction_id)
+    try:
+        return None if pending is None else client_of(site, pending)
+    except InvalidRequest:
+        return None
+
+
+def _find_pending(site: Site, transaction_id: str) -> Transaction | Visit | None:
     secret = site.cookies.read_transaction(request, transaction_id) if transaction_id else None
     try:
-        return resume_pending(site.deployment, transaction_id, secret).transaction_id
+        return resume_pending(site.deployment, transaction_id, secret)
     except InvalidRequest:
         return None
 

@@ -4,16 +4,21 @@ from dataclasses import dataclass, field
 
 from flask import render_template
 
+from app.web.pages import ClientCard
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskForResetPage:
-    """The question whose password was forgotten. `back_url` leads to the sign-in where there is one."""
+    """The question whose password was forgotten. `back_url` leads to the sign-in where there is one, and `client` is
+    who asks in it.
+    """
 
     action: str
     transaction: str = field(repr=False)
     username: str = ""
     error: str | None = None
     back_url: str | None = None
+    client: ClientCard | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +53,8 @@ class OutcomePage:
     is_refusal: bool = False
     link_url: str | None = None
     link_label: str = ""
+    client: ClientCard | None = None
+    """Who asks, where it is in the middle of a sign-in."""
 
 
 def render_ask_for_reset(page: AskForResetPage) -> str:

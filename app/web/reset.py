@@ -11,7 +11,7 @@ from app.services.email_links import PATHS, LinkOver, LinkPurpose, look_at_link
 from app.services.password_rules import WeakPassword
 from app.services.replace_password import choose_by_link
 from app.web.language import gettext
-from app.web.links import link_over, pending_here, show_outcome, sign_in_url
+from app.web.links import client_here, link_over, pending_here, show_outcome, sign_in_url
 from app.web.password_words import password_hint, password_sentence
 from app.web.recovery_pages import (
     AskForResetPage,
@@ -88,6 +88,7 @@ def _ask(site: Site, transaction: str, *, error: str | None = None) -> Response:
         transaction=transaction,
         error=error,
         back_url=f"{site.base_path}/login?transaction={transaction}" if transaction else None,
+        client=client_here(site, transaction),
     )
     return site.page(render_ask_for_reset(page), status=form_status(error), has_form=True)
 
@@ -99,6 +100,7 @@ def _sent(site: Site, transaction: str) -> Response:
         notes=(gettext("Nothing came? Look among unwanted mail, or try your other address or name."),),
         link_url=f"{site.base_path}/login?transaction={transaction}" if transaction else None,
         link_label=gettext("Back to signing in"),
+        client=client_here(site, transaction),
     )
     return show_outcome(site, page)
 

@@ -93,6 +93,7 @@ def _sign_up(site: Site, pending: Transaction | Visit, form: Parameters) -> Resp
         ),
         link_url=f"{site.base_path}{PATH}?transaction={pending.transaction_id}",
         link_label=gettext("Use another address"),
+        client=client_of(site, pending),
     )
     return show_outcome(site, page)
 

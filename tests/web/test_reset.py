@@ -15,6 +15,7 @@ from tests.actors.http import Reply, send
 from tests.deployments import PASSWORD, Account
 from tests.world import MailWorld
 
+LINKS = {name: f"https://prints.example/{name}" for name in ("policy_uri", "tos_uri")}
 NEW = "seven green umbrellas sail"
 
 
@@ -30,6 +31,14 @@ def choose(world: MailWorld, link: str, password: str = NEW) -> Reply:
     browser = world.browser()
     find_form(browser.get(link), "new-password-form")
     return browser.post(link, [("password", password)])
+
+
+def assert_says_who_asks(page: Reply) -> None:
+    """design.md: each page of a sign-in shows the client's name, logo, policy and terms."""
+    assert '<bdi class="client-name">Photo Prints</bdi>' in page.text
+    assert 'src="/client-logo/' in page.text
+    for name in LINKS.values():
+        assert f'href="{name}"' in page.text
 
 
 def logs_in(world: MailWorld, account: Account, password: str) -> bool:
@@ -266,3 +275,24 @@ def test_mails_to_one_account_are_bounded_whatever_it_is_called(mail_world: Mail
     assert int(refusals[-1].headers["retry-after"]) > 0
     mail_world.mail.wait_for(address, 5)
     assert len(mail_world.mail.about(address, "/reset/th_el_")) <= 5
+
+
+def test_the_pages_within_a_sign_in_say_who_asks(mail_world: MailWorld) -> None:
+    logo = {"logo_uri": "https://prints.example/logo.png"}
+    party, browser = mail_world.relying_party(client_name="Photo Prints", **logo, **LINKS), mail_world.browser()
+    login = browser.get(party.begin().url)
+    assert_says_who_asks(login)
+    (forgot,) = re.findall(r'id="forgot-password" href="([^"]+)"', login.text)
+    page = browser.get(f"{mail_world.issuer}{forgot}")
+    assert_says_who_asks(page)
+    form = find_form(page, "reset-form")
+    for typed in (" ", "nobody"):
+        assert_says_who_asks(browser.post(f"{mail_world.issuer}/reset", form.with_values(username=typed)))
+    # Where it is no part of a sign-in, nobody asks.
+    assert "client-name" not in mail_world.browser().get(f"{mail_world.issuer}{forgot}").text
+    account = mail_world.operator.add_user()
+    login = browser.get(f"{mail_world.issuer}/login?{forgot.partition('?')[2]}")
+    browser.log_in(login, account.username, account.password)
+    page = browser.get(f"{mail_world.issuer}/logout?client_id={party.client_id}")
+    assert "sent you here to log out" in page.text
+    assert_says_who_asks(page)

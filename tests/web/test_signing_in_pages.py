@@ -84,7 +84,7 @@ def test_the_accounts_are_called_by_the_names_that_their_owner_knows() -> None:
     assert "Anna Karlsson anna anna@example.com Used last work a.karlsson@office.example" in text
 
 
-@pytest.mark.parametrize("name", ["login", "select-account", "consent"])
+@pytest.mark.parametrize("name", ["login", "select-account", "continue-with", "consent"])
 @pytest.mark.requirement("OpenID Connect Registration 1.0", "2", "logo_uri, policy_uri, tos_uri")
 def test_every_page_that_asks_shows_logo_policy_and_terms(name: str) -> None:
     page = Elements(render(name))

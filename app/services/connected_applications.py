@@ -67,11 +67,16 @@ class Application:
     remembered: tuple[RememberedRow, ...]
 
 
-def list_applications(deployment: Deployment, person: Person) -> tuple[Application, ...]:
-    """Those with living access, the latest first; then those to which only an answer is remembered."""
+def list_applications(
+    deployment: Deployment, person: Person, *, at_most: int | None = MOST_GRANTS_SHOWN
+) -> tuple[Application, ...]:
+    """Those with living access, the latest first; then those to which only an answer is remembered.
+
+    Of at most so many grants; of all for None.
+    """
     now = deployment.clock()
     with deployment.database.reading() as connection:
-        rows = list_grants_of_person(connection, person.user_id, now=now, at_most=MOST_GRANTS_SHOWN)
+        rows = list_grants_of_person(connection, person.user_id, now=now, at_most=at_most)
         remembered = list_remembered(connection, person.user_id, now=now)
         accesses = _read_accesses(deployment, connection, person, rows)
     client_ids = dict.fromkeys([*(access.client_id for access in accesses), *(row.client_id for row in remembered)])

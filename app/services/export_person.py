@@ -4,13 +4,14 @@ No secret is in it, neither theirs nor ours. Events come in batches, so that a l
 short one.
 """
 
+import base64
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
 
-from app.services.connected_applications import Access, list_applications
+from app.services.connected_applications import Access, Delegation, list_applications
 from app.services.deployment import Deployment
 from app.services.list_audit import AuditEvent
 from app.services.own_account import Person
@@ -19,7 +20,10 @@ from app.services.record_event import Event
 from app.services.security_history import read_events_after
 from app.storage.database import Connection
 from app.storage.factors import count_unused_recovery_codes
-from app.storage.linked_identities import list_links
+from app.storage.identity_providers import list_providers
+from app.storage.known_devices import list_known_devices
+from app.storage.linked_identities import list_links, list_subjects
+from app.storage.pairwise_subjects import list_pairwise_subjects
 from app.storage.passkeys import list_passkeys
 from app.storage.totp_secrets import find_totp_secret
 from app.storage.users import find_user
@@ -47,7 +51,7 @@ def export_person(deployment: Deployment, person: Person, *, actor: str) -> Iter
                 "address": session.address,
                 "user_agent": session.user_agent,
             }
-            for session in list_devices(deployment, person)
+            for session in list_devices(deployment, person, at_most=None)
         ],
         "applications": _read_applications(deployment, person),
     }
@@ -99,16 +103,32 @@ def _read_account(deployment: Deployment, person: Person) -> dict[str, Any]:
             },
             "claims": row.claims,
             "factors": _read_factors(connection, person.user_id),
-            "linked_logins": [
-                {
-                    "provider": link.display_name,
-                    "account": link.label,
-                    "linked_at": _moment(link.created_at),
-                    "last_used_at": _moment(link.last_used_at),
-                }
-                for link in list_links(connection, person.user_id)
+            "linked_logins": _read_linked_logins(connection, person.user_id),
+            # By which somebody who signs in again is no stranger; the secret is the browser's.
+            "known_devices": [
+                {"known_since": _moment(since), "until": _moment(until)}
+                for since, until in list_known_devices(connection, person.user_id)
+            ],
+            "pairwise_subjects": [
+                {"sector": sector, "sub": sub} for sector, sub in list_pairwise_subjects(connection, person.user_id)
             ],
         }
+
+
+def _read_linked_logins(connection: Connection, user_id: int) -> list[dict[str, Any]]:
+    subjects = list_subjects(connection, user_id)
+    issuers = {row.id: row.issuer for row in list_providers(connection)}
+    return [
+        {
+            "provider": link.display_name,
+            "issuer": issuers.get(link.provider_id),
+            "sub": subjects.get(link.id),
+            "account": link.label,
+            "linked_at": _moment(link.created_at),
+            "last_used_at": _moment(link.last_used_at),
+        }
+        for link in list_links(connection, user_id)
+    ]
 
 
 def _read_factors(connection: Connection, user_id: int) -> dict[str, Any]:
@@ -117,6 +137,7 @@ def _read_factors(connection: Connection, user_id: int) -> dict[str, Any]:
         "passkeys": [
             {
                 "name": passkey.name,
+                "credential_id": base64.urlsafe_b64encode(passkey.credential_id).decode().rstrip("="),
                 "created_at": _moment(passkey.created_at),
                 "last_used_at": _moment(passkey.last_used_at),
                 "is_backed_up": passkey.is_backed_up,
@@ -145,7 +166,7 @@ def _read_applications(deployment: Deployment, person: Person) -> list[dict[str,
                 for row in application.remembered
             ],
         }
-        for application in list_applications(deployment, person)
+        for application in list_applications(deployment, person, at_most=None)
     ]
 
 
@@ -162,6 +183,23 @@ def _read_access(access: Access) -> dict[str, Any]:
         "expires_at": _moment(access.expires_at),
         "last_used_at": _moment(access.last_used_at),
         "last_address": access.last_address,
+        "passed_on": [_read_delegation(delegation) for delegation in access.delegations],
+    }
+
+
+def _read_delegation(delegation: Delegation) -> dict[str, Any]:
+    """What was exchanged from a grant, and from that in turn."""
+    snapshot = delegation.snapshot
+    return {
+        "grant_id": delegation.grant_id,
+        "client_id": delegation.client_id,
+        "name": None if delegation.client is None else delegation.client.name,
+        "scope": snapshot.scope,
+        "authorization_details": snapshot.authorization_details,
+        "networks": snapshot.networks,
+        "created_at": _moment(delegation.created_at),
+        "expires_at": _moment(delegation.expires_at),
+        "passed_on": [_read_delegation(child) for child in delegation.children],
     }
 
 

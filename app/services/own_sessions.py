@@ -39,14 +39,14 @@ def list_sessions(deployment: Deployment, person: SessionRow) -> tuple[OwnSessio
     return tuple(sorted(found, key=lambda session: not session.is_here))
 
 
-def list_devices(deployment: Deployment, person: Person, *, here: int | None = None) -> tuple[OwnSession, ...]:
-    """Everywhere they are signed in, where they were last first."""
+def list_devices(
+    deployment: Deployment, person: Person, *, here: int | None = None, at_most: int | None = MOST_SESSIONS_SHOWN
+) -> tuple[OwnSession, ...]:
+    """Everywhere they are signed in, where they were last first; all of it for `at_most` None."""
     now = deployment.clock()
     not_idle_since = _not_idle_since(deployment, now)
     with deployment.database.reading() as connection:
-        rows = list_own_sessions(
-            connection, person.user_id, now=now, not_idle_since=not_idle_since, at_most=MOST_SESSIONS_SHOWN
-        )
+        rows = list_own_sessions(connection, person.user_id, now=now, not_idle_since=not_idle_since, at_most=at_most)
         return tuple(_read(deployment, connection, person, row, here=here) for row in rows)
 
 

@@ -24,9 +24,12 @@ class RememberedRow:
 
 
 def list_grants_of_person(
-    connection: Connection, user_id: int, *, now: int, at_most: int
+    connection: Connection, user_id: int, *, now: int, at_most: int | None
 ) -> tuple[tuple[GrantRow, str], ...]:
-    """The living grants of a person with the client_id of each, the newest first; with what was exchanged from them."""
+    """The living grants of a person with the client_id of each, the newest first; with what was exchanged from them.
+
+    All of them for `at_most` None.
+    """
     columns = [grants.c[name] for name in GrantRow.__dataclass_fields__]
     query = (
         select(*columns, clients.c.client_id)

@@ -20,9 +20,9 @@ class OwnSessionRow:
 
 
 def list_own_sessions(
-    connection: Connection, user_id: int, *, now: int, not_idle_since: int, at_most: int
+    connection: Connection, user_id: int, *, now: int, not_idle_since: int, at_most: int | None
 ) -> tuple[OwnSessionRow, ...]:
-    """The sessions that have neither ended nor been left idle, the one used last first."""
+    """The sessions that have neither ended nor been left idle, the one used last first; all for `at_most` None."""
     latest = (
         select(authentication_events.c.method)
         .where(authentication_events.c.session_id == sessions.c.id)

@@ -28,6 +28,16 @@ def has_known_device(connection: Connection, user_id: int) -> bool:
     return connection.execute(query).first() is not None
 
 
+def list_known_devices(connection: Connection, user_id: int) -> tuple[tuple[int, int], ...]:
+    """When each device of a person became known, and until when it is; the oldest first."""
+    query = (
+        select(known_devices.c.created_at, known_devices.c.expires_at)
+        .where(known_devices.c.user_id == user_id)
+        .order_by(known_devices.c.created_at)
+    )
+    return tuple((row[0], row[1]) for row in connection.execute(query))
+
+
 def delete_known_device(connection: Connection, digests: tuple[bytes, ...]) -> None:
     """Forget a device, for instance because it was given a new secret."""
     connection.execute(delete(known_devices).where(known_devices.c.digest.in_(digests)))

@@ -78,6 +78,12 @@ def list_links(connection: Connection, user_id: int) -> tuple[LinkRow, ...]:
     return tuple(_read(row) for row in connection.execute(query).mappings())
 
 
+def list_subjects(connection: Connection, user_id: int) -> dict[int, str]:
+    """Who a person is at the other providers, by the id of the link."""
+    query = select(linked_identities.c.id, linked_identities.c.subject).where(linked_identities.c.user_id == user_id)
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
 def count_ways_in(connection: Connection, user_id: int) -> int:
     """How many links let a person in: not those of providers that are disabled, or only good for linking."""
     return sum(1 for row in list_links(connection, user_id) if row.lets_in)

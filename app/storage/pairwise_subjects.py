@@ -60,3 +60,13 @@ def find_pairwise_owner(connection: Connection, sub: str) -> PairwiseOwner | Non
     """Whose pairwise subject it is; None for any other text."""
     row = _FIND_OWNER.first(connection, {"pairwise_sub": sub})
     return None if row is None else PairwiseOwner(user_sub=row[0], sector=row[1])
+
+
+def list_pairwise_subjects(connection: Connection, user_id: int) -> tuple[tuple[str, str], ...]:
+    """By what other sectors know a person: (sector, subject)."""
+    query = (
+        select(pairwise_subjects.c.sector, pairwise_subjects.c.sub)
+        .where(pairwise_subjects.c.user_id == user_id)
+        .order_by(pairwise_subjects.c.sector)
+    )
+    return tuple((row[0], row[1]) for row in connection.execute(query))

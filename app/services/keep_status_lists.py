@@ -47,23 +47,23 @@ def choose_list(rows: Sequence[StatusListRow], *, now: int) -> StatusListRow | N
 
 
 def keep_status_lists(connection: Connection, seals: Seals, *, now: int) -> bool:
-    """Announce, close and drop what is due; whether anything was. Raises `NoStatusList`.
+    """Announce, close and drop what is due; whether anything was.
 
-    Any number of processes may come to it at once: they take turns, and the second finds nothing to do.
+    Any number of processes may come to it at once: they take turns, and the second finds nothing to do. Where there are
+    as many lists as may be, none is announced until one of them has gone; what must leave leaves nevertheless.
     """
     if not _plan(status_lists.list_status_lists(connection), now=now):
         return False
     bump(connection, "status_lists")
     rows = status_lists.list_status_lists(connection)
+    left = len(rows)
     for step, row in _plan(rows, now=now):
         if step == "drop" and row is not None:
-            status_lists.drop_status_list(connection, row.id, most_rows=_DROPPED_ROWS)
+            left -= status_lists.drop_status_list(connection, row.id, most_rows=_DROPPED_ROWS)
         elif step == "close" and row is not None:
             expires_at = now + BLOCK_LIFETIME_MS + LONGEST_TOKEN_LIFETIME_MS + _SKEW_MS
             status_lists.close_status_list(connection, row.id, now=now, expires_at=expires_at)
-        elif len(rows) >= MAX_LISTS:
-            raise NoStatusList(f"there are {len(rows)} status lists")
-        else:
+        elif left < MAX_LISTS:
             list_id = random_bytes(12).hex()
             status_lists.insert_status_list(connection, list_id=list_id, digest_key_id=seals.digest_key_id, now=now)
     return True
@@ -76,7 +76,8 @@ def _plan(rows: Sequence[StatusListRow], *, now: int) -> list[tuple[str, StatusL
     chosen = choose_list(rows, now=now)
     steps += [("close", row) for row in rows if row.closed_at is None and (chosen is None or row.id < chosen.id)]
     is_last = chosen is not None and not any(row.id > chosen.id for row in rows)
-    if chosen is None or (is_last and _needs_successor(chosen, now=now)):
+    leaving = sum(step == "drop" for step, _ in steps)
+    if (chosen is None or (is_last and _needs_successor(chosen, now=now))) and len(rows) - leaving < MAX_LISTS:
         steps.append(("announce", None))
     return steps
 

@@ -199,7 +199,9 @@ def test_a_list_that_fills_up_has_its_successor_announced_and_is_left_with_room_
     assert closed.expires_at >= clock() + 3_600_000
 
 
-def test_there_is_no_place_where_the_lists_are_as_many_as_may_be(operator: Operator) -> None:
+def test_there_is_no_place_where_the_lists_are_as_many_as_may_be_until_they_leave(
+    operator: Operator, clock: MovableClock
+) -> None:
     process(operator).allocate(client_pk=None)
     now = operator.deployment.clock()
     full = [
@@ -210,6 +212,11 @@ def test_there_is_no_place_where_the_lists_are_as_many_as_may_be(operator: Opera
     set_all(operator, next_counter=ENTRIES)
     with pytest.raises(NoStatusList):
         process(operator).allocate(client_pk=None)
+    # Once the tokens on them have expired they leave, and there are places again.
+    assert {row.closed_at is None for row in lists(operator)} == {False}
+    clock.move(seconds=(max(row.expires_at or 0 for row in lists(operator)) - clock()) / 1000 + 1)
+    process(operator).allocate(client_pk=None)
+    assert len(lists(operator)) == 1
 
 
 def test_a_list_is_only_old_once_its_successor_is_known_everywhere() -> None:

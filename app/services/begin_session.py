@@ -22,7 +22,6 @@ from app.storage.sessions import (
     find_browser,
     find_live_sessions,
     find_session_of_user,
-    has_been_in_browser,
     insert_authentication_event,
     insert_browser,
     insert_session,
@@ -35,7 +34,7 @@ from app.storage.users import UserRow
 
 BROWSER_LIFETIME_MS = 400 * 86_400_000
 Device = Literal["known", "new", "unclear"]
-"""Known: by its cookie. New: to somebody who has logged in before, in another browser. Else nothing tells for sure."""
+"""Known: by its cookie. New: to somebody who has logged in before, elsewhere. Else it is their very first login."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +42,7 @@ class Arrival(Whereabouts):
     """From where somebody comes, and for which transaction. The secrets are those of the browser's cookies."""
 
     browser_secret: str | None = field(repr=False)
-    known_device_secret: str | None = field(repr=False)
+    device_cookie: str | None = field(repr=False)
     transaction_id: str
 
 
@@ -52,7 +51,7 @@ class LoggedIn:
     """The new secrets for the browser's cookies."""
 
     browser_secret: str
-    known_device_secret: str
+    device_cookie: str
     browser_state: str
     session_id: int
 
@@ -103,12 +102,10 @@ def begin_session(
     login = AuthenticationEventRow(method=" ".join(methods), level=level, at=at)
     browser_id, browser = _renew_browser(deployment, connection, arrival.browser_secret, now=now)
     # Before anything is written of this login: what it finds is what was there before.
-    device = _recognise(deployment, connection, arrival, user, browser_id=browser_id, now=now)
+    device = _recognise(deployment, connection, arrival, user, now=now)
     session_id = _renew_session(deployment, connection, arrival, user, browser_id=browser_id, now=now)
     insert_authentication_event(connection, session_id, login)
-    known_device_secret = renew_known_device(
-        deployment, connection, arrival.known_device_secret, user_id=user.id, now=now
-    )
+    device_cookie = renew_known_device(deployment, connection, arrival.device_cookie, user.id, now=now)
     # Whoever else proved a first factor in this transaction has not come further than that.
     clear_first_factor(connection, arrival.transaction_id)
     bind_transaction(connection, arrival.transaction_id, session_id)
@@ -117,7 +114,7 @@ def begin_session(
         tell_of_new_device(deployment, connection, user, **arrival.personal, now=now)
     return LoggedIn(
         browser_secret=browser.secret,
-        known_device_secret=known_device_secret,
+        device_cookie=device_cookie,
         browser_state=browser.state,
         session_id=session_id,
     )
@@ -155,13 +152,10 @@ def _renew_browser(
     return browser_id, cookies
 
 
-def _recognise(
-    deployment: Deployment, connection: Connection, arrival: Arrival, user: UserRow, *, browser_id: int, now: int
-) -> Device:
-    if find_known_device_of(deployment, connection, arrival.known_device_secret, now=now) == user.id:
+def _recognise(deployment: Deployment, connection: Connection, arrival: Arrival, user: UserRow, *, now: int) -> Device:
+    # By the cookie alone: an earlier session in this browser may be that of somebody who was thrown out since.
+    if find_known_device_of(deployment, connection, arrival.device_cookie, user.id, now=now) is not None:
         return "known"
-    if has_been_in_browser(connection, browser_id=browser_id, user_id=user.id):
-        return "unclear"
     return "new" if has_logged_in_before(connection, user) else "unclear"
 
 

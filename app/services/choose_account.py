@@ -11,7 +11,7 @@ from app.services.account_names import email_key, username_key
 from app.services.authorization_request import AuthorizationRequest
 from app.services.browser_state import renew_browser_state
 from app.services.deployment import Deployment
-from app.services.known_devices import find_known_device_user
+from app.services.known_devices import find_known_devices
 from app.services.requested_person import RequestedPerson
 from app.services.transactions import Pending, Transaction
 from app.storage.accounts import AccountRow, find_accounts
@@ -92,7 +92,7 @@ def bound_session(sessions: tuple[SessionRow, ...], transaction: Pending) -> Ses
     return next((session for session in sessions if session.session_id == transaction.session_id), None)
 
 
-def expected_username(deployment: Deployment, request: AuthorizationRequest, *, known_device_secret: str | None) -> str:
+def expected_username(deployment: Deployment, request: AuthorizationRequest, *, device_cookie: str | None) -> str:
     """The name that a login page may begin with: of whom `id_token_hint` names, else what `login_hint` says.
 
     An ID token tells its holder a subject, and not the name that a person logs in with: that is shown on devices only
@@ -100,9 +100,10 @@ def expected_username(deployment: Deployment, request: AuthorizationRequest, *, 
     """
     if request.hinted_user_id is None:
         return request.login_hint or ""
-    if find_known_device_user(deployment, known_device_secret) != request.hinted_user_id:
-        return ""
     with deployment.database.reading() as connection:
+        vouched_for = find_known_devices(deployment, connection, device_cookie, now=deployment.clock())
+        if request.hinted_user_id not in vouched_for:
+            return ""
         user = find_user(connection, request.hinted_user_id)
     return "" if user is None else user.username
 

@@ -12,7 +12,7 @@ from app.services.account_names import email_key, username_key
 from app.services.begin_session import Arrival, LoggedIn, begin_session
 from app.services.deployment import Deployment
 from app.services.hash_password import PasswordPoolBusy
-from app.services.known_devices import find_known_device_user
+from app.services.known_devices import find_known_devices
 from app.services.limit_guesses import CountedGuesses, TooManyAttempts, uncount_guesses
 from app.services.password_bounds import MAX_PASSWORD_CHARACTERS
 from app.services.record_event import Event
@@ -58,18 +58,18 @@ def log_in(deployment: Deployment, attempt: LoginAttempt) -> LoggedIn | SecondFa
     """
     key = username_key(attempt.username)
     now = deployment.clock()
-    known_user_id = find_known_device_user(deployment, attempt.arrival.known_device_secret)
 
     def count(connection: Connection) -> tuple[UserRow | None, CountedGuesses | TooManyAttempts]:
         user = _find_person(connection, attempt.username)
-        is_known = user is not None and user.id == known_user_id
+        vouched_for = find_known_devices(deployment, connection, attempt.arrival.device_cookie, now=now)
+        device = None if user is None else vouched_for.get(user.id)
         counted = count_login(
             connection,
             deployment.seals,
             username_key=_counted_name(user, key),
             address=attempt.arrival.address,
-            known_device=attempt.arrival.known_device_secret if is_known else None,
-            is_alarmed=not is_known and deployment.login_watch.is_alarmed(connection, now=now),
+            known_device=device,
+            is_alarmed=device is None and deployment.login_watch.is_alarmed(connection, now=now),
             now=now,
         )
         return user, counted

@@ -14,6 +14,7 @@ from app.services.end_session import end_user_sessions
 from app.services.export_person import export_person
 from app.services.hash_password import Argon2Parameters, hash_password
 from app.services.identifiers import new_sub
+from app.services.known_devices import forget_known_devices
 from app.services.limit_guesses import forget_guesses_about
 from app.services.notify_person import notify_person
 from app.services.password_bounds import check_password_bounds
@@ -27,7 +28,6 @@ from app.services.user_claims import check_claims, check_email
 from app.storage import changes, users
 from app.storage.conflicts import AlreadyTaken
 from app.storage.database import Connection
-from app.storage.known_devices import delete_known_devices
 from app.storage.passkeys import delete_passkeys
 from app.storage.recovery_codes import delete_recovery_codes
 from app.storage.revocation import revoke_user_grants
@@ -156,6 +156,7 @@ def disable_user(deployment: Deployment, name: str) -> User:
                 deployment, connection, row.id, sub=row.sub, actor="operator", reason="user_disabled", now=now
             ),
             "grants": revoke_user_grants(connection, row.id, now=now),
+            "devices": forget_known_devices(deployment, connection, row.id),
         }
         _announce(deployment, connection, row, "user.disabled", ended)
 
@@ -191,6 +192,7 @@ def set_password(deployment: Deployment, name: str, password: str) -> User:
                 deployment, connection, row.id, sub=row.sub, actor="operator", reason="password_set", now=now
             ),
             "grants": revoke_user_grants(connection, row.id, now=now),
+            "devices": forget_known_devices(deployment, connection, row.id),
         }
         _announce(deployment, connection, row, "user.password_set", ended)
         notify_person(deployment, connection, row, "password_changed", {"by": "operator"}, now)
@@ -255,7 +257,9 @@ def reset_factors(deployment: Deployment, name: str) -> User:
         ended = end_user_sessions(
             deployment, connection, row.id, sub=row.sub, actor="operator", reason="factors_reset", now=now
         )
-        _announce(deployment, connection, row, "user.factors_reset", {**removed, "sessions": ended})
+        devices = forget_known_devices(deployment, connection, row.id)
+        body = {**removed, "sessions": ended, "devices": devices}
+        _announce(deployment, connection, row, "user.factors_reset", body)
         notify_person(deployment, connection, row, "factors_reset", {"by": "operator"}, now)
 
     return _change(deployment, name, work)
@@ -282,7 +286,7 @@ def sign_out_user(deployment: Deployment, name: str) -> User:
         ended = end_user_sessions(
             deployment, connection, row.id, sub=row.sub, actor="operator", reason="operator", now=now
         )
-        devices = delete_known_devices(connection, row.id)
+        devices = forget_known_devices(deployment, connection, row.id)
         _announce(deployment, connection, row, "user.signed_out", {"sessions": ended, "devices": devices})
         notify_person(deployment, connection, row, "signed_out_everywhere", {"by": "operator"}, now)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from app.services.deployment import Deployment
 from app.services.end_session import end_sessions
+from app.services.known_devices import forget_known_devices
 from app.services.own_account import Person
 from app.services.seals import SealError
 from app.storage.account_sessions import OwnSessionRow, count_other_sessions, list_own_sessions
@@ -56,9 +57,10 @@ def count_others(deployment: Deployment, person: SessionRow) -> int:
         return _count_others(deployment, connection, person, now=deployment.clock())
 
 
-def end_others(deployment: Deployment, person: SessionRow) -> int:
+def end_others(deployment: Deployment, person: SessionRow, *, device_cookie: str | None) -> int:
     """End every session but the one from which this is asked, those that were left idle too.
 
+    No other browser is known as a device of theirs any more.
     Returns in how many they were signed in: as many as were listed.
     """
 
@@ -68,6 +70,7 @@ def end_others(deployment: Deployment, person: SessionRow) -> int:
         seen = _count_others(deployment, connection, person, now=now)
         others = [session_id for session_id in live if session_id != person.session_id]
         end_sessions(deployment, connection, others, sub=person.sub, actor="user", reason="elsewhere", now=now)
+        forget_known_devices(deployment, connection, person.user_id, but_of=device_cookie)
         return seen
 
     return deployment.database.transact(work)

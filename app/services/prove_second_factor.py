@@ -168,8 +168,8 @@ def decline(deployment: Deployment, transaction: Transaction, due: Due) -> Redir
 
 def _guess_of(deployment: Deployment, connection: Connection, arrival: Arrival, user: UserRow, *, now: int) -> Guess:
     """On a device of theirs people have tries of their own: whoever knows a password cannot lock its owner out."""
-    device = arrival.known_device_secret
-    if device is not None and find_known_device_of(deployment, connection, device, now=now) == user.id:
+    device = find_known_device_of(deployment, connection, arrival.device_cookie, user.id, now=now)
+    if device is not None:
         return Guess(SECOND_FACTORS_ON_KNOWN_DEVICE, device, about=user.sub)
     return Guess(SECOND_FACTORS_OF_PERSON, user.sub, about=user.sub)
 
@@ -180,7 +180,7 @@ def _end_challenge(
     if isinstance(due.basis, FirstFactor):
         clear_first_factor(connection, arrival.transaction_id)
     now = deployment.clock()
-    if find_known_device_of(deployment, connection, arrival.known_device_secret, now=now) != user.id:
+    if find_known_device_of(deployment, connection, arrival.device_cookie, user.id, now=now) is None:
         # Whoever it is knows the first factor: their owner should hear of it, unless it is they themselves.
         values = {"address": arrival.address}
         notify_person(deployment, connection, user, "second_factor_failed", values, now)

@@ -1,7 +1,8 @@
 """A person's password becomes another one: by a link in a mail, or by themselves on the pages of their account.
 
 Whoever knew the old one may have signed in with it and granted things to himself, so both end with it: always after a
-reset, and after a change unless the person wants to stay signed in elsewhere. Second factors stay as they are, and no
+reset, and after a change unless the person wants to stay signed in elsewhere. In any case no browser but the one in
+which they do it is still known as a device of theirs. Second factors stay as they are, and no
 session begins: who has a new password still has to sign in with it.
 """
 
@@ -12,6 +13,7 @@ from app.services.account_names import username_key
 from app.services.deployment import Deployment
 from app.services.email_links import LinkPurpose, OpenedLink, look_at_link, redeem_link
 from app.services.end_session import end_sessions
+from app.services.known_devices import forget_known_devices
 from app.services.limit_guesses import forget_guesses_about
 from app.services.notify_person import notify_person
 from app.services.own_account import find_own_row, lock_own_row
@@ -32,10 +34,17 @@ class PasswordChange:
     password: str = field(repr=False)
     ends_others: bool
     origin: Whereabouts
+    device_cookie: str | None = field(repr=False)
 
 
 def choose_by_link(
-    deployment: Deployment, purpose: LinkPurpose, secret: str, password: str, origin: Whereabouts
+    deployment: Deployment,
+    purpose: LinkPurpose,
+    secret: str,
+    password: str,
+    origin: Whereabouts,
+    *,
+    device_cookie: str | None,
 ) -> OpenedLink:
     """Give the person of a link a new password, and spend the link.
 
@@ -50,7 +59,7 @@ def choose_by_link(
         opened = redeem_link(deployment, connection, purpose, secret, now=now)
         # Others' guesses at the old password are no reason to keep its owner waiting.
         forget_guesses_about(connection, deployment.seals, username_key(opened.owner.username))
-        ended = replace(deployment, connection, opened.owner, password_hash, now=now)
+        ended = replace(deployment, connection, opened.owner, password_hash, device_cookie=device_cookie, now=now)
         _tell(deployment, connection, opened.owner, "password.reset", ended, origin, now=now)
         return opened
 
@@ -73,6 +82,7 @@ def change_password(deployment: Deployment, session: SessionRow, change: Passwor
             connection,
             user,
             password_hash,
+            device_cookie=change.device_cookie,
             kept_session_id=session.session_id,
             ends_others=change.ends_others,
             now=now,
@@ -94,6 +104,7 @@ def replace(
     user: UserRow,
     password_hash: str,
     *,
+    device_cookie: str | None,
     kept_session_id: int | None = None,
     ends_others: bool = True,
     now: int,
@@ -101,12 +112,13 @@ def replace(
     """Write the hash, and end what the old password opened; how much that was."""
     users.set_password_hash(connection, user.id, password_hash, set_at=now)
     changes.bump(connection, "users")
+    devices = forget_known_devices(deployment, connection, user.id, but_of=device_cookie)
     if not ends_others:
-        return {"sessions": 0, "grants": 0}
+        return {"sessions": 0, "grants": 0, "devices": devices}
     others = [each for each in lock_live_sessions_of_user(connection, user.id, now=now) if each != kept_session_id]
     end_sessions(deployment, connection, others, sub=user.sub, actor="user", reason="password_set", now=now)
     grants = revoke_user_grants(connection, user.id, but_of_session=kept_session_id, now=now)
-    return {"sessions": len(others), "grants": grants}
+    return {"sessions": len(others), "grants": grants, "devices": devices}
 
 
 def _tell(

@@ -3,7 +3,10 @@
 With user verification a passkey is two factors in one that no other site can ask for: level `phr`. Without, it shows
 only that somebody has the device: beside a password that makes `mfa`, alone no more than `pwd`, and that only where the
 operator allows it. Whatever does not hold (a key that nobody has, somebody else's, a wrong signature) is answered
-alike. Wrong passwords never keep a passkey out; what is bounded is how often one address makes us verify.
+alike. Wrong passwords never keep a passkey out, and neither do the failures of others in one's network: what is bounded
+is how often a network makes us verify, and beyond that a key that exists is still looked at, counted by itself. There
+only a right answer is told from a wrong one: whatever fails has to wait, as junk does, so that nobody learns by the
+answer which keys exist. What remains for who has used up a network's tries is the time that one signature takes.
 """
 
 from collections.abc import Callable
@@ -48,9 +51,10 @@ from app.storage.sessions import SessionRow
 from app.storage.transactions import set_first_factor
 from app.storage.users import UserRow, find_user, lock_user
 
-# Nobody guesses a signature: these bound the work that one place can make. A device on which somebody has logged in
-# has a count of its own, so that nobody beside it can use it up.
+# Nobody guesses a signature: these bound the work that one place can make. A device on which the owner of the key has
+# logged in has a count of its own, so that nobody beside it can use it up.
 PASSKEYS_FROM_NETWORK: Final = GuessLimit(name="passkey", free=100, given_back_after_s=10, starts_anew=False)
+PASSKEYS_BEYOND_NETWORK: Final = GuessLimit(name="passkey_credential", free=20, given_back_after_s=60)
 PASSKEYS_ON_KNOWN_DEVICE: Final = GuessLimit(name="passkey_device", free=50, given_back_after_s=10)
 _POSSESSION: Final = frozenset({"hwk", "swk", "user", "mfa"})
 _Outcome = TypeVar("_Outcome")
@@ -83,6 +87,14 @@ class _Proof:
         # RFC 8176 2: "hwk" is a key that cannot leave its hardware; one that can be backed up does.
         kind = "swk" if self.passkey.is_backup_eligible else "hwk"
         return (kind, "user", "mfa") if self.verified.is_user_verified else (kind, "user")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Admitted:
+    """What was counted. `beyond`: the wait of everybody in this network, past which only a right answer gets."""
+
+    counted: CountedGuesses
+    beyond: TooManyAttempts | None = None
 
 
 class _Refused(Exception):
@@ -196,16 +208,19 @@ def _work(
     owner: int | None,
     then: Callable[[Connection, UserRow, _Proof], _Outcome],
 ) -> _Outcome:
-    counted = _count(deployment, attempt.arrival)
+    answer = _read(attempt)
+    admitted = _admit(deployment, attempt.arrival, answer)
     try:
-        proof = _verify(deployment, attempt, purpose, needs_verification=needs_verification, owner=owner)
+        if isinstance(answer, _Refused):
+            raise answer
+        proof = _verify(deployment, attempt, answer, purpose, needs_verification=needs_verification, owner=owner)
 
         def work(connection: Connection) -> _Outcome | _Refused:
             user = _use(deployment, connection, attempt, proof)
             if isinstance(user, _Refused):
                 # What it leaves behind is to stay.
                 return user
-            forgive_guesses(connection, counted, now=deployment.clock())
+            forgive_guesses(connection, admitted.counted, now=deployment.clock())
             return then(connection, user, proof)
 
         outcome = deployment.database.transact(work)
@@ -213,37 +228,61 @@ def _work(
             raise outcome
     except _Refused as refused:
         _tell(deployment, attempt, purpose, refused)
+        if admitted.beyond is not None:
+            raise admitted.beyond from refused
         raise PasskeyRefused(is_over=refused.is_over) from refused
     return outcome
 
 
-def _count(deployment: Deployment, arrival: Arrival) -> CountedGuesses:
-    now = deployment.clock()
+def _read(attempt: PasskeyAttempt) -> UnverifiedAssertion | _Refused:
+    try:
+        return parse_assertion(attempt.credential)
+    except MalformedCredential as cause:
+        return _Refused("malformed", detail=str(cause))
 
-    def count(connection: Connection) -> CountedGuesses | TooManyAttempts:
-        secret = arrival.known_device_secret
-        if secret is not None and find_known_device_of(deployment, connection, secret, now=now) is not None:
-            guess = Guess(PASSKEYS_ON_KNOWN_DEVICE, secret)
-        else:
-            guess = Guess(PASSKEYS_FROM_NETWORK, network_of(arrival.address))
-        return count_guesses(connection, deployment.seals, [guess], now=now)
 
-    counted = deployment.database.transact(count)
-    if isinstance(counted, TooManyAttempts):
-        raise counted
-    return counted
+def _admit(deployment: Deployment, arrival: Arrival, answer: UnverifiedAssertion | _Refused) -> _Admitted:
+    """Count the attempt where it belongs. Raises `TooManyAttempts`."""
+    now, seals = deployment.clock(), deployment.seals
+
+    def count(connection: Connection) -> _Admitted | TooManyAttempts:
+        passkey = None if isinstance(answer, _Refused) else find_passkey(connection, answer.credential_id)
+        device = None
+        if passkey is not None:
+            device = find_known_device_of(deployment, connection, arrival.device_cookie, passkey.user_id, now=now)
+        if device is not None:
+            counted = count_guesses(connection, seals, [Guess(PASSKEYS_ON_KNOWN_DEVICE, device)], now=now)
+            return counted if isinstance(counted, TooManyAttempts) else _Admitted(counted=counted)
+        network = Guess(PASSKEYS_FROM_NETWORK, network_of(arrival.address))
+        counted = count_guesses(connection, seals, [network], now=now)
+        if isinstance(counted, CountedGuesses):
+            return _Admitted(counted=counted)
+        if passkey is None:
+            return counted
+        alone = Guess(PASSKEYS_BEYOND_NETWORK, passkey.credential_id.hex())
+        by_itself = count_guesses(connection, seals, [alone], now=now)
+        # Whichever of the two limits it was, the answer is the network's.
+        return counted if isinstance(by_itself, TooManyAttempts) else _Admitted(counted=by_itself, beyond=counted)
+
+    admitted = deployment.database.transact(count)
+    if isinstance(admitted, TooManyAttempts):
+        raise admitted
+    return admitted
 
 
 def _verify(
-    deployment: Deployment, attempt: PasskeyAttempt, purpose: Purpose, *, needs_verification: bool, owner: int | None
+    deployment: Deployment,
+    attempt: PasskeyAttempt,
+    answer: UnverifiedAssertion,
+    purpose: Purpose,
+    *,
+    needs_verification: bool,
+    owner: int | None,
 ) -> _Proof:
     """Everything that can be seen without a lock."""
     seals, now = deployment.seals, deployment.clock()
     try:
-        answer = parse_assertion(attempt.credential)
         check_challenge(seals, answer.challenge, purpose, bound_to=attempt.arrival.transaction_id, now=now)
-    except MalformedCredential as cause:
-        raise _Refused("malformed", detail=str(cause)) from cause
     except ChallengeRefused as cause:
         raise _Refused(str(cause), is_over=cause.is_over) from cause
     with deployment.database.reading() as connection:

@@ -1,4 +1,6 @@
-"""Devices on which somebody has logged in before."""
+"""Devices on which people have logged in: a row for each person on each of them."""
+
+from collections.abc import Sequence
 
 from sqlalchemy import Connection, delete, insert, select
 
@@ -16,10 +18,13 @@ def insert_known_device(
     )
 
 
-def find_known_device(connection: Connection, digests: tuple[bytes, ...], *, now: int) -> int | None:
-    """The id of the person who has logged in on the device, or None."""
-    query = select(known_devices.c.user_id).where(known_devices.c.digest.in_(digests), known_devices.c.expires_at > now)
-    return connection.execute(query).scalar()
+def find_known_devices(connection: Connection, digests: Sequence[bytes], *, now: int) -> dict[bytes, int]:
+    """Whose the devices are, by digest; those that nobody has, or that have run out, are missing."""
+    if not digests:
+        return {}
+    query = select(known_devices.c.digest, known_devices.c.user_id)
+    query = query.where(known_devices.c.digest.in_(digests), known_devices.c.expires_at > now)
+    return {bytes(row.digest): row.user_id for row in connection.execute(query)}
 
 
 def has_known_device(connection: Connection, user_id: int) -> bool:
@@ -38,11 +43,12 @@ def list_known_devices(connection: Connection, user_id: int) -> tuple[tuple[int,
     return tuple((row[0], row[1]) for row in connection.execute(query))
 
 
-def delete_known_device(connection: Connection, digests: tuple[bytes, ...]) -> None:
+def delete_known_device(connection: Connection, digests: Sequence[bytes]) -> None:
     """Forget a device, for instance because it was given a new secret."""
     connection.execute(delete(known_devices).where(known_devices.c.digest.in_(digests)))
 
 
-def delete_known_devices(connection: Connection, user_id: int) -> int:
-    """Forget every device of a person; how many."""
-    return connection.execute(delete(known_devices).where(known_devices.c.user_id == user_id)).rowcount
+def delete_known_devices(connection: Connection, user_id: int, *, but: Sequence[bytes] = ()) -> int:
+    """Forget every device of a person, those excepted that `but` names by their digests; how many."""
+    query = delete(known_devices).where(known_devices.c.user_id == user_id, known_devices.c.digest.not_in(but))
+    return connection.execute(query).rowcount

@@ -283,9 +283,3 @@ def _metadata(text: str) -> dict[str, Any]:
         document = None
     # A damaged client cannot be told anything; the others can.
     return document if isinstance(document, dict) else {}
-
-
-def has_been_in_browser(connection: Connection, *, browser_id: int, user_id: int) -> bool:
-    """Whether a person has, or lately had, a session in a browser: several people may share one."""
-    query = select(sessions.c.id).where(sessions.c.browser_id == browser_id, sessions.c.user_id == user_id).limit(1)
-    return connection.execute(query).first() is not None

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from flask import Flask, Response, render_template
+from flask import Flask, Response, render_template, request
 
 from app.services.own_account import find_own_row
 from app.services.password_rules import WeakPassword
@@ -47,7 +47,12 @@ def add_account_password(app: Flask, site: Site) -> None:
     def account_password_post() -> Response:
         person, form = read_person_form(site, PATH, is_sensitive=True)
         ends_others = form.get("end_others") == "yes"
-        change = PasswordChange(password=form.get("password") or "", ends_others=ends_others, origin=find_whereabouts())
+        change = PasswordChange(
+            password=form.get("password") or "",
+            ends_others=ends_others,
+            origin=find_whereabouts(),
+            device_cookie=site.cookies.read_known_device(request),
+        )
         try:
             change_password(site.deployment, person, change)
         except WeakPassword as weak:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from flask import Flask, Response, render_template
+from flask import Flask, Response, render_template, request
 
 from app.services.own_sessions import count_others, end_others
 from app.storage.sessions import SessionRow
@@ -66,7 +66,7 @@ def add_account_security(app: Flask, site: Site) -> None:
     @app.post(f"{PATH}/end-other-sessions")
     def account_security_end_other_sessions() -> Response:
         person, _form = read_person_form(site, PATH)
-        ended = end_others(site.deployment, person)
+        ended = end_others(site.deployment, person, device_cookie=site.cookies.read_known_device(request))
         done = ngettext("You are signed out in %(num)s browser.", "You are signed out in %(num)s browsers.", ended)
         return show_security(site, person, done=done)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from flask import Flask, Response, render_template
+from flask import Flask, Response, render_template, request
 
 from app.services.own_sessions import OwnSession, UnknownSession, end_others, end_session_of, list_sessions
 from app.storage.sessions import SessionRow
@@ -57,7 +57,7 @@ def add_account_sessions(app: Flask, site: Site) -> None:
     def account_sessions_end() -> Response:
         person, form = read_person_form(site, PATH)
         if form.get("session") == "others":
-            end_others(site.deployment, person)
+            end_others(site.deployment, person, device_cookie=site.cookies.read_known_device(request))
             return site.redirect(site.url(f"{PATH}?done=others"))
         try:
             is_here = end_session_of(site.deployment, person, form.get("session") or "")

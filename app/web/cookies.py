@@ -41,7 +41,7 @@ class Cookies:
         return _read_once(request, self._name("browser"))
 
     def read_known_device(self, request: Request) -> str | None:
-        """The device's secret, not yet looked up."""
+        """The device's secrets, one of each person who has logged in on it, not yet looked up."""
         return _read_once(request, self._name("device"))
 
     def read_transaction(self, request: Request, transaction_id: str) -> str | None:
@@ -56,10 +56,10 @@ class Cookies:
         """The secret of one way to another provider and back, not yet compared."""
         return _read_once(request, self._name(f"up-{cookie_id}"))
 
-    def set_login(self, response: Response, *, browser_secret: str, known_device_secret: str) -> None:
+    def set_login(self, response: Response, *, browser_secret: str, device_cookie: str) -> None:
         """After a login: both secrets are new."""
         self._set(response, self._name("browser"), browser_secret, max_age_s=_BROWSER_MAX_AGE_S)
-        self._set(response, self._name("device"), known_device_secret, max_age_s=_DEVICE_MAX_AGE_S)
+        self._set(response, self._name("device"), device_cookie, max_age_s=_DEVICE_MAX_AGE_S)
 
     @property
     def browser_state_name(self) -> str:

@@ -37,7 +37,7 @@ def add_login(app: Flask, site: Site) -> None:
         if isinstance(transaction, Visit):
             return show_login(site, transaction, username="")
         device = site.cookies.read_known_device(request)
-        expected = expected_username(site.deployment, transaction.request, known_device_secret=device)
+        expected = expected_username(site.deployment, transaction.request, device_cookie=device)
         return show_login(site, transaction, username=expected)
 
     @app.post("/login")
@@ -69,7 +69,7 @@ def arrival_of(site: Site, pending: Pending) -> Arrival:
         address=request.environ.get("REMOTE_ADDR", ""),
         user_agent=request.headers.get("User-Agent", "")[:300],
         browser_secret=site.cookies.read_browser(request),
-        known_device_secret=site.cookies.read_known_device(request),
+        device_cookie=site.cookies.read_known_device(request),
         transaction_id=pending.transaction_id,
     )
 
@@ -86,7 +86,7 @@ def keep_login(site: Site, response: Response, logged_in: LoggedIn) -> None:
     site.cookies.set_login(
         response,
         browser_secret=logged_in.browser_secret,
-        known_device_secret=logged_in.known_device_secret,
+        device_cookie=logged_in.device_cookie,
     )
     site.cookies.keep_browser_state(request, response, logged_in.browser_state)
 

@@ -4,7 +4,7 @@ Known, unknown and disabled accounts are answered the same. A reset does not sig
 factor: who has one is asked for it at the sign-in that follows.
 """
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 
 from app.services.ask_for_reset import ask_for_reset
 from app.services.email_links import PATHS, LinkOver, LinkPurpose, look_at_link
@@ -61,7 +61,14 @@ def _add_link(app: Flask, site: Site, purpose: LinkPurpose) -> None:
         site.check_own_form()
         password = read_form().get("password") or ""
         try:
-            opened = choose_by_link(site.deployment, purpose, secret, password, find_whereabouts())
+            opened = choose_by_link(
+                site.deployment,
+                purpose,
+                secret,
+                password,
+                find_whereabouts(),
+                device_cookie=site.cookies.read_known_device(request),
+            )
         except LinkOver:
             return _over(site, purpose)
         except WeakPassword as weak:

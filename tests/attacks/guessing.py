@@ -2,10 +2,14 @@
 
 import secrets
 
+from app.services.limit_guesses import WAITS_MS
+from app.services.throttle_logins import LOGINS_OF_ACCOUNT
 from tests.actors.browser import Browser, find_form
 from tests.actors.http import Reply
+from tests.deployments import Account
 from tests.world import World
 
+LONGEST_WAIT_S = WAITS_MS[-1] // 1000
 WRONG_PASSWORD = "not this one, certainly"
 
 
@@ -40,3 +44,26 @@ class Guesser:
     def forget_device(self) -> None:
         """Come as from a device that nobody has logged in on."""
         self.browser.cookies = {name: value for name, value in self.browser.cookies.items() if "-device" not in name}
+
+
+def assert_throttled(reply: Reply) -> None:
+    """They have to wait, and are told how long."""
+    assert reply.status == 429, (reply.status, reply.text[:300])
+    assert 0 < int(reply.headers["retry-after"]) <= LONGEST_WAIT_S
+    assert "Too many attempts" in reply.text
+
+
+def lock(world: World, account: Account) -> Guesser:
+    """A stranger who has failed so often that nobody gets in from an unknown device."""
+    guesser = Guesser(world)
+    for _ in range(LOGINS_OF_ACCOUNT.free + 1):
+        reply = guesser.guess(account.username)
+    assert_throttled(reply)
+    return guesser
+
+
+def own_browser(world: World, account: Account) -> Browser:
+    """A browser in which somebody has signed in."""
+    browser = world.browser()
+    world.get_code(world.relying_party(), account, browser=browser)
+    return browser

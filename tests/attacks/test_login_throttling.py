@@ -19,28 +19,20 @@ from app.services.throttle_logins import (
     LOGINS_OF_ACCOUNT_FROM_NETWORK,
     LOGINS_ON_KNOWN_DEVICE,
 )
-from tests.actors.browser import Browser
 from tests.actors.http import Reply, send
-from tests.attacks.guessing import Guesser, any_address
+from tests.attacks.guessing import LONGEST_WAIT_S, Guesser, any_address, assert_throttled, lock, own_browser
 from tests.conftest import run_world
 from tests.databases import migrated_database_url
-from tests.deployments import REAL_HASH, Account
+from tests.deployments import REAL_HASH
 from tests.patience import wait_until
 from tests.world import World
 
-LONGEST_WAIT_S = WAITS_MS[-1] // 1000
 ATTEMPTS_PER_ACCOUNT = LOGINS_OF_ACCOUNT.free
 ATTEMPTS_PER_ADDRESS = LOGINS_FROM_NETWORK.free
 ATTEMPTS_PER_KNOWN_DEVICE = LOGINS_ON_KNOWN_DEVICE.free
 
 # What is counted is counted in one place, so what counts as one is shown on one database.
 on_sqlite = pytest.mark.parametrize("proxied", ["sqlite"], indirect=True)
-
-
-def assert_throttled(reply: Reply) -> None:
-    assert reply.status == 429, (reply.status, reply.text[:300])
-    assert 0 < int(reply.headers["retry-after"]) <= LONGEST_WAIT_S
-    assert "Too many attempts" in reply.text
 
 
 # ----- Case 107: how often -----
@@ -193,24 +185,10 @@ def test_every_refused_login_is_in_the_audit_trail_with_its_reason(guarded: Worl
 # ----- Case 108: whom it must not hurt -----
 
 
-def _lock(world: World, account: Account) -> Guesser:
-    guesser = Guesser(world)
-    for _ in range(ATTEMPTS_PER_ACCOUNT + 1):
-        reply = guesser.guess(account.username)
-    assert_throttled(reply)
-    return guesser
-
-
-def _own_browser(world: World, account: Account) -> Browser:
-    browser = world.browser()
-    world.get_code(world.relying_party(), account, browser=browser)
-    return browser
-
-
 def test_108_the_owner_on_a_device_of_theirs_is_not_locked_out_by_others(guarded: World) -> None:
     account = guarded.operator.add_user()
-    browser = _own_browser(guarded, account)
-    stranger = _lock(guarded, account)
+    browser = own_browser(guarded, account)
+    stranger = lock(guarded, account)
     assert_throttled(stranger.guess(account.username, account.password))
     assert Guesser(guarded, browser).guess(account.username, account.password).status == 303
 
@@ -218,15 +196,15 @@ def test_108_the_owner_on_a_device_of_theirs_is_not_locked_out_by_others(guarded
 @on_sqlite
 def test_108_a_device_that_only_another_person_used_is_no_key(guarded: World) -> None:
     account, other = guarded.operator.add_user(), guarded.operator.add_user()
-    others_browser = _own_browser(guarded, other)
-    _lock(guarded, account)
+    others_browser = own_browser(guarded, other)
+    lock(guarded, account)
     assert_throttled(Guesser(guarded, others_browser).guess(account.username, account.password))
 
 
 @on_sqlite
 def test_108_a_known_device_has_a_limit_of_its_own(guarded: World) -> None:
     account = guarded.operator.add_user()
-    guesser = Guesser(guarded, _own_browser(guarded, account))
+    guesser = Guesser(guarded, own_browser(guarded, account))
     for _ in range(ATTEMPTS_PER_KNOWN_DEVICE):
         assert guesser.guess(account.username).status == 200
     assert_throttled(guesser.guess(account.username, account.password))
@@ -237,16 +215,16 @@ def test_108_a_known_device_has_a_limit_of_its_own(guarded: World) -> None:
 @on_sqlite
 def test_108_a_made_up_device_is_not_known(guarded: World) -> None:
     account = guarded.operator.add_user()
-    browser = _own_browser(guarded, account)
+    browser = own_browser(guarded, account)
     (name,) = (name for name in browser.cookies if "-device" in name)
-    _lock(guarded, account)
+    lock(guarded, account)
     browser.cookies[name] = browser.cookies[name][:-1] + ("A" if browser.cookies[name][-1] != "A" else "B")
     assert_throttled(Guesser(guarded, browser).guess(account.username, account.password))
 
 
 def test_108_an_operator_sees_that_somebody_has_to_wait_and_lets_them_in_again(guarded: World) -> None:
     account = guarded.operator.add_user()
-    _lock(guarded, account)
+    lock(guarded, account)
     deployment = guarded.operator.deployment
     user = show_user(deployment, account.username)
     waits_s = show_activity(deployment, user).waits_s

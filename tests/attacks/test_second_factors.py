@@ -18,6 +18,7 @@ from tests.actors.authenticator import Guarded, enrol, enter_code, guard, open_s
 from tests.actors.browser import Browser, Form, find_form
 from tests.actors.http import Reply
 from tests.attacks.good_conduct import nothing_changes
+from tests.attacks.guessing import Guesser
 from tests.deployments import Account
 from tests.world import World
 
@@ -139,8 +140,9 @@ def test_112_after_five_wrong_codes_the_right_one_is_too_late(world: World) -> N
 
 @on_sqlite
 def test_112_guesses_are_counted_over_all_sign_ins_and_an_own_device_is_not_hurt(world: World) -> None:
-    person, own = guard(world), world.browser()
+    person, own, other = guard(world), world.browser(), world.operator.add_user()
     assert is_let_in(challenge(world, person.account, own).enter(person.app.next_code()))
+    assert Guesser(world, own).guess(other.username, other.password).status == 303, "they share it"
     statuses = []
     while len(statuses) < SECOND_FACTORS_OF_PERSON.free + 2:
         challenged = challenge(world, person.account)
@@ -358,4 +360,5 @@ def test_an_operator_who_resets_the_factors_ends_the_sessions_and_says_so(world:
         "passkeys": 0,
         "recovery_codes": 10,
         "sessions": 1,
+        "devices": 1,
     }

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from app.services.manage_users import disable_user
+from app.services.sign_in_with_passkey import PASSKEYS_BEYOND_NETWORK, PASSKEYS_FROM_NETWORK
 from tests.actors.authenticator import enter_code, guard
 from tests.actors.http import Reply
 from tests.actors.passkey_device import encode
@@ -253,15 +254,58 @@ def test_108_wrong_passwords_do_not_keep_a_passkey_out(holder: PasskeyHolder) ->
     assert 'id="consent-form"' in holder.sign_in(page).text
 
 
-def test_attempts_of_one_address_are_bounded_and_a_known_device_gets_in(holder: PasskeyHolder) -> None:
-    known = holder.browser
-    get_tokens(holder)
-    stranger = PasskeyHolder.of(holder.world)
+def _use_up_network(world: World) -> tuple[PasskeyHolder, Reply]:
+    """A stranger who has sent so much junk that whoever comes from their network has to wait."""
+    stranger = PasskeyHolder.of(world)
     page = stranger.open_login()
-    for _ in range(101):
+    for _ in range(PASSKEYS_FROM_NETWORK.free + 1):
         page = stranger.post(page, credential="{}")
     assert page.status == 429
     assert int(page.headers["retry-after"]) > 0
+    return stranger, page
+
+
+def _answer(page: Reply) -> tuple[int, str | None, str]:
+    return page.status, page.headers.get("retry-after"), error_of(page)
+
+
+def test_108_attempts_of_one_address_are_bounded_and_a_passkey_gets_in_nevertheless(holder: PasskeyHolder) -> None:
+    known = holder.browser
+    get_tokens(holder)
+    _use_up_network(holder.world)
+    holder.browser = holder.world.browser()
+    assert get_tokens(holder).id_claims["sub"] == holder.account.sub, "on a device that nobody knows"
+    holder.browser = known
+    assert get_tokens(holder, prompt="login").id_claims["sub"] == holder.account.sub, "on one that is known"
+
+
+def test_beyond_the_bound_nobody_learns_by_the_answer_which_passkeys_exist(holder: PasskeyHolder) -> None:
+    stranger, throttled = _use_up_network(holder.world)
+    page = stranger.open_login()
+    of_existing = holder.authenticator.get(options_of(page), origin="https://evil.example")
+    of_none = PasskeyHolder.of(holder.world, holder.account)
+    of_none.authenticator.keys = [replace(holder.authenticator.keys[-1], credential_id=b"nobody has this one")]
+    junk = of_none.authenticator.get(options_of(page))
+    answers = {_answer(stranger.post(page, credential=credential)) for credential in (of_existing, junk, "{}")}
+    assert answers == {_answer(throttled)}
+    reasons = {event["reason"] for event in events(holder, "login.refused")}
+    assert reasons <= {"passkey:invalid"}
+
+
+def test_108_a_passkey_that_others_name_too_often_still_gets_in_on_a_known_device(holder: PasskeyHolder) -> None:
+    known = holder.browser
+    get_tokens(holder)
+    other = holder.world.operator.add_user()
+    known.log_in(
+        holder.open_login(holder.world.relying_party().begin(prompt="login").url), other.username, other.password
+    )
+    stranger, _page = _use_up_network(holder.world)
+    page = stranger.open_login()
+    for _ in range(PASSKEYS_BEYOND_NETWORK.free):
+        wrong = holder.authenticator.get(options_of(page), origin="https://evil.example")
+        assert stranger.post(page, credential=wrong).status == 429
+    holder.browser = holder.world.browser()
+    assert holder.sign_in(holder.open_login()).status == 429, "no more work for this one either"
     holder.browser = known
     assert get_tokens(holder, prompt="login").id_claims["sub"] == holder.account.sub
 

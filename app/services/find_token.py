@@ -13,6 +13,7 @@ from app.services.issue_tokens import decode_jti
 from app.services.machine_token import MachineToken, find_machine_token
 from app.services.mint_secret import is_well_formed
 from app.services.own_access_token import verify_own_access_token
+from app.services.use_refresh_token import is_idle
 from app.specs.protocol_error import InvalidToken
 from app.specs.rfc9068_access_token import CONSTRAINING_CLAIMS
 from app.storage.token_states import find_access_token, find_opaque_token, find_refresh_token
@@ -61,16 +62,20 @@ def _find_opaque(deployment: Deployment, token: str) -> FoundToken | None:
 
 
 def _find_refresh(deployment: Deployment, token: str) -> FoundToken | None:
+    now = deployment.clock()
     with deployment.database.reading() as connection:
-        state = find_refresh_token(connection, deployment.seals.digests("rt", token), now=deployment.clock())
+        state = find_refresh_token(connection, deployment.seals.digests("rt", token), now=now)
     if state is None:
         return None
     granted: dict[str, list[str]] = state.snapshot["scope"]
+    scope = [name for names in granted.values() for name in names]
+    if state.snapshot["refresh_tokens"] == "offline":
+        scope.append("offline_access")
     claims = {
         "iss": deployment.issuer,
         "sub": state.sub,
         "client_id": state.client_id,
-        "scope": " ".join(dict.fromkeys(name for names in granted.values() for name in names)),
+        "scope": " ".join(dict.fromkeys(scope)),
         "iat": state.created_at // 1000,
         "exp": state.expires_at // 1000,
     }
@@ -79,7 +84,7 @@ def _find_refresh(deployment: Deployment, token: str) -> FoundToken | None:
         client_id=state.client_id,
         sub=state.sub,
         grant_id=state.grant_id,
-        is_live=state.is_live,
+        is_live=state.is_live and not is_idle(deployment, state.session_last_used_at, now=now),
         claims=claims,
     )
 

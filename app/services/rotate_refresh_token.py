@@ -3,8 +3,10 @@
 Every step is one value, built whole before the database is written (minting and sealing need no lock), and carried out
 by `take_step` inside the transaction of `issue_tokens`. The successor lies sealed beside the token that it replaced,
 under a key that only this server together with that token can make: a client whose answer was lost on the way presents
-the old token again and gets the same successor. The copy is erased when it has served. Otherwise a copy of the database
-together with one old token would open link after link, up to the living one.
+the old token again and gets the same successor. That is the same client with the same key, from a network that the
+grant is limited to, if it is; an address of its own is no condition, because phones change theirs in just such moments.
+The copy is erased when it has served. Otherwise a copy of the database together with one old token would open link
+after link, up to the living one.
 """
 
 import hashlib

@@ -49,6 +49,6 @@ def _tell_owner(deployment: Deployment, user: UserRow | None, *, username_key: s
             connection, Event(type="login.throttled", actor="anonymous", sub=user.sub, body={}, personal=personal)
         )
         if user.disabled_at is None:
-            notify_person(deployment, connection, user, "many_failed_logins", {}, now)
+            notify_person(deployment, connection, user, "many_failed_logins", {"address": arrival.address}, now)
 
     deployment.database.transact(work)

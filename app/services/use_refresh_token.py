@@ -125,9 +125,14 @@ def check_lives(deployment: Deployment, refresh: Refresh, family: Family, *, now
         # Ended and not only refused: a clock that is set back would bring it to life again.
         _end_family(deployment, refresh, family, event_type="refresh_token.expired", now=now)
         raise InvalidGrant("the refresh token is not valid", detail="it was not used for too long")
-    idle_ms = deployment.settings.session_idle_lifetime_s * 1000
-    if family.session_last_used_at is not None and family.session_last_used_at <= now - idle_ms:
+    if is_idle(deployment, family.session_last_used_at, now=now):
         raise InvalidGrant("the session has ended", detail="the session was not used for too long")
+
+
+def is_idle(deployment: Deployment, session_last_used_at: int | None, *, now: int) -> bool:
+    """Whether the session of an online refresh token was not used for too long; None for a token without one."""
+    idle_ms = deployment.settings.session_idle_lifetime_s * 1000
+    return session_last_used_at is not None and session_last_used_at <= now - idle_ms
 
 
 def find_basis(family: Family) -> Basis:

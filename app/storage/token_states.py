@@ -35,11 +35,15 @@ class OpaqueTokenState(TokenState):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefreshTokenState(TokenState):
-    """A refresh token; `expires_at` in milliseconds, never beyond its grant's."""
+    """A refresh token; `expires_at` in milliseconds, never beyond its grant's.
+
+    `session_last_used_at`: None without a session. Whether that was idle for too long is not judged here.
+    """
 
     snapshot: dict[str, Any]
     created_at: int
     expires_at: int
+    session_last_used_at: int | None
 
 
 # The first columns of every query here. What is not NULL among the ends has come; what is not later than now as well.
@@ -117,6 +121,7 @@ _FIND_REFRESH_TOKEN = Prepared(
         grants.c.snapshot,
         grants.c.narrowing,
         refresh_tokens.c.created_at,
+        sessions.c.last_used_at,
     )
 )
 _INSERT_OPAQUE_TOKEN = Prepared(
@@ -144,12 +149,13 @@ def find_refresh_token(connection: Connection, digests: Sequence[bytes], *, now:
     row = _first(connection, _FIND_REFRESH_TOKEN, digests)
     if row is None:
         return None
-    snapshot, narrowing, created_at = row[_HEAD:]
+    snapshot, narrowing, created_at, session_last_used_at = row[_HEAD:]
     return RefreshTokenState(
         **_read(row, now=now),
         snapshot=read_snapshot(snapshot, narrowing),
         created_at=created_at,
         expires_at=min(row[_HEAD - 2], row[_HEAD - 1]),
+        session_last_used_at=session_last_used_at,
     )
 
 

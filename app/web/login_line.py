@@ -49,17 +49,22 @@ class LoginLine:
         """Pass on what is no login; let a login wait for its turn, or send it away."""
         if environ["PATH_INFO"] != "/login" or environ["REQUEST_METHOD"] != "POST":
             return self._pages(environ, start_response)
+        try:
+            # The share first: what is more than it must not fill the line for others, not even for a moment.
+            with self._shares.place(environ.get("REMOTE_ADDR", "")):
+                return self._wait_in_line(environ, start_response)
+        except TooManyAttempts:
+            return self._send_away(environ, start_response, "429 Too Many Requests")
+
+    def _wait_in_line(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         if not self._places.acquire(blocking=False):
             return self._send_away(environ, start_response, "503 Service Unavailable")
         try:
-            with self._shares.place(environ.get("REMOTE_ADDR", "")):
-                # Read before the turn comes: whoever sends slowly must not keep those waiting who are behind.
-                body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-                environ["wsgi.input"] = BytesIO(body)
-                with self._at_work:
-                    return self._pages(environ, start_response)
-        except TooManyAttempts:
-            return self._send_away(environ, start_response, "429 Too Many Requests")
+            # Read before the turn comes: whoever sends slowly must not keep those waiting who are behind.
+            body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            environ["wsgi.input"] = BytesIO(body)
+            with self._at_work:
+                return self._pages(environ, start_response)
         finally:
             self._places.release()
 

@@ -12,6 +12,7 @@ from app.specs.rfc7517_jwk import generate_private_jwk, import_private_jwk, impo
 from app.specs.rfc7662_introspection import MEDIA_TYPE, TYP
 from tests.actors.http import send
 from tests.actors.machine import Machine
+from tests.actors.refreshing import OFFLINE, allow, refreshing_party
 from tests.actors.relying_party import read_jwt
 from tests.attacks.good_conduct import assert_inactive, assert_json_error, assert_no_store
 from tests.deployments import Account
@@ -57,6 +58,25 @@ def test_the_api_and_the_client_are_told_what_a_persons_token_says(
         }
     for hint in ("access_token", "refresh_token", "no_such_type", "x" * 1000):
         assert world.api_server(api).introspect(tokens.access_token, token_type_hint=hint).json()["active"] is True
+
+
+def test_an_offline_refresh_token_says_that_it_is_one(world: World, account: Account) -> None:
+    party = refreshing_party(world)
+    tokens = allow(world, party, account, scope=OFFLINE)
+    response = Machine.of(party).introspect(tokens.refresh_token).json()
+    assert set(response["scope"].split(" ")) == {"openid", "offline_access"}
+    assert response["scope"] == tokens.scope
+
+
+def test_an_online_refresh_token_is_active_for_as_long_as_it_can_be_used(world: World, account: Account) -> None:
+    party = refreshing_party(world)
+    tokens = allow(world, party, account)
+    idle_s = world.operator.deployment.settings.session_idle_lifetime_s
+    world.clock.move(seconds=idle_s - 5)
+    assert Machine.of(party).introspect(tokens.refresh_token).json()["active"] is True
+    world.clock.move(seconds=10)
+    assert_inactive(Machine.of(party).introspect(tokens.refresh_token))
+    assert party.try_refresh(tokens.refresh_token).json()["error"] == "invalid_grant"
 
 
 @pytest.mark.parametrize("token_format", FORMATS)

@@ -269,9 +269,9 @@ def good(reply: Reply | None) -> dict[str, str]:
 
 
 def refused(reply: Reply | None) -> None:
-    """The client is told that its grant, or it itself, has ended."""
+    """The client is told that its grant, or it itself, has ended (case 70)."""
     assert reply is not None
-    assert (reply.status, reply.json()["error"]) in {(400, "invalid_grant"), (401, "invalid_client")}, reply.text
+    assert (reply.status, reply.json()["error"]) in {(400, "invalid_grant"), (400, "unauthorized_client")}, reply.text
 
 
 def live(one: FaultWorld, other: FaultWorld, *, examples: int, steps: int) -> None:

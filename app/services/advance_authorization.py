@@ -25,6 +25,7 @@ from app.services.second_factors import find_factors
 from app.services.transactions import Transaction
 from app.services.userinfo import userinfo_resource
 from app.services.validate_authorization_request import RedirectedError
+from app.services.whereabouts import Whereabouts
 from app.specs.protocol_error import AccessDenied, InvalidRequest, LoginRequired, ProtocolError
 from app.specs.tokenhouse_networks import Networks
 from app.storage.consents import ConsentRow, find_consents
@@ -149,6 +150,7 @@ def decide_consent(
     ticked: tuple[str, ...],
     duration: Duration,
     networks: Networks | None,
+    origin: Whereabouts,
 ) -> Code | Prompt:
     """The person pressed Allow. What became due meanwhile, a login say, comes first; unticking everything is a no.
 
@@ -174,12 +176,12 @@ def decide_consent(
             userinfo=situation.userinfo,
         )
     except AccessDenied as error:
-        record_denial(deployment, session, request, transaction.transaction_id)
+        record_denial(deployment, session, request, transaction.transaction_id, origin)
         raise _redirected(request, error) from error
     declined = frozenset(asked_pairs(request, userinfo=situation.userinfo)) - set(allowed)
     if networks is not None:
         check_networks_are_open(deployment, request, client, allowed, networks)
-    decision = Decision(declined=declined, duration=duration, networks=networks)
+    decision = Decision(declined=declined, duration=duration, networks=networks, origin=origin)
     return _issue(
         deployment,
         request,
@@ -222,11 +224,13 @@ def check_networks_are_open(
     )
 
 
-def deny_consent(deployment: Deployment, transaction: Transaction, sessions: tuple[SessionRow, ...]) -> RedirectedError:
+def deny_consent(
+    deployment: Deployment, transaction: Transaction, sessions: tuple[SessionRow, ...], origin: Whereabouts
+) -> RedirectedError:
     """The person pressed Deny: the answer for the client, to be raised."""
     session = bound_session(sessions, transaction)
     if session is not None:
-        record_denial(deployment, session, transaction.request, transaction.transaction_id)
+        record_denial(deployment, session, transaction.request, transaction.transaction_id, origin)
     return _redirected(transaction.request, AccessDenied("the person denied the request"))
 
 

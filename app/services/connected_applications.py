@@ -13,6 +13,7 @@ from app.services.narrow_grant import UnknownAccess
 from app.services.own_account import Person
 from app.services.record_event import Event
 from app.services.seals import SealError
+from app.services.whereabouts import Whereabouts
 from app.storage import clients
 from app.storage.account_grants import (
     RememberedRow,
@@ -91,7 +92,7 @@ def list_applications(
     )
 
 
-def end_access(deployment: Deployment, person: Person, grant_id: str) -> None:
+def end_access(deployment: Deployment, person: Person, grant_id: str, origin: Whereabouts) -> None:
     """End a grant, or a branch of what was exchanged from one. Raises `UnknownAccess`.
 
     With a grant the remembered answers to its client go too: who ends access wants to be asked before there is any.
@@ -106,13 +107,20 @@ def end_access(deployment: Deployment, person: Person, grant_id: str) -> None:
             forget_remembered(connection, user_id=person.user_id, client_pk=row.client_pk)
         client = clients.find_client_by_pk(connection, row.client_pk)
         client_id = None if client is None else client.client_id
-        event = Event(type="grant.revoked", actor="user", sub=person.sub, client_id=client_id, grant_id=grant_id)
+        event = Event(
+            type="grant.revoked",
+            actor="user",
+            sub=person.sub,
+            client_id=client_id,
+            grant_id=grant_id,
+            personal=origin.personal,
+        )
         deployment.recorder.record(connection, event)
 
     deployment.database.transact(work)
 
 
-def end_application(deployment: Deployment, person: Person, client_id: str) -> None:
+def end_application(deployment: Deployment, person: Person, client_id: str, origin: Whereabouts) -> None:
     """End all that a client holds of a person, and forget what they answered to it. Raises `UnknownAccess`."""
 
     def work(connection: Connection) -> None:
@@ -130,6 +138,7 @@ def end_application(deployment: Deployment, person: Person, client_id: str) -> N
             sub=person.sub,
             client_id=client_id,
             body={"grants": ended, "answers": forgotten},
+            personal=origin.personal,
         )
         deployment.recorder.record(connection, event)
 

@@ -18,6 +18,7 @@ from app.services.record_event import Event
 from app.services.rotate_keys import LONGEST_TOKEN_LIFETIME_MS
 from app.services.subjects import get_client_subject
 from app.services.what_changed import client_as_shown
+from app.services.whereabouts import Whereabouts
 from app.specs.protocol_error import AccessDenied, InvalidRequest
 from app.specs.rfc9396_authorization_details import details_claim
 from app.specs.tokenhouse_networks import Networks, format_networks
@@ -38,12 +39,13 @@ _TOUCH_EVERY_MS = 60_000
 class Decision:
     """What the person chose on the consent page. `declined`: (resource, scope) pairs that were unticked.
 
-    `networks`: from where they let it be used, None for anywhere.
+    `networks`: from where they let it be used, None for anywhere. `origin`: from where they said so.
     """
 
     declined: frozenset[tuple[str, str]]
     duration: Duration
     networks: Networks | None
+    origin: Whereabouts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +174,7 @@ def issue_code(deployment: Deployment, approval: Approval) -> str:
                     # The types alone: what details hold is the grant's, which ends and leaves, as an event does not.
                     "authorization_details": [detail["type"] for detail in request.authorization_details],
                 },
+                personal={} if approval.decision is None else approval.decision.origin.personal,
             ),
         )
 
@@ -180,7 +183,11 @@ def issue_code(deployment: Deployment, approval: Approval) -> str:
 
 
 def record_denial(
-    deployment: Deployment, approval_of: SessionRow, request: AuthorizationRequest, transaction_id: str
+    deployment: Deployment,
+    approval_of: SessionRow,
+    request: AuthorizationRequest,
+    transaction_id: str,
+    origin: Whereabouts,
 ) -> None:
     """The person said no: the transaction is over, and nothing is remembered but the event."""
     now = deployment.clock()
@@ -188,7 +195,13 @@ def record_denial(
     def write(connection: Connection) -> None:
         if not redeem_once(connection, "authorization_transactions", transaction_id, now=now):
             raise InvalidRequest("this sign-in has been finished already")
-        event = Event(type="consent.denied", actor="user", sub=approval_of.sub, client_id=request.client_id)
+        event = Event(
+            type="consent.denied",
+            actor="user",
+            sub=approval_of.sub,
+            client_id=request.client_id,
+            personal=origin.personal,
+        )
         deployment.recorder.record(connection, event)
 
     deployment.database.transact(write)

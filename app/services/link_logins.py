@@ -64,7 +64,7 @@ def link_login(
             if present.user_id != user.id:
                 raise LinkedElsewhere
             return False
-        link_account(deployment, connection, provider, identity, user, actor="user", now=now)
+        link_account(deployment, connection, provider, identity, user, whereabouts, actor="user", now=now)
         values = {"provider": provider.document.display_name, "address": whereabouts.address}
         notify_person(deployment, connection, user, "login_linked", values, now)
         return True

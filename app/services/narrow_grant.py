@@ -15,6 +15,7 @@ from app.services.granted_pairs import GrantedPair, Pair, granted_pairs, scope_o
 from app.services.limit_networks import UnusableNetworks, check_choice, checks_networks, read_networks
 from app.services.record_event import Event
 from app.services.userinfo import userinfo_resource
+from app.services.whereabouts import Whereabouts
 from app.specs.tokenhouse_networks import Networks, format_networks, narrow
 from app.storage.account_grants import (
     decline_remembered,
@@ -61,7 +62,9 @@ def may_be_tied_to_networks(deployment: Deployment, snapshot: GrantSnapshot) -> 
     return all(resource is not None and checks_networks(resource) for resource in _resources(deployment, snapshot))
 
 
-def narrow_grant(deployment: Deployment, person: SessionRow, grant_id: str, wish: Restriction) -> bool:
+def narrow_grant(
+    deployment: Deployment, person: SessionRow, grant_id: str, wish: Restriction, origin: Whereabouts
+) -> bool:
     """Leave of a grant what is wished for at most; whether anything has changed.
 
     Raises `UnknownAccess`, `NothingLeft`, `EndIsPast`, and `UnusableNetworks` with a sentence for the person.
@@ -78,7 +81,7 @@ def narrow_grant(deployment: Deployment, person: SessionRow, grant_id: str, wish
         change = _decide(deployment, row, client_id, wish, now=now)
         if change is None:
             return False
-        _write(deployment, connection, person, row, client_id, change, now=now)
+        _write(deployment, connection, person, row, client_id, change, origin, now=now)
         return True
 
     return deployment.database.transact(work)
@@ -146,6 +149,7 @@ def _write(
     row: GrantRow,
     client_id: str,
     change: _Change,
+    origin: Whereabouts,
     *,
     now: int,
 ) -> None:
@@ -171,6 +175,7 @@ def _write(
             "expires_at": change.expires_at // 1000 if change.expires_at < row.expires_at else None,
             "is_tied_to_networks": change.networks is not None,
         },
+        personal=origin.personal,
     )
     deployment.recorder.record(connection, event)
 

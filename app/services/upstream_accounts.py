@@ -14,6 +14,7 @@ from app.services.manage_users import NewUser, check_new_user, insert_new_user
 from app.services.record_event import Event
 from app.services.refusal import Refusal
 from app.services.upstream_identity import UpstreamIdentity
+from app.services.whereabouts import Whereabouts
 from app.storage import changes
 from app.storage.database import Connection
 from app.storage.linked_identities import find_link, insert_link, touch_link
@@ -58,6 +59,7 @@ def make_account(
     connection: Connection,
     provider: Provider,
     identity: UpstreamIdentity,
+    origin: Whereabouts,
     *,
     invitation: str | None,
     now: int,
@@ -77,7 +79,7 @@ def make_account(
         raise NoAccount("nobody was invited")
     elif email.rpartition("@")[2].lower() not in provider.document.email_domains:
         raise NoAccount("the address is in no domain of the provider")
-    return insert_account(deployment, connection, provider, identity, email=email, now=now)
+    return insert_account(deployment, connection, provider, identity, origin, email=email, now=now)
 
 
 def _redeem_invitation(
@@ -96,6 +98,7 @@ def insert_account(
     connection: Connection,
     provider: Provider,
     identity: UpstreamIdentity,
+    origin: Whereabouts,
     *,
     email: str,
     now: int,
@@ -118,9 +121,15 @@ def insert_account(
     except Refusal as refusal:
         raise NoAccount(refusal.description, is_taken=refusal.error.endswith("_exists")) from refusal
     body = {"admin": False, "provider": provider.name}
-    event = Event(type="user.created", actor=ACTOR, sub=user.sub, body=body, personal={"username": user.username})
+    event = Event(
+        type="user.created",
+        actor=ACTOR,
+        sub=user.sub,
+        body=body,
+        personal={"username": user.username, **origin.personal},
+    )
     deployment.recorder.record(connection, event)
-    link_account(deployment, connection, provider, identity, user, actor=ACTOR, now=now)
+    link_account(deployment, connection, provider, identity, user, origin, actor=ACTOR, now=now)
     return user
 
 
@@ -130,6 +139,7 @@ def link_account(
     provider: Provider,
     identity: UpstreamIdentity,
     user: UserRow,
+    origin: Whereabouts,
     *,
     actor: str,
     now: int,
@@ -149,6 +159,6 @@ def link_account(
         actor=actor,
         sub=user.sub,
         body={"provider": provider.name},
-        personal={"label": identity.label},
+        personal={"label": identity.label, **origin.personal},
     )
     deployment.recorder.record(connection, event)

@@ -56,7 +56,7 @@ def finish_login(
         user = find_account(connection, provider, identity, now=now)
         if user is None:
             invitation = returned.errand.invitation
-            user = make_account(deployment, connection, provider, identity, invitation=invitation, now=now)
+            user = make_account(deployment, connection, provider, identity, arrival, invitation=invitation, now=now)
         return let_in_or_ask(deployment, connection, provider, identity, returned, arrival, user, level=level, now=now)
 
     return deployment.database.transact(work)

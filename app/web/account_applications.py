@@ -19,7 +19,7 @@ from app.web.describe_access import describe_application
 from app.web.describe_networks import describe_problem
 from app.web.language import gettext
 from app.web.own_pages import account_page, form_token, get_person, read_person_form
-from app.web.site import Site, read_query
+from app.web.site import Site, find_whereabouts, read_query
 
 PATH: Final = "/account/applications"
 
@@ -36,7 +36,7 @@ def add_account_applications(app: Flask, site: Site) -> None:
     def account_applications_end() -> Response:
         person, form = _read(site)
         try:
-            end_access(site.deployment, person, form.get("grant") or "")
+            end_access(site.deployment, person, form.get("grant") or "", find_whereabouts())
         except UnknownAccess:
             return _show_gone(site, person)
         return site.redirect(site.url(f"{PATH}?done=ended"))
@@ -45,7 +45,7 @@ def add_account_applications(app: Flask, site: Site) -> None:
     def account_applications_disconnect() -> Response:
         person, form = _read(site)
         try:
-            end_application(site.deployment, person, form.get("client_id") or "")
+            end_application(site.deployment, person, form.get("client_id") or "", find_whereabouts())
         except UnknownAccess:
             return _show_gone(site, person)
         return site.redirect(site.url(f"{PATH}?done=disconnected"))
@@ -68,7 +68,7 @@ def _narrow(site: Site, person: SessionRow, form: Parameters) -> Response:
             until=_read_end(form.get("until"), find_preferences(site.deployment, person.user_id).zone),
             networks=parse_chosen_networks(form.get("network")),
         )
-        changed = narrow_grant(site.deployment, person, form.get("grant") or "", wish)
+        changed = narrow_grant(site.deployment, person, form.get("grant") or "", wish, find_whereabouts())
     except UnknownAccess:
         return _show_gone(site, person)
     except NothingLeft:

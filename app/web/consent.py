@@ -42,7 +42,7 @@ from app.web.describe_networks import describe_problem
 from app.web.language import in_words
 from app.web.pages import ConsentNetworks, ConsentPage, ConsentResource, ConsentScope, render_consent
 from app.web.reader_language import heed_person
-from app.web.site import ForgedForm, Site, read_form, read_query
+from app.web.site import ForgedForm, Site, find_whereabouts, read_form, read_query
 
 DURATIONS: dict[str, Duration] = {"once": "once", "day": "day", "until_revoked": "until_revoked"}
 
@@ -82,7 +82,7 @@ def add_consent(app: Flask, site: Site) -> None:
             raise ForgedForm("the form was not made for this sign-in")
         if form.get("decision") != "allow":
             # Whatever is not a clear yes is a no.
-            raise deny_consent(site.deployment, transaction, sessions)
+            raise deny_consent(site.deployment, transaction, sessions, find_whereabouts())
         duration = DURATIONS.get(form.get("duration") or "until_revoked")
         if duration is None:
             raise InvalidRequest("the duration is not one of those offered")
@@ -95,6 +95,7 @@ def add_consent(app: Flask, site: Site) -> None:
                 ticked=form.get_all("scope"),
                 duration=duration,
                 networks=networks,
+                origin=find_whereabouts(),
             )
         except UnusableNetworks as error:
             answers = Answers(

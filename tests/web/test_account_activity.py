@@ -127,6 +127,19 @@ def test_what_happened_is_told_in_sentences_with_ones_own_address(world: World) 
     assert "used its access" not in page.text
 
 
+def test_what_was_done_to_applications_says_from_where(world: World) -> None:
+    account, browser = world.operator.add_user(), world.browser()
+    browser.headers["User-Agent"] = FIREFOX
+    world.get_tokens(world.relying_party(client_name="Bird watch"), account, browser=browser)
+    applications = browser.get(f"{world.issuer}/account/applications")
+    press(browser, find_form(applications, "disconnect-1"))
+    page = browser.get(f"{world.issuer}{ACTIVITY}")
+    for sentence in ("“Bird watch” was given access.", "You ended all that “Bird watch” could do for you."):
+        (circumstances,) = re.findall(re.escape(sentence) + r".*?<p class=\"small\">(.*?)</p>", page.text, re.DOTALL)
+        assert "Firefox on Windows" in circumstances
+        assert "<code>127.0.0.1</code>" in circumstances
+
+
 def test_what_the_administrator_did_is_said_to_be_theirs(world: World) -> None:
     account = world.operator.add_user()
     disable_user(world.operator.deployment, account.username)

@@ -10,7 +10,7 @@ import pytest
 
 from app.services.limit_guesses import WAITS_MS
 from app.services.list_audit import list_audit
-from app.services.manage_users import show_user, sign_out_user, unlock_user
+from app.services.manage_users import NewUser, add_user, disable_user, show_user, sign_out_user, unlock_user
 from app.services.show_activity import list_user_sessions, show_activity
 from app.services.throttle_logins import (
     ACCOUNTS_FROM_NETWORK,
@@ -23,7 +23,7 @@ from tests.actors.http import Reply, send
 from tests.attacks.guessing import LONGEST_WAIT_S, Guesser, any_address, assert_throttled, lock, own_browser
 from tests.conftest import run_world
 from tests.databases import migrated_database_url
-from tests.deployments import REAL_HASH
+from tests.deployments import PASSWORD, REAL_HASH
 from tests.patience import wait_until
 from tests.world import World
 
@@ -267,22 +267,33 @@ def small_pool_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World
         )
 
 
-def test_106_known_and_unknown_and_disabled_users_cost_the_same(small_pool_world: World) -> None:
+def test_106_whoever_cannot_log_in_costs_the_same(small_pool_world: World) -> None:
     """The bound is wide because machines are busy; without the dummy hash an unknown name costs a tenth."""
     world = small_pool_world
-    known = [world.operator.add_user().username for _ in range(5)]
-    unknown = [f"user-{secrets.token_hex(4)}" for _ in range(5)]
+    deployment = world.operator.deployment
+    names = {
+        kind: [f"{kind}-{secrets.token_hex(4)}" for _ in range(5)]
+        for kind in ("known", "unknown", "off", "passwordless")
+    }
+    for name in (*names["known"], *names["off"]):
+        add_user(deployment, NewUser(username=name, email=f"{name}@example.com", password=PASSWORD))
+    for name in names["off"]:
+        disable_user(deployment, name)
+    for name in names["passwordless"]:
+        add_user(deployment, NewUser(username=name, email=f"{name}@example.com"))
     guesser = Guesser(world)
-    durations: dict[str, list[float]] = {"known": [], "unknown": []}
-    for number in range(40):
-        # One after the other, so that whatever slows the machine down slows both.
-        for kind, names in (("known", known), ("unknown", unknown)):
+    durations: dict[str, list[float]] = {kind: [] for kind in names}
+    for number in range(20):
+        # One after the other, so that whatever slows the machine down slows all.
+        for kind, people in names.items():
+            password = PASSWORD if kind == "off" else "a wrong password, surely"
             began = time.perf_counter()
-            assert guesser.guess(names[number % 5]).status == 200
+            assert guesser.guess(people[number % 5], password).status == 200
             durations[kind].append(time.perf_counter() - began)
     # The shortest of many: what others do on this machine only ever makes them longer.
     shortest = {kind: min(values) for kind, values in durations.items()}
-    assert 0.6 < shortest["unknown"] / shortest["known"] < 1.6, shortest
+    for kind in ("unknown", "off", "passwordless"):
+        assert 0.6 < shortest[kind] / shortest["known"] < 1.6, (kind, shortest)
     page = [_time_of(lambda: guesser.browser.send_once(f"{world.issuer}/")) for _ in range(9)]
     assert min(shortest.values()) > 2 * min(page), "a hash is the greater part of a login's time"
 

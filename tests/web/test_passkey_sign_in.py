@@ -83,6 +83,13 @@ def test_a_passkey_signs_its_owner_in_without_a_name(holder: PasskeyHolder) -> N
     assert stored(holder, "last_used_at") is not None
 
 
+def test_a_passkey_in_another_browser_is_a_sign_in_from_a_new_device(holder: PasskeyHolder) -> None:
+    before = len(events(holder, "login.succeeded"))
+    assert before > 0
+    get_tokens(holder)
+    assert events(holder, "login.succeeded")[-1]["new_device"] is True
+
+
 def test_a_synced_passkey_says_that_its_key_is_in_software(passkey_world: World) -> None:
     holder = PasskeyHolder.of(passkey_world, is_synced=True).registered()
     assert get_tokens(holder).id_claims["amr"] == ["mfa", "swk", "user"]

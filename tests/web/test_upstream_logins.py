@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from app.services.invite_by_provider import invite
+from app.services.list_audit import list_audit
 from tests.actors.authenticator import enrol
 from tests.actors.browser import find_form
 from tests.actors.http import Reply, send
@@ -36,6 +37,10 @@ def test_a_linked_person_signs_in_at_the_provider_and_comes_back_to_the_applicat
     assert tokens.id_claims["sub"] == account.sub
     assert tokens.id_claims["amr"] == ["fed"]
     assert tokens.id_claims["acr"].endswith("PasswordProtectedTransport")
+    # They have signed in before, in another browser: this is a new device, whoever vouched for them.
+    deployment = provider.ours.operator.deployment
+    latest, first = list_audit(deployment, event_type="login.succeeded", sub=account.sub)
+    assert (latest.body["new_device"], first.body["new_device"]) == (True, False)
 
 
 @pytest.mark.requirement("RFC 7636", "4.3", "the client asks with code_challenge_method S256")

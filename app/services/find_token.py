@@ -69,7 +69,7 @@ def _find_refresh(deployment: Deployment, token: str) -> FoundToken | None:
         return None
     granted: dict[str, list[str]] = state.snapshot["scope"]
     scope = [name for names in granted.values() for name in names]
-    if state.snapshot["refresh_tokens"] == "offline":
+    if state.snapshot.get("refresh_tokens") == "offline":
         scope.append("offline_access")
     claims = {
         "iss": deployment.issuer,

@@ -291,6 +291,7 @@ def list_endpoints(
             path="/status-lists/",
             methods=GET,
             handler=status_list_endpoint(deployment),
+            reads_query=True,
             has_cors=True,
             is_limited=False,
         ),

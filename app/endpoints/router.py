@@ -36,7 +36,7 @@ Handler = Callable[[ProtocolRequest], Answer]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """A path that programs call. `reads_form`: the parameters come from the body, and only from there. `reads_json`:
-    the body is one JSON document.
+    the body is one JSON document. `reads_query`: they come from the query, where no credential can be among them.
 
     A path that ends in a slash stands for everything with one more segment.
 
@@ -49,6 +49,7 @@ class Endpoint:
     handler: Handler
     reads_form: bool = False
     reads_json: bool = False
+    reads_query: bool = False
     has_cors: bool = False
     is_limited: bool = True
     feature: str | None = None
@@ -88,7 +89,10 @@ class Endpoints:
                 self._check_limit(address)
             has_body = method in ("POST", "PUT")
             request = read_request(
-                environ, reads_form=endpoint.reads_form and has_body, reads_json=endpoint.reads_json and has_body
+                environ,
+                reads_form=endpoint.reads_form and has_body,
+                reads_json=endpoint.reads_json and has_body,
+                reads_query=endpoint.reads_query,
             )
             self._check_client_limit(request)
             return endpoint.handler(request)
@@ -150,10 +154,13 @@ class RequestHeaders(Mapping[str, str]):
         return sum(1 for _ in self)
 
 
-def read_request(environ: Mapping[str, Any], *, reads_form: bool, reads_json: bool = False) -> ProtocolRequest:
+def read_request(
+    environ: Mapping[str, Any], *, reads_form: bool, reads_json: bool = False, reads_query: bool = False
+) -> ProtocolRequest:
     """The frozen request. With `reads_form` the body is the only source of parameters, else there are none.
 
-    A credential in the query is not honoured, because the query is not read (RFC 6749 2.3.1). Raises `ProtocolError`.
+    A credential in the query is not honoured, because the query is not read (RFC 6749 2.3.1), but where `reads_query`
+    says so. Raises `ProtocolError`.
     """
     check_header_size([value for name, value in environ.items() if name[:5] == "HTTP_"])
     parameters, json_body = Parameters(), b""
@@ -167,6 +174,8 @@ def read_request(environ: Mapping[str, Any], *, reads_form: bool, reads_json: bo
         if body or "CONTENT_TYPE" in environ:
             check_form_content_type(environ.get("CONTENT_TYPE"))
         parameters = parse_parameters(body)
+    if reads_query:
+        parameters = parse_parameters(environ.get("QUERY_STRING", "").encode("latin-1"))
     return ProtocolRequest(
         method=environ["REQUEST_METHOD"],
         path=environ["PATH_INFO"],

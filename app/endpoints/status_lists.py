@@ -22,6 +22,10 @@ def status_list_endpoint(deployment: Deployment) -> Handler:
     reader = StatusListReader(deployment)
 
     def answer(request: ProtocolRequest) -> Answer:
+        if request.parameters.get("time") is not None:
+            # Section 8.4: whoever asks about the past must not be told about now.
+            error = {"error": "not_implemented", "error_description": "lists of the past are not kept"}
+            return json_answer(501, error)
         signed = reader.find(request.path.rpartition("/")[2])
         if signed is None:
             return json_answer(404, {"error": "not_found", "error_description": "there is no such status list"})

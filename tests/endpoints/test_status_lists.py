@@ -288,6 +288,14 @@ def test_a_list_is_signed_by_the_key_of_the_hour(world: World) -> None:
     wait_until(lambda: kid() == active_kid() != second)
 
 
+@pytest.mark.parametrize("query", ["time=1", "time=abc"])
+def test_nobody_who_asks_about_the_past_is_told_about_now(world: World, query: str) -> None:
+    uri, _ = list_of(machine_for(world, world.operator.add_resource()).get_token().access_token)
+    reply = fetch(world, f"{uri}?{query}")
+    assert (reply.status, reply.headers["content-type"]) == (501, "application/json")
+    assert reply.json()["error"] == "not_implemented"
+
+
 # ----- The life of a list -----
 
 

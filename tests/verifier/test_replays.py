@@ -1,8 +1,13 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
+import redis
 
 from app.specs.protocol_error import TemporarilyUnavailable
 from app.specs.rfc9449_dpop import REPLAY_WINDOW_S
 from app.verifier import InProcessReplays
+from app.verifier.redis_replays import RedisReplays
+from tests.redis_server import running_redis
 from tests.verifier.issuer import MovableClock
 
 
@@ -39,3 +44,26 @@ def test_a_full_memory_refuses_instead_of_forgetting(clock: MovableClock) -> Non
     clock.advance(REPLAY_WINDOW_S)
     assert not replays.add(key(3))
     assert replays.add(key(10))
+
+
+# ----- One memory for several processes -----
+
+
+def test_a_proof_that_one_process_has_seen_is_refused_by_the_others_and_without_the_memory_all_are() -> None:
+    with running_redis() as server:
+        one, other = RedisReplays(server.url), RedisReplays(server.url)
+        with ThreadPoolExecutor(8) as pool:
+            news = list(pool.map(lambda number: (one, other)[number % 2].add(key(1)), range(40)))
+        assert news.count(True) == 1
+        assert other.add(key(2))
+        assert not one.add(key(2))
+        remaining_s = redis.Redis.from_url(server.url).ttl(b"tokenhouse-dpop:" + key(2))
+        assert REPLAY_WINDOW_S - 5 <= remaining_s <= REPLAY_WINDOW_S
+        server.stop()
+        for replays in (one, other):
+            with pytest.raises(TemporarilyUnavailable) as refusal:
+                replays.add(key(3))
+            assert refusal.value.headers["Retry-After"] == "1"
+        server.start()
+        assert one.add(key(3))
+        assert not other.add(key(3))

@@ -17,7 +17,7 @@ from tests.verifier.issuer import API, IssuerServer, SigningKey, make_claims
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = ROOT / "app" / "verifier"
 
-ROOT_MODULES = ("__init__.py", "asgi.py", "flask.py", "pytest_plugin.py", "wsgi.py", "py.typed")
+ROOT_MODULES = ("__init__.py", "asgi.py", "flask.py", "pytest_plugin.py", "redis.py", "wsgi.py", "py.typed")
 TEST_OF_AN_API = """
 import pytest
 from flask import Flask

@@ -6,12 +6,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 from app.services.send_logout_token import sign_logout_token
-from app.specs.protocol_error import InvalidToken
+from app.specs.protocol_error import InvalidToken, TemporarilyUnavailable
 from app.specs.rfc7662_introspection import MEDIA_TYPE
 from app.specs.rfc8693_token_exchange import GRANT_TYPE
 from app.verifier import AccessTokenVerifier
+from app.verifier.status_lists import FetchedList
 from tests.actors.dpop_key import DpopKey
 from tests.actors.http import Reply, send
+from tests.actors.machine import Machine
 from tests.actors.relying_party import Pending
 from tests.actors.token_exchange import Chain, make_chain, try_exchange
 from tests.attacks.good_conduct import nothing_changes
@@ -25,12 +27,30 @@ BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """A chain, the request whose code is still unused, and a verifier of the first API."""
+    """A chain, the request whose code is still unused, a machine, a token that is bound to a key and good at
+    /userinfo, and a verifier of the first API.
+    """
 
     world: World
     chain: Chain
     pending: Pending
+    machine: Machine
+    good_token: str
+    bound_userinfo_token: str
     verifier: AccessTokenVerifier
+
+
+@dataclass(frozen=True, slots=True)
+class OneList:
+    """Answers whoever fetches a status list with this."""
+
+    answer: str
+
+    def fetch_list(self, uri: str, *, etag: str | None) -> FetchedList:  # noqa: ARG002 - one answer
+        return FetchedList(unverified_list=self.answer, etag=None)
+
+    def fetch_list_uris(self, aggregation_uri: str) -> tuple[str, ...]:  # noqa: ARG002 - one answer
+        return ()
 
 
 def make_stage(world: World) -> tuple[Stage, dict[str, str]]:
@@ -48,11 +68,25 @@ def make_stage(world: World) -> tuple[Stage, dict[str, str]]:
     assert tokens.id_token is not None
     claims = tokens.claims
     key = DpopKey()
+
+    def get_bound_token(**wanted: str) -> str:
+        # Of another client: nobody here has its key, and it is not ours to revoke.
+        party = world.relying_party(token_endpoint_auth_method="none")
+        proof = key.prove("POST", f"{world.issuer}/token", now_ms=world.clock())
+        reply = party.try_exchange(*world.get_code(party, account, **wanted), headers={"DPoP": proof})
+        assert reply.status == 200, reply.text
+        token: str = reply.json()["access_token"]
+        return token
+
+    opaque_api = world.operator.add_resource(access_token_format="opaque")
+    opaque = world.get_tokens(shop, account, scope="openid photos.read", resource=opaque_api)
     introspection = chain.library.post("/introspect", headers={"Accept": MEDIA_TYPE}, token=tokens.access_token)
     status_uri = claims["status"]["status_list"]["uri"].replace(world.issuer, world.url, 1)
     artefacts = {
         "access token": tokens.access_token,
         "userinfo token": opened.access_token,
+        "opaque access token": opaque.access_token,
+        "bound access token": get_bound_token(scope="openid photos.read", resource=chain.photos),
         "ID token": tokens.id_token,
         "refresh token": tokens.refresh_token,
         "code": code,
@@ -73,15 +107,27 @@ def make_stage(world: World) -> tuple[Stage, dict[str, str]]:
     }
     for name in ("status list", "introspection response", "signed userinfo"):
         assert artefacts[name].count(".") == 2, artefacts[name][:200]
-    verifier = AccessTokenVerifier(
+    stage = Stage(
+        world=world,
+        chain=chain,
+        pending=pending,
+        machine=world.machine(policy={"resources": [chain.photos]}),
+        good_token=tokens.access_token,
+        bound_userinfo_token=get_bound_token(scope="openid"),
+        verifier=make_verifier(world, chain, ignore_status=True),
+    )
+    return stage, artefacts
+
+
+def make_verifier(world: World, chain: Chain, **options: Any) -> AccessTokenVerifier:
+    return AccessTokenVerifier(
         issuer=world.issuer,
         audience=chain.photos,
         keys=send(f"{world.url}/jwks").json(),
         clock=lambda: world.clock() / 1000,
-        ignore_status=True,
         background=False,
+        **options,
     )
-    return Stage(world=world, chain=chain, pending=pending, verifier=verifier), artefacts
 
 
 def assertion_of(world: World, chain: Chain) -> dict[str, Any]:
@@ -111,6 +157,26 @@ def ask_verifier(stage: Stage, artefact: str) -> bool:
     except InvalidToken:
         return False
     return True
+
+
+def ask_status_list_of_verifier(stage: Stage, artefact: str) -> bool:
+    """As what comes when a verifier asks for the list that a good token names."""
+    verifier = make_verifier(stage.world, stage.chain, status_list_source=OneList(artefact))
+    try:
+        verifier.verify(stage.good_token)
+    except TemporarilyUnavailable:
+        return False
+    return True
+
+
+def ask_proof_at_token(stage: Stage, artefact: str) -> bool:
+    wanted = {"grant_type": "client_credentials", "scope": "photos.read", "resource": stage.chain.photos}
+    return is_good(stage.machine.post("/token", headers={"DPoP": artefact}, **wanted))
+
+
+def ask_proof_at_userinfo(stage: Stage, artefact: str) -> bool:
+    headers = {"Authorization": f"DPoP {stage.bound_userinfo_token}", "DPoP": artefact}
+    return is_good(send(f"{stage.world.url}/userinfo", headers=headers), 401)
 
 
 def ask_userinfo(stage: Stage, artefact: str) -> bool:
@@ -160,15 +226,18 @@ def ask_code(stage: Stage, artefact: str) -> bool:
 CONSUMERS: tuple[tuple[Callable[[Stage, str], bool], frozenset[str]], ...] = (
     (ask_verifier, frozenset({"access token"})),
     (ask_userinfo, frozenset({"userinfo token"})),
-    (ask_introspection, frozenset({"access token", "userinfo token", "refresh token"})),
+    (ask_introspection, frozenset({"access token", "userinfo token", "opaque access token", "refresh token"})),
     (ask_client_assertion, frozenset()),
     (ask_client_secret, frozenset()),
+    (ask_status_list_of_verifier, frozenset({"status list"})),
+    (ask_proof_at_userinfo, frozenset()),
+    (ask_proof_at_token, frozenset({"DPoP proof"})),
     (ask_exchange, frozenset({"access token"})),
     (ask_logout, frozenset({"ID token"})),
     (ask_refresh, frozenset({"refresh token"})),
     (ask_code, frozenset({"code"})),
 )
-TOKENS = frozenset({"access token", "userinfo token", "refresh token"})
+TOKENS = frozenset({"access token", "userinfo token", "opaque access token", "refresh token"})
 
 
 @on_sqlite

@@ -132,3 +132,6 @@ def _lend(world: FaultWorld) -> Iterator[FaultWorld]:
     yield world
     world.faults.clear()
     world.clock.reset()
+    if world.server.process is None or world.server.process.poll() is not None:
+        # A test that failed half way must not take the others along.
+        world.restart()

@@ -286,7 +286,7 @@ class OutboxDispatcher:
             self._deployment.outbox_changed.set()
 
     def _attempt(self, row: OutboxRow) -> _Outcome:
-        self._deployment.failpoint("outbox.before_delivery")
+        self._deployment.failpoint(f"outbox.before_delivery.{row.kind}")
         try:
             delivery = Delivery(
                 message_id=row.message_id,
@@ -301,5 +301,5 @@ class OutboxDispatcher:
         except Exception as bug:
             _log.error("a sender failed", kind=row.kind, error=type(bug).__name__)
             return _Outcome(row, f"the server failed: {type(bug).__name__}")
-        self._deployment.failpoint("outbox.after_delivery")
+        self._deployment.failpoint(f"outbox.after_delivery.{row.kind}")
         return _Outcome(row, None)

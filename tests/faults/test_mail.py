@@ -25,7 +25,7 @@ def waiting_mail(world: FaultWorld) -> list[WaitingMessage]:
 
 
 def test_a_mail_in_the_hands_of_a_killed_server_comes_at_least_once(alone: FaultWorld, mail_server: MailServer) -> None:
-    alone.faults.kill_at("outbox.after_delivery")
+    alone.faults.kill_at("outbox.after_delivery.mail")
     address = cause_mail(alone)
     eventually(lambda: is_dead(alone), within_s=PATIENCE_S, what="the server was killed")
     assert len(mail_server.to(address)) == 1

@@ -45,7 +45,11 @@ def forget_messages(world: FaultWorld) -> None:
             drop_message(world.operator.deployment, message.message_id)
 
 
-@pytest.mark.parametrize(("failpoint", "before"), [("outbox.before_delivery", 0), ("outbox.after_delivery", 1)])
+# The kind stands in the failpoint: the mail that is sent beside the logout would else be where the server dies.
+@pytest.mark.parametrize(
+    ("failpoint", "before"),
+    [("outbox.before_delivery.backchannel_logout", 0), ("outbox.after_delivery.backchannel_logout", 1)],
+)
 def test_what_a_killed_server_had_in_its_hands_is_delivered_after_the_restart(
     alone: FaultWorld, receiver: LogoutReceiver, failpoint: str, before: int
 ) -> None:

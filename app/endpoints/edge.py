@@ -11,6 +11,7 @@ import secrets
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -237,6 +238,8 @@ def find_client_address(peer: str, forwarded_for: str, trusted: tuple[Network, .
     return peer
 
 
+# The same few proxies stand in front of every request. Bounded, because the others are whoever comes.
+@lru_cache(maxsize=1024)
 def _is_within(address: str, networks: tuple[Network, ...]) -> bool:
     try:
         parsed = ipaddress.ip_address(address)

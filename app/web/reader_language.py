@@ -8,6 +8,7 @@ language tag is passed over, because all of these are hints that anybody can wri
 import re
 from collections.abc import Iterable
 from datetime import tzinfo
+from functools import lru_cache
 from typing import Final
 
 from flask import Flask, Response, g, request
@@ -53,8 +54,14 @@ def add_language(app: Flask) -> None:
 
 def parse_accept_language(header: str) -> tuple[str, ...]:
     """The language tags of an `Accept-Language` header, the most wanted first. Junk in it is passed over."""
+    return _parse_accept_language(header[:MAX_HEADER_CHARACTERS])
+
+
+# A few dozen headers are what nearly all browsers send. Bounded, because any header can be made up.
+@lru_cache(maxsize=256)
+def _parse_accept_language(header: str) -> tuple[str, ...]:
     found = []
-    for part in header[:MAX_HEADER_CHARACTERS].split(",")[:MAX_RANGES]:
+    for part in header.split(",")[:MAX_RANGES]:
         match = _RANGE.fullmatch(part)
         weight = 0.0 if match is None else float(match["weight"] or 1)
         # Whoever takes anything gets what would come without a wish: English.

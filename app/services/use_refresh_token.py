@@ -189,9 +189,13 @@ def _choose_step(
 def rotates(client: Client) -> bool:
     """RFC 9700 2.2.2: refresh tokens of public clients are rotated (or bound, and then too); others by policy.
 
-    A confidential client's refresh token is of use only together with what the client authenticates itself by.
+    A confidential client's refresh token is of use only together with what the client authenticates itself by, and
+    what it is traded for only with the client's key where the client always has one (RFC 9449 5).
     """
-    return not client.is_confidential or client.metadata.policy.rotate_refresh_tokens
+    if not client.is_confidential:
+        return True
+    by_policy = client.metadata.policy.rotate_refresh_tokens
+    return not client.metadata.dpop_bound_access_tokens if by_policy is None else by_policy
 
 
 def _touch_session(deployment: Deployment, family: Family, *, now: int) -> None:

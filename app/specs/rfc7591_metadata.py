@@ -89,8 +89,10 @@ class ClientPolicy(BaseModel):
     server of. Nothing is allowed that is not here.
     """
     skip_consent: bool = False
-    rotate_refresh_tokens: bool = True
-    """False: a client that authenticates itself keeps its refresh token, which lives on with each use."""
+    rotate_refresh_tokens: bool | None = None
+    """False: a client that authenticates itself keeps its refresh token, which lives on with each use. None: so does
+    one whose access tokens are always bound to a key (`dpop_bound_access_tokens`); all others rotate.
+    """
     security_profile: Literal["oauth21", "openid"] | None = None
     appearance: Appearance | None = None
     """How the pages look where this client asks; None is as the server does."""
@@ -310,7 +312,7 @@ class ClientMetadata(BaseModel):
     @model_validator(mode="after")
     def _check_refresh_tokens(self) -> Self:
         # RFC 9700 2.2.2: refresh tokens of public clients "MUST be sender-constrained or use refresh token rotation".
-        if not self.policy.rotate_refresh_tokens and self.token_endpoint_auth_method == "none":  # noqa: S105
+        if self.policy.rotate_refresh_tokens is False and self.token_endpoint_auth_method == "none":  # noqa: S105
             raise ValueError("policy.rotate_refresh_tokens must be true for a client without authentication")
         return self
 

@@ -4,6 +4,7 @@ import pytest
 
 from app.services.list_audit import list_audit
 from app.services.manage_grants import list_grants
+from tests.actors.dpop_key import DpopKey
 from tests.actors.http import send
 from tests.actors.refreshing import OFFLINE, allow, refresh_token_of, refreshing_party
 from tests.deployments import Account
@@ -188,6 +189,38 @@ def test_a_confidential_client_may_keep_its_token_and_each_use_prolongs_it(world
         assert kept.scope == OFFLINE
     world.clock.move(seconds=31 * DAY_S)
     assert party.try_refresh(tokens.refresh_token).json()["error"] == "invalid_grant"
+
+
+@pytest.mark.parametrize(
+    ("method", "policy", "keeps"),
+    [
+        ("client_secret_post", {}, True),
+        ("client_secret_post", {"rotate_refresh_tokens": True}, False),
+        ("none", {}, False),
+    ],
+    ids=["confidential", "by policy", "public"],
+)
+@pytest.mark.requirement("RFC 9700", "2.2.2", "whoever cannot authenticate rotates, bound to a key or not")
+def test_a_confidential_client_whose_tokens_are_always_bound_keeps_its_token(
+    world: World, account: Account, method: str, policy: dict[str, bool], *, keeps: bool
+) -> None:
+    party = refreshing_party(world, dpop_bound_access_tokens=True, token_endpoint_auth_method=method, policy=policy)
+    key = DpopKey()
+
+    def proof() -> dict[str, str]:
+        return {"DPoP": key.prove("POST", f"{world.issuer}/token", now_ms=world.clock())}
+
+    code, pending = world.get_code(party, account)
+    first = party.try_exchange(code, pending, headers=proof()).json()
+    used = first["refresh_token"]
+    for _ in range(3):
+        reply = party.try_refresh(used, headers=proof())
+        assert (reply.status, reply.json()["token_type"]) == (200, "DPoP")
+        assert reply.json()["access_token"] != first["access_token"]
+        assert ("refresh_token" not in reply.json()) is keeps
+        used = reply.json().get("refresh_token", used)
+    # What is bound stays bound: a bearer token is not to be had with it.
+    assert party.try_refresh(used).json()["error"] == "invalid_dpop_proof"
 
 
 def test_an_online_token_is_a_use_of_the_login_and_dies_with_it(world: World, account: Account) -> None:

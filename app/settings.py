@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from app.features import FEATURES, Feature, Profile, find_switch_problems
 from app.specs.issuer_identifier import check_issuer, is_loopback_host
 from app.specs.metadata_values import HttpsUri
-from app.specs.page_appearance import MAX_LOGO_BYTES, Appearance, find_image_type
+from app.specs.page_appearance import Appearance, read_logo
 from app.specs.rfc5322_mail_address import parse_mailbox
 from app.specs.rfc7517_jwk import check_own_jwk_set
 from app.specs.rfc7591_metadata import ClientPolicy
@@ -59,25 +59,27 @@ class SoftwareStatementIssuer(BaseModel):
 
 
 class ServerAppearance(Appearance):
-    """The look of the pages of a server, with its own logo: a file of this machine, read at the start."""
+    """The look of the pages of a server. Its logo may be a file of this machine, read at the start."""
 
     logo_file: Path | None = None
-    logo_shows_name: bool = False
-    """Whether the name stands in the picture already, so that it is not written beside it."""
+
+    @property
+    def has_logo(self) -> bool:
+        """Whether it brings a logo along."""
+        return self.logo is not None or self.logo_file is not None
 
     @model_validator(mode="after")
     def _check_logo(self) -> "ServerAppearance":
         if self.logo_file is None:
             return self
+        if self.logo is not None:
+            raise ValueError("logo_file: there is a logo beside it; one of the two is enough")
         if not self.logo_file.is_file():
             raise ValueError(f"logo_file: no file at {self.logo_file}")
-        body = self.logo_file.read_bytes()
-        if len(body) > MAX_LOGO_BYTES:
-            raise ValueError(
-                f"logo_file: has {len(body)} bytes; every page carries it, so {MAX_LOGO_BYTES} is the most"
-            )
-        if find_image_type(body) is None:
-            raise ValueError("logo_file: must be SVG, PNG or WebP")
+        try:
+            read_logo(self.logo_file.read_bytes())
+        except ValueError as error:
+            raise ValueError(f"logo_file: {error}") from error
         return self
 
 

@@ -5,9 +5,11 @@ so nothing that is written here can become anything else on a page. Each colour 
 behind it (WCAG 2.2, 1.4.3), and refused with one that would do.
 """
 
+import base64
+import binascii
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -16,6 +18,7 @@ from .metadata_values import HttpsUri, Tuple, check_display_text
 
 LEAST_CONTRAST: Final = 4.5
 _SVG: Final = re.compile(rb"\s{0,99}(?:<\?xml[^>]{0,200}>\s{0,99})?(?:<!--.{0,999}?-->\s{0,99})?<svg[\s>]", re.DOTALL)
+_DATA: Final = re.compile(r"data:(image/(?:svg\+xml|png|webp));base64,([A-Za-z0-9+/=]{1,20000})", re.ASCII)
 _HEX: Final = re.compile(r"#[0-9a-fA-F]{6}", re.ASCII)
 _LANGUAGE: Final = re.compile(r"[a-z]{2,3}", re.ASCII)
 
@@ -43,6 +46,38 @@ def find_image_type(body: bytes) -> str | None:
     return "image/svg+xml" if _SVG.match(body[:2000]) is not None else None
 
 
+def read_logo(body: bytes) -> "Logo":
+    """A picture that a page can carry. Raises `ValueError`, which says what is wrong with it."""
+    if len(body) > MAX_LOGO_BYTES:
+        raise ValueError(f"has {len(body)} bytes; every page carries it, so {MAX_LOGO_BYTES} is the most")
+    media_type = find_image_type(body)
+    if media_type is None:
+        raise ValueError("must be SVG, PNG or WebP")
+    return Logo(media_type=media_type, body=body)
+
+
+@dataclass(frozen=True, slots=True)
+class Logo:
+    """A picture, small enough for every page."""
+
+    media_type: str
+    body: bytes = field(repr=False)
+
+
+def parse_data_logo(url: str) -> Logo:
+    """The picture in a `data:` URL (RFC 2397), base64. Raises `ValueError`, also where it is not what the URL says."""
+    match = _DATA.fullmatch(url)
+    if match is None:
+        raise ValueError("must be data:image/svg+xml;base64,… or the same of PNG or WebP")
+    try:
+        logo = read_logo(base64.b64decode(match[2], validate=True))
+    except binascii.Error as error:
+        raise ValueError("is not base64") from error
+    if logo.media_type != match[1]:
+        raise ValueError(f"says {match[1]} and is {logo.media_type}")
+    return logo
+
+
 # ----- What an operator writes -----
 
 
@@ -55,6 +90,11 @@ def _check_colour(value: str) -> str:
 def _check_language(value: str) -> str:
     if _LANGUAGE.fullmatch(value) is None:
         raise ValueError("must be a language like en")
+    return value
+
+
+def _check_data_logo(value: str) -> str:
+    parse_data_logo(value)
     return value
 
 
@@ -96,6 +136,10 @@ class Appearance(BaseModel):
     """The same where it is dark; left out, it is made of `accent`."""
     corner_radius_px: Annotated[int, Field(ge=0, le=24)] | None = None
     font: Literal["system", "serif", "rounded"] | None = None
+    logo: Annotated[str, AfterValidator(_check_data_logo)] | None = None
+    """A picture as a `data:` URL: it is where the look is, on every node of a server."""
+    logo_shows_name: bool = False
+    """Whether the server's name stands in the picture already, so that it is not written beside it."""
     texts: Mapping[Annotated[str, AfterValidator(_check_language)], PageTexts] = {}
 
     @model_validator(mode="after")
@@ -108,12 +152,27 @@ class Appearance(BaseModel):
             _check_readable("accent_dark", self.accent_dark, _DARK, toward="#ffffff")
         return self
 
+    @model_validator(mode="after")
+    def _check_logo_shows_name(self) -> "Appearance":
+        if self.logo_shows_name and not self.has_logo:
+            raise ValueError("logo_shows_name: needs a logo beside it")
+        return self
+
+    @property
+    def has_logo(self) -> bool:
+        """Whether it brings a logo along."""
+        return self.logo is not None
+
     def over(self, beneath: "Appearance") -> "Appearance":
         """This look where it says something, and the other where it does not. Words go by language and by piece."""
-        chosen = {name: getattr(self, name) for name in ("corner_radius_px", "font") if getattr(self, name) is not None}
+        chosen: dict[str, object] = {
+            name: getattr(self, name) for name in ("corner_radius_px", "font") if getattr(self, name) is not None
+        }
         if self.accent is not None:
             # The other's colour for dark pages is no relative of this one.
             chosen |= {"accent": self.accent, "accent_dark": self.accent_dark}
+        if self.logo is not None:
+            chosen |= {"logo": self.logo, "logo_shows_name": self.logo_shows_name}
         texts = dict(beneath.texts)
         for language, words in self.texts.items():
             said = {name: getattr(words, name) for name in words.model_fields_set}

@@ -53,7 +53,7 @@ def add_home(app: Flask, site: Site) -> None:
 
     @app.get("/static/<name>")
     def static_file(name: str) -> Response:
-        found = find_static_file(name) or site.looks.find_logo(name) or _find_theme(site, name)
+        found = find_static_file(name) or _find_look(site, name)
         if found is None:
             raise NotFound("there is no such file")
         body, headers = found
@@ -62,10 +62,12 @@ def add_home(app: Flask, site: Site) -> None:
         return response
 
 
-def _find_theme(site: Site, name: str) -> tuple[bytes, dict[str, str]] | None:
-    """The stylesheet of the server's look, or of that of the client that the query names."""
-    client_id = request.args.get("client")
-    if client_id is None:
-        return site.looks.find_theme(name, None)
-    client = site.deployment.registry.find_readable_client(client_id)
-    return None if client is None else site.looks.find_theme(name, client.metadata.policy.appearance)
+def _find_look(site: Site, name: str) -> tuple[bytes, dict[str, str]] | None:
+    """The stylesheet or the logo of the server's look, or of that of the client that the query names."""
+    client_id, appearance = request.args.get("client"), None
+    if client_id is not None:
+        client = site.deployment.registry.find_readable_client(client_id)
+        if client is None:
+            return None
+        appearance = client.metadata.policy.appearance
+    return site.looks.find_logo(name, appearance) or site.looks.find_theme(name, appearance)

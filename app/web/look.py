@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import quote
 
 from app.settings import ServerAppearance
-from app.specs.page_appearance import Appearance, PageLink, find_image_type, to_stylesheet
+from app.specs.page_appearance import Appearance, Logo, PageLink, parse_data_logo, read_logo, to_stylesheet
 from app.web.language import current
 
 _HASH_CHARACTERS: Final = 16
@@ -33,8 +33,8 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Logo:
-    """The server's own, as it is answered."""
+class NamedLogo:
+    """A logo as it is answered, under a name that changes with it."""
 
     name: str
     media_type: str
@@ -47,7 +47,7 @@ class Looks:
     def __init__(self, appearance: ServerAppearance | None, *, base_path: str) -> None:
         self._appearance = appearance or ServerAppearance()
         self._base_path = base_path
-        self._logo = _read_logo(self._appearance)
+        self._logo = _read_own_logo(self._appearance)
         self._stylesheet = lru_cache(maxsize=256)(self._make_stylesheet)
 
     def of_client(self, client_id: str | None, appearance: Appearance | None) -> Look:
@@ -56,8 +56,8 @@ class Looks:
         texts = merged.find_texts(current().tag)
         return Look(
             theme_url=self._theme_url(client_id, appearance),
-            logo_url=None if self._logo is None else f"{self._base_path}/static/{self._logo.name}",
-            logo_shows_name=self._appearance.logo_shows_name,
+            logo_url=self._logo_url(client_id, appearance),
+            logo_shows_name=merged.logo_shows_name,
             title=texts.title,
             subtitle=texts.subtitle,
             footer=texts.footer,
@@ -71,18 +71,33 @@ class Looks:
             return None
         return body, _headers("text/css; charset=utf-8", is_current=name == _name("theme", body, "css"))
 
-    def find_logo(self, name: str) -> tuple[bytes, dict[str, str]] | None:
-        """Body and headers of the server's logo."""
-        if self._logo is None or not name.startswith("logo."):
+    def find_logo(self, name: str, appearance: Appearance | None) -> tuple[bytes, dict[str, str]] | None:
+        """Body and headers of `logo.<hash>.<type>`, a client's own or the server's."""
+        logo = self._logo_of(appearance)
+        if logo is None or not name.startswith("logo."):
             return None
-        return self._logo.body, _headers(self._logo.media_type, is_current=name == self._logo.name)
+        return logo.body, _headers(logo.media_type, is_current=name == logo.name)
+
+    def _logo_url(self, client_id: str | None, appearance: Appearance | None) -> str | None:
+        logo = self._logo_of(appearance)
+        if logo is None:
+            return None
+        is_clients = appearance is not None and appearance.logo is not None
+        return self._url(logo.name, client_id if is_clients else None)
 
     def _theme_url(self, client_id: str | None, appearance: Appearance | None) -> str | None:
         body = self._stylesheet(_key(appearance))
         if not body:
             return None
-        url = f"{self._base_path}/static/{_name('theme', body, 'css')}"
-        return url if appearance is None or client_id is None else f"{url}?client={quote(client_id, safe='')}"
+        return self._url(_name("theme", body, "css"), client_id if appearance is not None else None)
+
+    def _url(self, name: str, client_id: str | None) -> str:
+        """Where the file is: a client's names the client, so that every process finds it."""
+        of_client = "" if client_id is None else f"?client={quote(client_id, safe='')}"
+        return f"{self._base_path}/static/{name}{of_client}"
+
+    def _logo_of(self, appearance: Appearance | None) -> NamedLogo | None:
+        return self._logo if appearance is None or appearance.logo is None else _read_data_logo(appearance.logo)
 
     def _make_stylesheet(self, document: str | None) -> bytes:
         appearance = None if document is None else Appearance.model_validate_json(document)
@@ -93,17 +108,24 @@ class Looks:
 
 
 def _key(appearance: Appearance | None) -> str | None:
-    return None if appearance is None else appearance.model_dump_json()
+    # What the stylesheet is made of.
+    return None if appearance is None else appearance.model_dump_json(exclude={"logo", "logo_shows_name", "texts"})
 
 
-def _read_logo(appearance: ServerAppearance) -> Logo | None:
-    if appearance.logo_file is None:
-        return None
-    body = appearance.logo_file.read_bytes()
-    media_type = find_image_type(body)
-    if media_type is None:
-        raise ValueError(f"{appearance.logo_file} is not the picture any more that was checked")
-    return Logo(name=_name("logo", body, _SUFFIXES[media_type]), media_type=media_type, body=body)
+def _read_own_logo(appearance: ServerAppearance) -> NamedLogo | None:
+    if appearance.logo_file is not None:
+        return _name_logo(read_logo(appearance.logo_file.read_bytes()))
+    return None if appearance.logo is None else _read_data_logo(appearance.logo)
+
+
+@lru_cache(maxsize=256)
+def _read_data_logo(url: str) -> NamedLogo:
+    return _name_logo(parse_data_logo(url))
+
+
+def _name_logo(logo: Logo) -> NamedLogo:
+    name = _name("logo", logo.body, _SUFFIXES[logo.media_type])
+    return NamedLogo(name=name, media_type=logo.media_type, body=logo.body)
 
 
 def _name(stem: str, body: bytes, suffix: str) -> str:

@@ -1,5 +1,6 @@
 """A look reaches the pages: the server's as a stylesheet of its own, a client's over HTTP, and nobody else's."""
 
+import base64
 import json
 import re
 from pathlib import Path
@@ -50,6 +51,32 @@ def test_a_client_looks_as_its_operator_says(world: World) -> None:
     assert "theme." not in browser.get(f"{browser.issuer}/").text
 
 
+def to_data_url(svg: bytes) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+
+
+@pytest.mark.parametrize("shared_world", ["sqlite"], indirect=True)
+def test_a_client_has_the_logo_that_its_operator_gives_it(world: World) -> None:
+    svg = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"/>'
+    party = world.relying_party(policy={"appearance": {"logo": to_data_url(svg), "logo_shows_name": True}})
+    browser = world.browser()
+    page = browser.get(party.begin().url)
+    image = re.search(
+        r'<img class="own-logo" src="(/static/logo\.[0-9a-f]{16}\.svg\?client=[^"]+)" alt="([^"]+)">', page.text
+    )
+    assert image is not None
+    logo = send(f"{world.url}{image[1]}")
+    assert (logo.status, logo.body) == (200, svg)
+    assert logo.headers["content-type"] == "image/svg+xml"
+    assert logo.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert "sandbox" in logo.headers["content-security-policy"]
+    # Nobody else's pages, and none of another client's address.
+    assert "own-logo" not in browser.get(world.relying_party().begin().url).text
+    other = world.relying_party().client_id
+    assert send(f"{world.url}{image[1].partition('?')[0]}?client={other}").status == 404
+    assert send(f"{world.url}{image[1].partition('?')[0]}").status == 404
+
+
 @pytest.mark.parametrize("shared_world", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     "path", ["theme.0123456789abcdef.css", "theme.0123456789abcdef.css?client=nobody", "logo.0123456789abcdef.svg"]
@@ -67,7 +94,7 @@ def test_a_server_has_a_logo_and_colours(tmp_path: Path) -> None:
     assert look.theme_url is not None
     assert re.fullmatch(r"/id/static/logo\.[0-9a-f]{16}\.svg", look.logo_url)
     assert re.fullmatch(r"/id/static/theme\.[0-9a-f]{16}\.css", look.theme_url)
-    found = looks.find_logo(look.logo_url.rpartition("/")[2])
+    found = looks.find_logo(look.logo_url.rpartition("/")[2], None)
     assert found is not None
     assert found[1]["Content-Type"] == "image/svg+xml"
     assert "sandbox" in found[1]["Content-Security-Policy"]
@@ -84,10 +111,26 @@ def test_a_server_has_a_logo_and_colours(tmp_path: Path) -> None:
         ({"accent": "#ffcc00"}, "#856a00 would do"),
         ({"logo_file": "/nowhere/logo.svg"}, "logo_file: no file at /nowhere/logo.svg"),
         ({"logo_file": "/etc/passwd"}, "logo_file: must be SVG, PNG or WebP"),
+        ({"logo": "data:image/png;base64,PHN2Zz4="}, "logo: says image/png and is image/svg+xml"),
+        ({"logo": "https://prints.example/logo.svg"}, "logo: must be data:image/svg+xml;base64,"),
+        ({"logo": "data:image/png;base64,PHN2Z"}, "logo: is not base64"),
+        ({"logo": to_data_url(b"<svg>" + b" " * 6000)}, "logo: has 6005 bytes"),
+        ({"logo_shows_name": True}, "logo_shows_name: needs a logo beside it"),
         ({"colour": "#000000"}, "Extra inputs are not permitted"),
         ({"texts": {"en": {"title": "a\nb"}}}, "must be visible text"),
     ],
-    ids=["pale", "no logo", "no picture", "no such member", "two lines"],
+    ids=[
+        "pale",
+        "no logo",
+        "no picture",
+        "other type",
+        "elsewhere",
+        "no base64",
+        "large",
+        "shows none",
+        "no such member",
+        "two lines",
+    ],
 )
 def test_130_a_look_that_will_not_do_stops_the_start(value: dict[str, object], reason: str) -> None:
     with pytest.raises(SettingsError) as refused:

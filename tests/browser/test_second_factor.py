@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from app.specs.rfc6238_totp import otpauth_uri
 from tests.actors.authenticator import Authenticator
 from tests.actors.relying_party import Pending, RelyingParty, Tokens
+from tests.browser.keyboard import fill, log_in, press
 from tests.deployments import Account
 from tests.web.test_step_up import MFA, PWD, challenge_of, make_api
 from tests.world import World
@@ -23,35 +24,6 @@ def context(chromium: Browser) -> Iterator[BrowserContext]:
     opened = chromium.new_context(java_script_enabled=False, viewport={"width": 360, "height": 740})
     yield opened
     opened.close()
-
-
-def tab_to(page: Page, selector: str) -> None:
-    """Press Tab until something has the focus."""
-    wanted = page.locator(selector)
-    for _ in range(40):
-        if wanted.evaluate("element => element === document.activeElement"):
-            return
-        page.keyboard.press("Tab")
-    raise AssertionError(f"the keyboard does not reach {selector} on {page.url}")
-
-
-def press(page: Page, selector: str) -> None:
-    """Press what is reached by the keyboard, and wait for the next page."""
-    tab_to(page, selector)
-    with page.expect_navigation():
-        page.keyboard.press("Enter")
-
-
-def fill(page: Page, selector: str, text: str) -> None:
-    tab_to(page, selector)
-    page.keyboard.press("Control+A")
-    page.keyboard.type(text)
-
-
-def log_in(page: Page, account: Account) -> None:
-    fill(page, "#username", account.username)
-    fill(page, "#password", account.password)
-    press(page, "#login-submit")
 
 
 def enter_code(page: Page, code: str) -> None:

@@ -8,6 +8,7 @@ from app.cli.opening import opened_deployment, read_document
 from app.cli.operator_command import Answer, OperatorGroup
 from app.services import manage_clients
 from app.services.manage_clients import DEFAULT_OVERLAP_S, RegisteredClient
+from app.services.update_client import update_client
 
 
 @click.group("client", cls=OperatorGroup)
@@ -53,6 +54,20 @@ def show(client_id: str) -> Answer:
     """One client."""
     with opened_deployment() as deployment:
         return _answer(manage_clients.show_client(deployment, client_id))
+
+
+@command.command("update")
+@click.argument("client_id")
+@click.option("--from", "source", required=True, metavar="FILE", help="The whole document, as `show --json` prints it.")
+def update(client_id: str, source: str) -> Answer:
+    """Replace what is registered of a client, its policy included. A secret is shown where the method has a new one.
+
+    People are asked again where what they saw of the client is different. What it holds already stays; `disable` ends
+    it.
+    """
+    document = read_document(source)
+    with opened_deployment() as deployment:
+        return _answer(update_client(deployment, client_id, document))
 
 
 @command.command("rotate-secret")

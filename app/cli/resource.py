@@ -50,6 +50,16 @@ def show(resource: str) -> Answer:
         return _answer(manage_resources.show_resource(deployment, resource))
 
 
+@command.command("update")
+@click.argument("resource")
+@click.option("--from", "source", required=True, metavar="FILE", help="The whole document, as `show --json` prints it.")
+def update(resource: str, source: str) -> Answer:
+    """Replace what is registered of a resource. Its identifier stays; tokens that were issued keep what they say."""
+    document = read_document(source)
+    with opened_deployment() as deployment:
+        return _answer(manage_resources.update_resource(deployment, resource, document))
+
+
 def _answer(resource: RegisteredResource) -> Answer:
     document = resource.to_document()
     plain = [(name, value) for name, value in document.items() if name != "scopes"]

@@ -85,7 +85,7 @@ def decide_tokens(
         raise InvalidTarget("the resource is no longer for this client")
     networks = decide_networks(client, resource, read_networks(snapshot.networks))
     check_sender_is_within(sender, networks)
-    granted = snapshot.scope[audience]
+    granted = keep_known_scope(resource, snapshot.scope[audience])
     identity_scope = snapshot.scope.get(userinfo, ())
     if wish.scope is not None:
         check_scope_is_granted(snapshot, wish.scope)
@@ -150,6 +150,16 @@ def choose_audience(deployment: Deployment, snapshot: GrantSnapshot, resources: 
         difference = Difference(what="resource", expected="\n".join(snapshot.scope), received=identifier)
         raise InvalidTarget("the resource was not granted", differences=[difference])
     return audience
+
+
+def keep_known_scope(resource: Resource | None, granted: tuple[str, ...]) -> tuple[str, ...]:
+    """What was granted, without what the API has no longer. Raises `InvalidScope` where nothing of it is left."""
+    if resource is None:
+        return granted
+    known = tuple(name for name in granted if name in resource.descriptions)
+    if granted and not known:
+        raise InvalidScope("no scope that was granted is known at the resource any more")
+    return known
 
 
 def choose_subject(deployment: Deployment, basis: Basis, resource: Resource | None) -> str:

@@ -87,7 +87,7 @@ def add_client(deployment: Deployment, document: Mapping[str, Any]) -> Registere
     new = NewClient(
         client_id=metadata.client_id or new_client_id(),
         metadata=metadata,
-        security_profile=_choose_profile(metadata.policy.security_profile, server=deployment.profile),
+        security_profile=decide_profile(metadata.policy.security_profile, server=deployment.profile),
         client_secret=choose_secret(metadata),
     )
 
@@ -95,7 +95,7 @@ def add_client(deployment: Deployment, document: Mapping[str, Any]) -> Registere
         row = store_client(deployment, connection, new, now=deployment.clock())
         body = {"method": metadata.token_endpoint_auth_method, "security_profile": new.security_profile}
         _record(deployment, connection, "client.created", new.client_id, body)
-        return _to_client(row, client_secret=new.client_secret)
+        return to_registered_client(row, client_secret=new.client_secret)
 
     return deployment.database.transact(work)
 
@@ -132,13 +132,13 @@ def check_profile_allows(metadata: ClientMetadata, rules: ProfileRules) -> None:
 def list_clients(deployment: Deployment) -> tuple[RegisteredClient, ...]:
     """Every client that was not removed, the oldest first."""
     with deployment.database.reading() as connection:
-        return tuple(_to_client(row) for row in clients.list_clients(connection))
+        return tuple(to_registered_client(row) for row in clients.list_clients(connection))
 
 
 def show_client(deployment: Deployment, client_id: str) -> RegisteredClient:
     """One client. Raises `Refusal`."""
     with deployment.database.reading() as connection:
-        return _to_client(_check_present(clients.find_client(connection, client_id), client_id))
+        return to_registered_client(_check_present(clients.find_client(connection, client_id), client_id))
 
 
 def rotate_client_secret(
@@ -160,7 +160,7 @@ def rotate_client_secret(
         _record(deployment, connection, "client.secret_rotated", client_id, {"overlap_s": overlap_s})
         return RotatedSecret(client_id=client_id, client_secret=secret, previous_expire_at=previous_expire_at)
 
-    return _change(deployment, client_id, work)
+    return change_client(deployment, client_id, work)
 
 
 def disable_client(deployment: Deployment, client_id: str) -> RegisteredClient:
@@ -172,9 +172,9 @@ def disable_client(deployment: Deployment, client_id: str) -> RegisteredClient:
         clients.set_disabled(connection, row.id, row.disabled_at or now)
         ended = end_holdings(deployment, connection, row, actor="operator", reason="client_disabled", now=now)
         _record(deployment, connection, "client.disabled", client_id, {"grants": ended})
-        return _to_client(clients.find_client_by_pk(connection, row.id))
+        return to_registered_client(clients.find_client_by_pk(connection, row.id))
 
-    return _change(deployment, client_id, work)
+    return change_client(deployment, client_id, work)
 
 
 def enable_client(deployment: Deployment, client_id: str) -> RegisteredClient:
@@ -183,9 +183,9 @@ def enable_client(deployment: Deployment, client_id: str) -> RegisteredClient:
     def work(connection: Connection, row: ClientRow) -> RegisteredClient:
         clients.set_disabled(connection, row.id, None)
         _record(deployment, connection, "client.enabled", client_id, {})
-        return _to_client(clients.find_client_by_pk(connection, row.id))
+        return to_registered_client(clients.find_client_by_pk(connection, row.id))
 
-    return _change(deployment, client_id, work)
+    return change_client(deployment, client_id, work)
 
 
 def remove_client(deployment: Deployment, client_id: str) -> RegisteredClient:
@@ -195,9 +195,9 @@ def remove_client(deployment: Deployment, client_id: str) -> RegisteredClient:
         now = deployment.clock()
         ended = end_client(deployment, connection, row, actor="operator", now=now)
         _record(deployment, connection, "client.removed", client_id, {"grants": ended})
-        return _to_client(clients.find_client_by_pk(connection, row.id))
+        return to_registered_client(clients.find_client_by_pk(connection, row.id))
 
-    return _change(deployment, client_id, work)
+    return change_client(deployment, client_id, work)
 
 
 def new_client_id() -> str:
@@ -208,7 +208,8 @@ def new_client_id() -> str:
 # ----- Parts -----
 
 
-def _choose_profile(wanted: Profile | None, *, server: Profile) -> Profile:
+def decide_profile(wanted: Profile | None, *, server: Profile) -> Profile:
+    """What the operator wants of a client, or the strictest. Raises `InvalidClientMetadata` as `check_profile` does."""
     strictest = max(_STRICTEST_DEFAULT, server, key=lambda name: PROFILES[name].strictness)
     if wanted is None:
         return strictest
@@ -309,7 +310,9 @@ def insert_secret(
         raise InvalidClientMetadata("client_secret: is in use already; every client needs its own") from None
 
 
-def _change(deployment: Deployment, client_id: str, work: Callable[[Connection, ClientRow], T]) -> T:
+def change_client(deployment: Deployment, client_id: str, work: Callable[[Connection, ClientRow], T]) -> T:
+    """What `work` does to a client that is held meanwhile; every process hears of it. Raises `Refusal`."""
+
     def change(connection: Connection) -> T:
         changes.bump(connection, "clients")
         return work(connection, _check_present(clients.lock_client(connection, client_id), client_id))
@@ -329,7 +332,8 @@ def _record(
     deployment.recorder.record(connection, Event(type=event_type, actor="operator", client_id=client_id, body=body))
 
 
-def _to_client(row: ClientRow | None, *, client_secret: str | None = None) -> RegisteredClient:
+def to_registered_client(row: ClientRow | None, *, client_secret: str | None = None) -> RegisteredClient:
+    """A stored client as the operator sees it."""
     assert row is not None  # noqa: S101 - read back in the transaction that wrote it
     return RegisteredClient(
         client_id=row.client_id,

@@ -13,7 +13,7 @@ from typing import Any, Final
 from app.features import PROFILES, Profile
 from app.services.deployment import Deployment
 from app.services.end_client import end_client
-from app.services.manage_clients import check_profile_allows, insert_secret, split_document
+from app.services.manage_clients import check_profile_allows
 from app.services.mint_secret import mint_secret
 from app.services.record_event import Event
 from app.services.register_client import (
@@ -23,10 +23,10 @@ from app.services.register_client import (
     describe_registration,
     parse_own_metadata,
 )
-from app.services.sector_identifier import check_sector_identifier
 from app.services.software_statements import verify_software_statement
+from app.services.update_client import OVERLAP_MS, change_secret, check_sector_again, store_metadata
 from app.specs.protocol_error import InvalidClientMetadata, InvalidRequest, InvalidToken, UnauthorizedClient
-from app.specs.rfc7591_metadata import SECRET_METHODS, ClientMetadata
+from app.specs.rfc7591_metadata import ClientMetadata
 from app.specs.rfc7591_software_statement import reread_statement_metadata
 from app.storage import changes, clients
 from app.storage.clients import ClientRow
@@ -38,27 +38,9 @@ from app.storage.registrations import (
     insert_registration_token,
 )
 
-OVERLAP_MS: Final = 3_600_000
-"""How long the token, or the secret, of before a change still counts."""
-
 # RFC 7592 2.2: the request "MUST NOT include" these.
 _SERVERS_OWN_MEMBERS: Final = frozenset(
     {"registration_access_token", "registration_client_uri", "client_secret_expires_at", "client_id_issued_at"}
-)
-# What a person saw, or trusted without seeing it, when they consented.
-_CONSENTED_MEMBERS: Final = frozenset(
-    {
-        "client_name",
-        "client_uri",
-        "logo_uri",
-        "policy_uri",
-        "tos_uri",
-        "redirect_uris",
-        "application_type",
-        "subject_type",
-        "sector_identifier_uri",
-        "token_endpoint_auth_method",
-    }
 )
 
 
@@ -87,7 +69,8 @@ def update_registration(
         before = find_own_client(deployment, connection, request)
     check_own_members(document, client_id=request.client_id)
     statement, attested = find_statement(deployment, before, document.get("software_statement"))
-    check_sector_again(deployment, before, parse_own_metadata(document, attested=attested, policy=before.policy))
+    proposed = parse_own_metadata(document, attested=attested, policy=before.policy)
+    check_sector_again(deployment, before.metadata, proposed)
     token, fresh_secret = mint_secret("rg"), mint_secret("cs")
 
     def work(connection: Connection) -> tuple[ClientRow, bool]:
@@ -97,14 +80,11 @@ def update_registration(
         row = find_own_client(deployment, connection, request)
         metadata = parse_own_metadata(document, attested=attested, policy=row.policy)
         check_same_secret(deployment, connection, row, document.get("client_secret"), now=now)
-        changed = store_change(deployment, connection, row, metadata, software_statement=statement)
         method = metadata.token_endpoint_auth_method
-        gets_secret = "token_endpoint_auth_method" in changed and method in SECRET_METHODS
-        if "token_endpoint_auth_method" in changed:
-            # A method without a secret ends it at once; another one with a secret gets its own, as a rotation does.
-            clients.expire_client_secrets(connection, row.id, now + (OVERLAP_MS if gets_secret else 0))
-        if gets_secret:
-            insert_secret(deployment, connection, row.id, fresh_secret, method=method, now=now)
+        has_new_method = method != row.metadata.get("token_endpoint_auth_method")
+        profile = choose_new_profile(deployment, row, metadata, has_new_method=has_new_method)
+        changed = store_metadata(connection, row, metadata, row.policy, profile=profile, statement=statement)
+        gets_secret = has_new_method and change_secret(deployment, connection, row, metadata, fresh_secret, now=now)
         rotate_token(deployment, connection, row.id, token, now=now)
         body = {"method": method, "changed": sorted(changed)}
         event = Event(type="client.updated", actor="client", client_id=row.client_id, body=body)
@@ -196,43 +176,16 @@ def find_statement(deployment: Deployment, row: ClientRow, statement: object) ->
     return (None, {}) if kept is None else (kept, reread_statement_metadata(kept))
 
 
-def check_sector_again(deployment: Deployment, before: ClientRow, metadata: ClientMetadata) -> None:
-    """As at registration, where the file's address or a redirect URI is new; else nothing is fetched."""
-    has_new_redirects = not set(metadata.redirect_uris) <= set(before.metadata.get("redirect_uris", ()))
-    if metadata.sector_identifier_uri != before.metadata.get("sector_identifier_uri") or has_new_redirects:
-        check_sector_identifier(deployment.fetcher, metadata)
-
-
-def store_change(
-    deployment: Deployment,
-    connection: Connection,
-    row: ClientRow,
-    metadata: ClientMetadata,
-    *,
-    software_statement: str | None,
-) -> frozenset[str]:
-    """Write the new metadata; the names of the members that are different now."""
-    stored = split_document(metadata)
-    stored.pop("policy", None)
-    if software_statement is not None:
-        stored["software_statement"] = software_statement
-    names = {*stored, *row.metadata}
-    changed = frozenset(name for name in names if stored.get(name) != row.metadata.get(name))
-    is_asked_again = any(name.partition("#")[0] in _CONSENTED_MEMBERS for name in changed)
-    # A client may become stricter by a change, never laxer.
+def choose_new_profile(
+    deployment: Deployment, row: ClientRow, metadata: ClientMetadata, *, has_new_method: bool
+) -> Profile:
+    """A client may become stricter by a change, never laxer. Raises `InvalidClientMetadata`."""
     profile: Profile = row.security_profile  # type: ignore[assignment]
-    if "token_endpoint_auth_method" in changed:
+    if has_new_method:
         chosen = choose_profile(metadata, server=deployment.profile)
         profile = max(profile, chosen, key=lambda name: PROFILES[name].strictness)
     check_profile_allows(metadata, PROFILES[profile])
-    clients.update_client(
-        connection,
-        row.id,
-        metadata=stored,
-        policy_version=row.policy_version + is_asked_again,
-        security_profile=profile,
-    )
-    return changed
+    return profile
 
 
 def rotate_token(deployment: Deployment, connection: Connection, client_pk: int, token: str, *, now: int) -> None:

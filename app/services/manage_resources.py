@@ -47,6 +47,42 @@ def add_resource(deployment: Deployment, document: Mapping[str, Any]) -> Registe
     return deployment.database.transact(work)
 
 
+def update_resource(deployment: Deployment, identifier: str, document: Mapping[str, Any]) -> RegisteredResource:
+    """Replace what is registered of a resource; its identifier stays. What is left out is not kept.
+
+    Tokens that were issued keep what they say; what is issued from now on, to refresh tokens too, goes by the new
+    document. Raises `InvalidRequest` or `Refusal`.
+    """
+    resource = show_resource(deployment, identifier).resource
+    if document.get("resource", resource) != resource:
+        raise InvalidRequest("resource: cannot be changed by an update; tokens name it")
+    metadata = parse_resource_metadata({**document, "resource": resource})
+
+    def work(connection: Connection) -> RegisteredResource:
+        changes.bump(connection, "clients")
+        changes.bump(connection, "resources")
+        row = resources.find_resource(connection, resource)
+        assert row is not None  # noqa: S101 - nothing removes a resource
+        _check_identifiers_are_free(connection, metadata, issuer=deployment.issuer)
+        stored = metadata.to_document()
+        try:
+            resources.update_resource(
+                connection,
+                row,
+                resource_name=metadata.resource_name or resource,
+                metadata=stored,
+                aliases=metadata.aliases,
+            )
+        except AlreadyTaken:
+            raise Refusal("resource_exists", "an alias is another resource's already") from None
+        changed = sorted(name for name in {*stored, *row.metadata} if stored.get(name) != row.metadata.get(name))
+        body = {"resource": resource, "changed": changed}
+        deployment.recorder.record(connection, Event(type="resource.updated", actor="operator", body=body))
+        return RegisteredResource(resource=resource, metadata=stored)
+
+    return deployment.database.transact(work)
+
+
 def list_resources(deployment: Deployment) -> tuple[RegisteredResource, ...]:
     """Every resource, the oldest first."""
     with deployment.database.reading() as connection:

@@ -130,14 +130,22 @@ def set_disabled(connection: Connection, client_pk: int, disabled_at: int | None
 
 
 def update_client(
-    connection: Connection, client_pk: int, *, metadata: Mapping[str, Any], policy_version: int, security_profile: str
+    connection: Connection,
+    client_pk: int,
+    *,
+    metadata: Mapping[str, Any],
+    policy: Mapping[str, Any],
+    policy_version: int,
+    security_profile: str,
 ) -> None:
-    """Replace what a client registered; its policy stays."""
-    connection.execute(
-        update(clients)
-        .where(clients.c.id == client_pk)
-        .values(metadata=_to_json(metadata), policy_version=policy_version, security_profile=security_profile)
-    )
+    """Replace what a client registered, and what the operator decided about it."""
+    values = {
+        "metadata": _to_json(metadata),
+        "policy": _to_json(policy),
+        "policy_version": policy_version,
+        "security_profile": security_profile,
+    }
+    connection.execute(update(clients).where(clients.c.id == client_pk).values(values))
 
 
 def set_last_used(connection: Connection, days: Mapping[int, int]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 
 from app.storage.conflicts import refusing_duplicates
 from app.storage.tables import resource_identifiers, resources
@@ -41,17 +41,27 @@ def insert_resource(
     statement = insert(resources).values(
         resource=resource,
         resource_name=resource_name,
-        metadata=json.dumps(metadata, sort_keys=True, separators=(",", ":")),
+        metadata=_to_json(metadata),
         created_at=created_at,
     )
     resource_pk: int = connection.execute(statement.returning(resources.c.id)).scalar_one()
-    identifiers = [
-        {"identifier_digest": _digest(identifier), "identifier": identifier, "resource_pk": resource_pk}
-        for identifier in (resource, *aliases)
-    ]
-    with refusing_duplicates():
-        connection.execute(insert(resource_identifiers), identifiers)
+    _insert_identifiers(connection, resource_pk, (resource, *aliases))
     return resource_pk
+
+
+def update_resource(
+    connection: Connection,
+    row: ResourceRow,
+    *,
+    resource_name: str,
+    metadata: Mapping[str, Any],
+    aliases: Sequence[str],
+) -> None:
+    """Replace everything but the identifier. Raises `AlreadyTaken` for an alias that is."""
+    values = {"resource_name": resource_name, "metadata": _to_json(metadata)}
+    connection.execute(update(resources).where(resources.c.id == row.id).values(values))
+    connection.execute(delete(resource_identifiers).where(resource_identifiers.c.resource_pk == row.id))
+    _insert_identifiers(connection, row.id, (row.resource, *aliases))
 
 
 def list_resources(connection: Connection) -> tuple[ResourceRow, ...]:
@@ -82,6 +92,19 @@ def find_resource(connection: Connection, identifier: str) -> ResourceRow | None
     if found is None or found.identifier != identifier:
         return None
     return next((row for row in list_resources(connection) if row.id == found.resource_pk), None)
+
+
+def _insert_identifiers(connection: Connection, resource_pk: int, identifiers: Sequence[str]) -> None:
+    rows = [
+        {"identifier_digest": _digest(identifier), "identifier": identifier, "resource_pk": resource_pk}
+        for identifier in identifiers
+    ]
+    with refusing_duplicates():
+        connection.execute(insert(resource_identifiers), rows)
+
+
+def _to_json(metadata: Mapping[str, Any]) -> str:
+    return json.dumps(metadata, sort_keys=True, separators=(",", ":"))
 
 
 def _from_json(text: str) -> dict[str, Any]:

@@ -85,6 +85,68 @@ def test_secrets_that_are_read_back_are_for_servers_that_are_told_to_keep_them(c
     assert "OFF" in command_line.refusal("client", "rotate-secret", "mac")["error_description"].upper()
 
 
+def update_client(command_line: CommandLine, client_id: str, **changes: Any) -> dict[str, Any]:
+    """As an operator does it: what is shown, with something else in it."""
+    document = {**command_line.json("client", "show", client_id), **changes}
+    updated: dict[str, Any] = command_line.json(
+        "client", "update", client_id, "--from", "-", stdin=json.dumps(document)
+    )
+    return updated
+
+
+@on_both_databases
+def test_an_update_replaces_metadata_and_policy_and_keeps_the_secret(command_line: CommandLine) -> None:
+    client_id = add_client(command_line, policy={"access_token_lifetime_s": 60})["client_id"]
+    shown = command_line.json("client", "show", client_id)
+    assert update_client(command_line, client_id) == shown
+    callbacks = ["https://app.example/callback", "https://app.example/other"]
+    updated = update_client(command_line, client_id, redirect_uris=callbacks, policy={"skip_consent": True})
+    assert "client_secret" not in updated
+    assert updated == command_line.json("client", "show", client_id)
+    assert updated["redirect_uris"] == callbacks
+    assert (updated["policy"]["skip_consent"], "access_token_lifetime_s" in updated["policy"]) == (True, False)
+    events = command_line.json("audit", "list", "--client-id", client_id)
+    changed = [event["body"]["changed"] for event in events if event["type"] == "client.updated"]
+    assert sorted(changed) == [[], ["policy", "redirect_uris"]]
+
+
+def test_another_way_to_authenticate_has_a_secret_of_its_own(command_line: CommandLine) -> None:
+    client_id = add_client(command_line)["client_id"]
+    by_post = update_client(command_line, client_id, token_endpoint_auth_method="client_secret_post")
+    assert by_post["client_secret"].startswith("th_cs_")
+    public = update_client(command_line, client_id, token_endpoint_auth_method="none")
+    assert "client_secret" not in public
+    assert command_line.refusal("client", "rotate-secret", client_id)["error"] == "public_client"
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "reason"),
+    [
+        ({"client_id": "another"}, "invalid_client_metadata", "client_id: cannot be changed by an update"),
+        ({"disabled": True}, "invalid_client_metadata", "disabled: cannot be changed by an update"),
+        ({"client_secret": "s" * 43}, "invalid_client_metadata", "client_secret: is changed by"),
+        ({"redirect_uris": ["http://app.example/callback"]}, "invalid_redirect_uri", "a redirect URI must use https"),
+        ({"policy": {"skip_consents": True}}, "invalid_client_metadata", "policy.skip_consents"),
+    ],
+    ids=["name", "disabled", "secret", "redirect URI", "policy"],
+)
+def test_an_update_that_will_not_do_changes_nothing(
+    command_line: CommandLine, changes: dict[str, Any], error: str, reason: str
+) -> None:
+    client_id = add_client(command_line)["client_id"]
+    shown = command_line.json("client", "show", client_id)
+    document = json.dumps({**shown, **changes})
+    refusal = command_line.refusal("client", "update", client_id, "--from", "-", stdin=document)
+    assert refusal["error"] == error
+    assert refusal["error_description"].startswith(reason)
+    assert command_line.json("client", "show", client_id) == shown
+
+
+def test_only_a_client_that_is_there_is_updated(command_line: CommandLine) -> None:
+    refusal = command_line.refusal("client", "update", "nobody", "--from", "-", stdin=json.dumps(METADATA))
+    assert refusal["error"] == "unknown_client"
+
+
 def test_disable_enable_and_remove(command_line: CommandLine) -> None:
     client_id = add_client(command_line)["client_id"]
     assert command_line.json("client", "disable", client_id)["disabled"] is True
@@ -104,6 +166,46 @@ def test_a_resource_is_registered_listed_and_found_by_its_alias(command_line: Co
     again = command_line.refusal("resource", "add", "--from", "-", stdin=json.dumps(RESOURCE))
     assert again["error"] == "resource_exists"
     assert command_line.refusal("resource", "show", "https://nowhere.example")["error"] == "unknown_resource"
+
+
+@on_both_databases
+def test_a_resource_is_replaced_under_its_identifier_with_other_aliases(command_line: CommandLine) -> None:
+    command_line.json("resource", "add", "--from", "-", stdin=json.dumps({**RESOURCE, "aliases": ["urn:old"]}))
+    other = {**RESOURCE, "resource": "https://other.example", "aliases": ["urn:other"]}
+    command_line.json("resource", "add", "--from", "-", stdin=json.dumps(other))
+    update = ("resource", "update", "urn:old", "--from", "-")
+    change = {**RESOURCE, "access_token_lifetime_s": 60, "aliases": ["urn:new"]}
+    updated = command_line.json(*update, stdin=json.dumps(change))
+    assert (updated["access_token_lifetime_s"], updated["aliases"]) == (60, ["urn:new", "https://api.example/"])
+    assert command_line.json("resource", "show", "urn:new") == updated
+    assert command_line.refusal("resource", "show", "urn:old")["error"] == "unknown_resource"
+    # Each of these changes nothing.
+    again = ("resource", "update", "urn:new", "--from", "-")
+    taken = command_line.refusal(*again, stdin=json.dumps({**change, "aliases": ["urn:other"]}))
+    assert taken["error"] == "resource_exists"
+    renamed = command_line.refusal(*again, stdin=json.dumps({**change, "resource": "https://new.example"}))
+    assert renamed["error_description"].startswith("resource: cannot be changed by an update")
+    assert command_line.refusal(*update, stdin=json.dumps(change))["error"] == "unknown_resource"
+    assert command_line.json("resource", "show", "urn:new") == updated
+    (event,) = command_line.json("audit", "list", "--type", "resource.updated")
+    assert event["body"] == {"resource": "https://api.example", "changed": ["access_token_lifetime_s", "aliases"]}
+
+
+def test_a_type_of_details_is_replaced_and_removed(command_line: CommandLine) -> None:
+    document = {"type": "payment", **PAYMENT}
+    command_line.json("details-type", "add", "--from", "-", stdin=json.dumps(document))
+    update = ("details-type", "update", "payment", "--from", "-")
+    updated = command_line.json(*update, stdin=json.dumps({**document, "title": "Transfers"}))
+    assert updated["title"] == "Transfers"
+    assert command_line.json("details-type", "show", "payment") == updated
+    renamed = command_line.refusal(*update, stdin=json.dumps({**document, "type": "other"}))
+    assert renamed["error_description"].startswith("type: cannot be changed by an update")
+    assert command_line.json("details-type", "list") == [updated]
+    assert command_line.json("details-type", "remove", "payment") == updated
+    assert command_line.json("details-type", "list") == []
+    for gone in (("remove", "payment"), ("show", "payment")):
+        assert command_line.refusal("details-type", *gone)["error"] == "unknown_details_type"
+    assert command_line.refusal(*update, stdin=json.dumps(document))["error"] == "unknown_details_type"
 
 
 def test_a_type_of_details_is_registered_listed_and_shown(command_line: CommandLine) -> None:

@@ -139,7 +139,14 @@ def join_applications(services: Services, count: int, port: int) -> int:
             security_profile="oauth21",
             created_at=now,
         )
-        find_or_insert_sid(connection, session_id=session_id, client_pk=client_pk, sid=f"session-{number}", now=now)
+        find_or_insert_sid(
+            connection,
+            session_id=session_id,
+            client_pk=client_pk,
+            sid=f"session-{number}",
+            client_subject="somebody",
+            now=now,
+        )
 
     for first in range(0, count, ROWS_PER_TRANSACTION):
         numbers = range(first, min(first + ROWS_PER_TRANSACTION, count))

@@ -46,20 +46,10 @@ def show(details_type: str) -> Answer:
         return _answer(manage_details_types.show_details_type(deployment, details_type))
 
 
-@command.command("update")
-@click.argument("details_type", metavar="TYPE")
-@click.option("--from", "source", required=True, metavar="FILE", help="The whole document, as `show --json` prints it.")
-def update(details_type: str, source: str) -> Answer:
-    """Replace a type. What was granted of it stays as it is."""
-    document = read_document(source)
-    with opened_deployment() as deployment:
-        return _answer(manage_details_types.update_details_type(deployment, details_type, document))
-
-
 @command.command("remove")
 @click.argument("details_type", metavar="TYPE")
 def remove(details_type: str) -> Answer:
-    """Forget a type: no token that is issued from now on carries any of it."""
+    """Forget a type. A grant that has any of it gives no token from now on."""
     with opened_deployment() as deployment:
         return _answer(manage_details_types.remove_details_type(deployment, details_type))
 

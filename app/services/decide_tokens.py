@@ -85,7 +85,10 @@ def decide_tokens(
         raise InvalidTarget("the resource is no longer for this client")
     networks = decide_networks(client, resource, read_networks(snapshot.networks))
     check_sender_is_within(sender, networks)
-    granted = keep_known_scope(resource, snapshot.scope[audience])
+    details = narrow_details(deployment, snapshot, wish.authorization_details, audience)
+    granted = keep_known_scope(resource, snapshot.scope[audience], wish.scope)
+    if snapshot.scope[audience] and not granted and not details:
+        raise InvalidScope("no scope that was granted is known at the resource any more")
     identity_scope = snapshot.scope.get(userinfo, ())
     if wish.scope is not None:
         check_scope_is_granted(snapshot, wish.scope)
@@ -117,7 +120,7 @@ def decide_tokens(
         auth_time_s=snapshot.auth_time_s,
         acr=snapshot.acr,
         amr=snapshot.amr,
-        authorization_details=narrow_details(deployment, snapshot, wish.authorization_details, audience),
+        authorization_details=details,
         id_token=_id_token(
             deployment,
             client,
@@ -152,14 +155,16 @@ def choose_audience(deployment: Deployment, snapshot: GrantSnapshot, resources: 
     return audience
 
 
-def keep_known_scope(resource: Resource | None, granted: tuple[str, ...]) -> tuple[str, ...]:
-    """What was granted, without what the API has no longer. Raises `InvalidScope` where nothing of it is left."""
+def keep_known_scope(
+    resource: Resource | None, granted: tuple[str, ...], wished: tuple[str, ...] | None
+) -> tuple[str, ...]:
+    """What was granted, without what the API has no longer. Raises `InvalidScope` where that is wished for."""
     if resource is None:
         return granted
-    known = tuple(name for name in granted if name in resource.descriptions)
-    if granted and not known:
-        raise InvalidScope("no scope that was granted is known at the resource any more")
-    return known
+    unknown = [name for name in granted if name not in resource.descriptions]
+    if wished is not None and not set(wished).isdisjoint(unknown):
+        raise InvalidScope("a scope that was granted is not known at the resource any more")
+    return tuple(name for name in granted if name not in unknown)
 
 
 def choose_subject(deployment: Deployment, basis: Basis, resource: Resource | None) -> str:

@@ -17,7 +17,7 @@ from app.storage.revocation import revoke_client_grants
 
 PEOPLE_AT_A_TIME: Final = 500
 
-Reason = Literal["client_disabled", "client_removed"]
+Reason = Literal["client_disabled", "client_removed", "client_became_public"]
 
 
 def end_client(deployment: Deployment, connection: Connection, row: ClientRow, *, actor: str, now: int) -> int:

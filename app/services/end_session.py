@@ -8,7 +8,7 @@ A session that runs out by itself ends quietly: nothing happens at that moment t
 client that wants to know asks with `prompt=none`, or keeps to the lifetime that it knows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -95,7 +95,7 @@ def end_user_sessions(
 
 
 def _message(client: SessionClientRow, sub: str) -> Message:
-    # The person's own subject: whoever delivers the message knows what the client calls them.
-    body: Mapping[str, str] = {"client_id": client.client_id, "user": sub, "sid": client.sid}
+    # `user` for rows from before the client's own name for the person was kept.
+    body = {"client_id": client.client_id, "user": sub, "sid": client.sid, "sub": client.client_subject}
     # By client and not by host: whoever names somebody else's host must not hold up what that one is told.
     return Message(kind=BACKCHANNEL_LOGOUT, recipient=client.client_id, body=body, client_pk=client.client_pk)

@@ -17,6 +17,7 @@ from app.services.subjects import get_client_subject
 from app.specs.protocol_error import InvalidClient, TemporarilyUnavailable
 from app.specs.rfc7515_jose import sign_jws
 from app.specs.rfc7662_introspection import INACTIVE, TYP, build_response, build_signed_claims
+from app.storage.token_states import find_client_subject
 
 
 def introspect_token(deployment: Deployment, caller: Client, token: str) -> Mapping[str, Any]:
@@ -45,12 +46,18 @@ def concerns(caller: Client, found: FoundToken) -> bool:
 def get_subject(deployment: Deployment, caller: Client, found: FoundToken) -> Any:
     """Who the caller is told it is: what its API is told, by the token itself; of its own tokens, what it knows itself.
 
-    A pairwise client's tokens for public APIs are opaque, and here it must not read through them either.
+    A pairwise client's tokens for public APIs are opaque, and here it must not read through them either. What it knows
+    is what its ID tokens said: its sector of now may be one that it moved to, to hear what others call the person.
     """
     is_its_apis = found.kind == "access_token" and found.claims.get("aud") in (caller.metadata.policy.introspects or ())
     if is_its_apis or found.grant_id is None or found.sub is None:
         return found.claims.get("sub")
-    return get_client_subject(deployment, caller, found.sub)
+    with deployment.database.reading() as connection:
+        told = find_client_subject(connection, found.grant_id)
+    if told is None or told.is_exchanged:
+        # Of a grant by exchange it had no ID token.
+        return get_client_subject(deployment, caller, found.sub)
+    return told.sub or found.sub
 
 
 def find_token_type(found: FoundToken) -> str | None:

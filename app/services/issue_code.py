@@ -117,7 +117,12 @@ def issue_code(deployment: Deployment, approval: Approval) -> str:
         if live is None:
             raise AccessDenied("the session has ended")
         sid = live.sid or find_or_insert_sid(
-            connection, session_id=session.session_id, client_pk=approval.client.pk, sid=new_sid(), now=now
+            connection,
+            session_id=session.session_id,
+            client_pk=approval.client.pk,
+            sid=new_sid(),
+            client_subject=client_subject,
+            now=now,
         )
         if live.sid is not None and approval.is_one_of_several:
             touch_session_client(connection, session_id=session.session_id, client_pk=approval.client.pk, now=now)

@@ -28,40 +28,31 @@ class RegisteredDetailsType:
 
 
 def add_details_type(deployment: Deployment, document: Mapping[str, Any]) -> RegisteredDetailsType:
-    """A new type. Raises `Refusal`."""
-    definition = _read(document)
+    """A new type. It is never changed: what was granted of it would mean something else. Raises `Refusal`."""
+    try:
+        definition = open_details_type(document).definition
+    except ValueError as error:
+        raise Refusal("invalid_details_type", str(error)) from error
 
     def work(connection: Connection) -> RegisteredDetailsType:
-        stored = _announce(deployment, connection, definition, "details_type.created")
+        # With the resources, in whose cache the types are: what they may be used at is found there.
+        changes.bump(connection, "resources")
+        stored = definition.to_document()
+        if definition.resources is not None:
+            stored["resources"] = _find_identifiers(connection, definition)
         try:
             details_types.insert_details_type(connection, definition.type, stored, created_at=deployment.clock())
         except AlreadyTaken:
             raise Refusal("details_type_exists", f"the type {definition.type!r} is registered already") from None
+        event = Event(type="details_type.created", actor="operator", body={"type": definition.type})
+        deployment.recorder.record(connection, event)
         return RegisteredDetailsType(type=definition.type, document=stored)
 
     return deployment.database.transact(work)
 
 
-def update_details_type(deployment: Deployment, type_: str, document: Mapping[str, Any]) -> RegisteredDetailsType:
-    """Replace a type. What was granted of it stays as it is; what is asked for from now on goes by the new document.
-
-    Raises `Refusal`.
-    """
-    if document.get("type", type_) != type_:
-        raise Refusal("invalid_details_type", "type: cannot be changed by an update; grants name it")
-    definition = _read({**document, "type": type_})
-
-    def work(connection: Connection) -> RegisteredDetailsType:
-        stored = _announce(deployment, connection, definition, "details_type.updated")
-        if not details_types.update_details_type(connection, type_, stored):
-            raise _unknown(type_)
-        return RegisteredDetailsType(type=type_, document=stored)
-
-    return deployment.database.transact(work)
-
-
 def remove_details_type(deployment: Deployment, type_: str) -> RegisteredDetailsType:
-    """Forget a type: it can be asked for no longer, and no token that is issued from now on carries any of it.
+    """Forget a type: it can be asked for no longer, and a grant that has any of it gives no token from now on.
 
     Raises `Refusal`.
     """
@@ -94,27 +85,6 @@ def show_details_type(deployment: Deployment, type_: str) -> RegisteredDetailsTy
 
 
 # ----- Parts -----
-
-
-def _read(document: Mapping[str, Any]) -> DetailsType:
-    try:
-        return open_details_type(document).definition
-    except ValueError as error:
-        raise Refusal("invalid_details_type", str(error)) from error
-
-
-def _announce(
-    deployment: Deployment, connection: Connection, definition: DetailsType, event_type: str
-) -> dict[str, Any]:
-    """What is stored of a type that is new or changed, once everybody is told that it is."""
-    # With the resources, in whose cache the types are: what they may be used at is found there.
-    changes.bump(connection, "resources")
-    event = Event(type=event_type, actor="operator", body={"type": definition.type})
-    deployment.recorder.record(connection, event)
-    stored = definition.to_document()
-    if definition.resources is not None:
-        stored["resources"] = _find_identifiers(connection, definition)
-    return stored
 
 
 def _unknown(type_: str) -> Refusal:

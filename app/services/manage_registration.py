@@ -24,7 +24,7 @@ from app.services.register_client import (
     parse_own_metadata,
 )
 from app.services.software_statements import verify_software_statement
-from app.services.update_client import OVERLAP_MS, change_secret, check_sector_again, store_metadata
+from app.services.update_client import OVERLAP_MS, change_method, check_sector_again, store_metadata
 from app.specs.protocol_error import InvalidClientMetadata, InvalidRequest, InvalidToken, UnauthorizedClient
 from app.specs.rfc7591_metadata import ClientMetadata
 from app.specs.rfc7591_software_statement import reread_statement_metadata
@@ -84,7 +84,9 @@ def update_registration(
         has_new_method = method != row.metadata.get("token_endpoint_auth_method")
         profile = choose_new_profile(deployment, row, metadata, has_new_method=has_new_method)
         changed = store_metadata(connection, row, metadata, row.policy, profile=profile, statement=statement)
-        gets_secret = has_new_method and change_secret(deployment, connection, row, metadata, fresh_secret, now=now)
+        gets_secret = has_new_method and change_method(
+            deployment, connection, row, metadata, fresh_secret, actor="client", now=now
+        )
         rotate_token(deployment, connection, row.id, token, now=now)
         body = {"method": method, "changed": sorted(changed)}
         event = Event(type="client.updated", actor="client", client_id=row.client_id, body=body)

@@ -58,11 +58,18 @@ def update_resource(deployment: Deployment, identifier: str, document: Mapping[s
         raise InvalidRequest("resource: cannot be changed by an update; tokens name it")
     metadata = parse_resource_metadata({**document, "resource": resource})
 
+    def check_aliases(row: ResourceRow) -> None:
+        # What was granted may name one: it must not mean another API one day.
+        missing = sorted({*row.identifiers} - {resource, *metadata.aliases})
+        if missing:
+            raise InvalidRequest(f"aliases: {missing[0]} cannot be taken away")
+
     def work(connection: Connection) -> RegisteredResource:
         changes.bump(connection, "clients")
         changes.bump(connection, "resources")
         row = resources.find_resource(connection, resource)
         assert row is not None  # noqa: S101 - nothing removes a resource
+        check_aliases(row)
         _check_identifiers_are_free(connection, metadata, issuer=deployment.issuer)
         stored = metadata.to_document()
         try:

@@ -35,7 +35,11 @@ def narrow_details(
     if not snapshot.authorization_details and not requested:
         return ()
     types, resources = deployment.registry.details_types(), deployment.registry.resources()
-    granted = details_at(read_details(snapshot.authorization_details), audience, types=types, resources=resources)
+    everything = read_details(snapshot.authorization_details)
+    if any(detail.type not in types.by_name for detail in everything):
+        # An API reads details as the limit of what is allowed: a token without them would allow more.
+        raise InvalidAuthorizationDetails("a detail that was granted is of a type that is no longer known here")
+    granted = details_at(everything, audience, types=types, resources=resources)
     if not requested:
         return tuple(details_claim(granted))
     types.check(requested)

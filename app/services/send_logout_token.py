@@ -41,8 +41,9 @@ def logout_token_sender(deployment: Deployment, fetcher: DocumentFetcher) -> Sen
         token = sign_logout_token(
             deployment,
             client_id=client.client_id,
-            # The same as in the client's ID tokens, which may be one for its sector alone.
-            subject=get_client_subject(deployment, client, delivery.body["user"]),
+            # As in the client's ID tokens of then, which may be one for its sector alone. Its sector of now may be one
+            # that it moved to, to hear what others call the person.
+            subject=delivery.body.get("sub") or get_client_subject(deployment, client, delivery.body["user"]),
             sid=delivery.body["sid"],
             alg=client.metadata.id_token_signed_response_alg,
         )

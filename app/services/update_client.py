@@ -8,8 +8,9 @@ a new way to authenticate has its own secret.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from app.features import PROFILES, Profile
+from app.features import Profile, effective_profile
 from app.services.deployment import Deployment
+from app.services.end_client import end_holdings
 from app.services.manage_clients import (
     RegisteredClient,
     canonical_policy,
@@ -31,6 +32,7 @@ from app.storage import clients
 from app.storage.client_documents import ORIGIN as DOCUMENT_ORIGIN
 from app.storage.clients import ClientRow
 from app.storage.database import Connection
+from app.storage.registrations import ORIGIN as REGISTRATION_ORIGIN
 
 OVERLAP_MS: Final = 3_600_000
 """How long the secret of before a change still counts, where there is another one after it."""
@@ -62,8 +64,12 @@ def update_client(deployment: Deployment, client_id: str, document: Mapping[str,
     """
     before = show_client(deployment, client_id)
     metadata = parse_client_metadata(_check_shown_members(before, document))
-    profile = decide_profile(metadata.policy.security_profile, server=deployment.profile)
-    check_profile_allows(metadata, PROFILES[profile])
+    check_may_be_trusted(before, metadata)
+    # One that the server has outgrown may stay as it is: the stricter of the two counts in any case.
+    wanted = metadata.policy.security_profile
+    is_kept = wanted is not None and wanted == before.security_profile
+    profile = wanted if is_kept and wanted is not None else decide_profile(wanted, server=deployment.profile)
+    check_profile_allows(metadata, effective_profile(server=deployment.profile, client=profile))
     check_sector_again(deployment, before.metadata, metadata)
     fresh_secret = mint_secret("cs")
 
@@ -73,8 +79,8 @@ def update_client(deployment: Deployment, client_id: str, document: Mapping[str,
         changed = store_metadata(
             connection, row, metadata, policy, profile=profile, statement=row.metadata.get("software_statement")
         )
-        gets_secret = "token_endpoint_auth_method" in changed and change_secret(
-            deployment, connection, row, metadata, fresh_secret, now=now
+        gets_secret = "token_endpoint_auth_method" in changed and change_method(
+            deployment, connection, row, metadata, fresh_secret, actor="operator", now=now
         )
         body = {"method": metadata.token_endpoint_auth_method, "changed": sorted(changed)}
         event = Event(type="client.updated", actor="operator", client_id=client_id, body=body)
@@ -125,19 +131,44 @@ def store_metadata(
     return frozenset(changed)
 
 
-def change_secret(
-    deployment: Deployment, connection: Connection, row: ClientRow, metadata: ClientMetadata, fresh: str, *, now: int
+def change_method(
+    deployment: Deployment,
+    connection: Connection,
+    row: ClientRow,
+    metadata: ClientMetadata,
+    fresh: str,
+    *,
+    actor: str,
+    now: int,
 ) -> bool:
-    """What another way to authenticate does to the secrets; whether the client has `fresh` as its own now.
+    """What another way to authenticate does; whether the client has the secret `fresh` as its own now.
 
     A method without a secret ends the one of before at once; another one with a secret gets its own, as by a rotation.
+    A client that is public from now on loses what it holds: its refresh tokens are bound to no key, and were worth
+    nothing to others only because the client had to authenticate itself (RFC 9700 2.2.2). The caller has stored the
+    metadata.
     """
     method = metadata.token_endpoint_auth_method
+    if method == "none":
+        end_holdings(deployment, connection, row, actor=actor, reason="client_became_public", now=now)
     gets_secret = method in SECRET_METHODS
     clients.expire_client_secrets(connection, row.id, now + (OVERLAP_MS if gets_secret else 0))
     if gets_secret:
         insert_secret(deployment, connection, row.id, fresh, method=method, now=now)
     return gets_secret
+
+
+def check_may_be_trusted(before: RegisteredClient, metadata: ClientMetadata) -> None:
+    """A client that may change its own name and addresses gets nothing that lets people trust it unseen.
+
+    Raises `InvalidClientMetadata`.
+    """
+    if before.origin != REGISTRATION_ORIGIN:
+        return
+    if metadata.policy.appearance is not None:
+        raise InvalidClientMetadata("policy.appearance: is not for clients that registered themselves")
+    if metadata.policy.skip_consent and not before.policy.get("skip_consent"):
+        raise InvalidClientMetadata("policy.skip_consent: is not for clients that registered themselves")
 
 
 def _check_shown_members(before: RegisteredClient, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,6 +177,9 @@ def _check_shown_members(before: RegisteredClient, document: Mapping[str, Any]) 
         raise Refusal("document_client", "its metadata are those of its document, which it keeps itself")
     if "client_secret" in document:
         raise InvalidClientMetadata("client_secret: is changed by `tokenhouse client rotate-secret`")
+    if not isinstance(document.get("policy"), dict):
+        # A restriction that was forgotten would fail open.
+        raise InvalidClientMetadata("policy: is required; {} is one without any restriction")
     shown = before.to_document()
     for name in _SHOWN_MEMBERS:
         if name in document and document[name] != shown.get(name):

@@ -189,8 +189,8 @@ def _choose_step(
 def rotates(client: Client) -> bool:
     """RFC 9700 2.2.2: refresh tokens of public clients are rotated (or bound, and then too); others by policy.
 
-    A confidential client's refresh token is of use only together with what the client authenticates itself by, and
-    what it is traded for only with the client's key where the client always has one (RFC 9449 5).
+    A confidential client's refresh token is of use only together with what the client authenticates itself by (RFC 9449
+    5); what it gets for it is bound to a key of its choice where the client wants no other tokens.
     """
     if not client.is_confidential:
         return True

@@ -138,7 +138,7 @@ class Appearance(BaseModel):
     font: Literal["system", "serif", "rounded"] | None = None
     logo: Annotated[str, AfterValidator(_check_data_logo)] | None = None
     """A picture as a `data:` URL: it is where the look is, on every node of a server."""
-    logo_shows_name: bool = False
+    logo_shows_name: bool | None = None
     """Whether the server's name stands in the picture already, so that it is not written beside it."""
     texts: Mapping[Annotated[str, AfterValidator(_check_language)], PageTexts] = {}
 

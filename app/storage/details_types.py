@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select
 
 from app.storage.conflicts import refusing_duplicates
 from app.storage.tables import authorization_details_types
@@ -27,16 +27,11 @@ _LIST = select(authorization_details_types).order_by(
 
 def insert_details_type(connection: Connection, type_: str, document: Mapping[str, Any], *, created_at: int) -> None:
     """Store a new type. Raises `AlreadyTaken` where there is one of that name."""
-    values = {"type": type_, "document": _to_json(document), "created_at": created_at}
+    # The order of members stays: it is the one in which people read them.
+    text = json.dumps(document, separators=(",", ":"))
+    values = {"type": type_, "document": text, "created_at": created_at}
     with refusing_duplicates():
         connection.execute(insert(authorization_details_types).values(values))
-
-
-def update_details_type(connection: Connection, type_: str, document: Mapping[str, Any]) -> bool:
-    """Replace a type's document; whether there was one of that name."""
-    is_it = authorization_details_types.c.type == type_
-    replaced = update(authorization_details_types).where(is_it).values(document=_to_json(document))
-    return connection.execute(replaced).rowcount == 1
 
 
 def delete_details_type(connection: Connection, type_: str) -> bool:
@@ -51,11 +46,6 @@ def list_details_types(connection: Connection) -> tuple[DetailsTypeRow, ...]:
         DetailsTypeRow(type=row.type, document=_from_json(row.document), created_at=row.created_at)
         for row in connection.execute(_LIST)
     )
-
-
-def _to_json(document: Mapping[str, Any]) -> str:
-    # The order of members stays: it is the one in which people read them.
-    return json.dumps(document, separators=(",", ":"))
 
 
 def _from_json(text: str) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from typing import Final, Literal
 
 from sqlalchemy import Connection, inspect, text
 
-LATEST: Final = 4
+LATEST: Final = 5
 """The schema that this program was written for."""
-OLDEST_SERVED: Final = 4
+OLDEST_SERVED: Final = 5
 """The oldest schema that this program can still work with."""
 
 _REVISION = re.compile(r"([0-9]{4})_since_([0-9]{4})")

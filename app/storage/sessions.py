@@ -31,12 +31,16 @@ class AuthenticationEventRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionClientRow:
-    """A client that took part in a session: by which `sid` it knows it, and what it registered."""
+    """A client that took part in a session: by which `sid` it knows it, and what it registered.
+
+    `client_subject`: by what it knows the person; None in rows from before that was kept.
+    """
 
     session_id: int
     client_pk: int
     client_id: str
     sid: str
+    client_subject: str | None
     metadata: dict[str, Any]
 
 
@@ -87,14 +91,15 @@ _LIVE_SESSIONS = Prepared(
 )
 
 
+_SESSION_CLIENT = ("session_id", "client_pk", "sid", "client_subject", "last_used_at")
 _INSERT_SESSION_CLIENT = Prepared(
     sqlite_insert(session_clients)
-    .values({name: bindparam(name) for name in ("session_id", "client_pk", "sid", "last_used_at")})
+    .values({name: bindparam(name) for name in _SESSION_CLIENT})
     .on_conflict_do_nothing(index_elements=["session_id", "client_pk"])
     .returning(session_clients.c.sid),
     per_dialect={
         "postgresql": postgresql_insert(session_clients)
-        .values({name: bindparam(name) for name in ("session_id", "client_pk", "sid", "last_used_at")})
+        .values({name: bindparam(name) for name in _SESSION_CLIENT})
         .on_conflict_do_nothing(index_elements=["session_id", "client_pk"])
         .returning(session_clients.c.sid)
     },
@@ -211,10 +216,13 @@ def set_sealed_device(connection: Connection, session_id: int, sealed_device: by
     connection.execute(update(sessions).where(sessions.c.id == session_id).values(sealed_device=sealed_device))
 
 
-def find_or_insert_sid(connection: Connection, *, session_id: int, client_pk: int, sid: str, now: int) -> str:
+def find_or_insert_sid(
+    connection: Connection, *, session_id: int, client_pk: int, sid: str, client_subject: str, now: int
+) -> str:
     """The `sid` by which one client knows one session: `sid`, unless another request gave it one just now."""
     keys = {"session_id": session_id, "client_pk": client_pk}
-    if _INSERT_SESSION_CLIENT.first(connection, {**keys, "sid": sid, "last_used_at": now}) is not None:
+    values = {**keys, "sid": sid, "client_subject": client_subject, "last_used_at": now}
+    if _INSERT_SESSION_CLIENT.first(connection, values) is not None:
         return sid
     row = _FIND_SESSION_CLIENT.first(connection, keys)
     return str(row[0]) if row is not None else sid
@@ -236,6 +244,7 @@ def list_session_clients(connection: Connection, session_ids: Sequence[int]) -> 
             session_clients.c.client_pk,
             clients.c.client_id,
             session_clients.c.sid,
+            session_clients.c.client_subject,
             clients.c.metadata,
         )
         .join(clients, clients.c.id == session_clients.c.client_pk)
@@ -252,6 +261,7 @@ def list_session_clients(connection: Connection, session_ids: Sequence[int]) -> 
             client_pk=row.client_pk,
             client_id=row.client_id,
             sid=row.sid,
+            client_subject=row.client_subject,
             metadata=_metadata(row.metadata),
         )
         for row in connection.execute(query)

@@ -302,6 +302,8 @@ session_clients = Table(
     Column("session_id", _RowId, ForeignKey("sessions.id"), primary_key=True),
     Column("client_pk", _RowId, ForeignKey("clients.id"), primary_key=True),
     Column("sid", Text, nullable=False, unique=True),
+    # By what the client knows the person, as its ID tokens said; what it registers later changes nothing about that.
+    Column("client_subject", Text),
     # Tells which of several accounts in a browser a client knows; kept up only while there are several.
     Column("last_used_at", _Time),
 )

@@ -46,6 +46,14 @@ class RefreshTokenState(TokenState):
     session_last_used_at: int | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientSubject:
+    """By what the client of a grant knows the person; `sub` None for their own subject, or where it was never told."""
+
+    sub: str | None
+    is_exchanged: bool
+
+
 # The first columns of every query here. What is not NULL among the ends has come; what is not later than now as well.
 _WHOSE = (clients.c.client_id, users.c.sub)
 _ENDS = (
@@ -124,6 +132,9 @@ _FIND_REFRESH_TOKEN = Prepared(
         sessions.c.last_used_at,
     )
 )
+_FIND_CLIENT_SUBJECT = Prepared(
+    select(grants.c.snapshot, grants.c.depth).where(grants.c.grant_id == bindparam("the_grant_id"))
+)
 _INSERT_OPAQUE_TOKEN = Prepared(
     insert(opaque_tokens).values({column.name: bindparam(column.name) for column in opaque_tokens.c})
 )
@@ -157,6 +168,15 @@ def find_refresh_token(connection: Connection, digests: Sequence[bytes], *, now:
         expires_at=min(row[_HEAD - 2], row[_HEAD - 1]),
         session_last_used_at=session_last_used_at,
     )
+
+
+def find_client_subject(connection: Connection, grant_id: str) -> ClientSubject | None:
+    """What the ID tokens of a grant say; None for a grant that is there no longer."""
+    row = _FIND_CLIENT_SUBJECT.first(connection, {"the_grant_id": grant_id})
+    if row is None:
+        return None
+    snapshot, depth = row
+    return ClientSubject(sub=json.loads(snapshot).get("client_subject"), is_exchanged=bool(depth))
 
 
 def insert_opaque_token(

@@ -80,6 +80,11 @@ _BY_BODY: Final[Mapping[str, tuple[tuple[str, Any, str], ...]]] = {
     "grant.revoked": (
         ("reason", "client_disabled", mark("The administrator stopped %(application)s; its access ended.")),
         ("reason", "client_removed", mark("%(application)s was removed from this server; its access ended.")),
+        (
+            "reason",
+            "client_became_public",
+            mark("%(application)s proves who it is in another way now; the access that it had before ended."),
+        ),
     ),
     "user.changed": (
         ("email", True, mark("The administrator changed your e-mail address.")),

@@ -57,7 +57,7 @@ class Looks:
         return Look(
             theme_url=self._theme_url(client_id, appearance),
             logo_url=self._logo_url(client_id, appearance),
-            logo_shows_name=merged.logo_shows_name,
+            logo_shows_name=merged.logo_shows_name is True,
             title=texts.title,
             subtitle=texts.subtitle,
             footer=texts.footer,

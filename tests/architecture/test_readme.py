@@ -36,7 +36,7 @@ def commands() -> list[tuple[str, list[str]]]:
 
 
 def test_the_way_from_nothing_to_a_running_server_works_word_for_word(tmp_path: Path) -> None:
-    make, serve, look = blocks("sh")
+    make, serve, look, change = blocks("sh")
     assert serve.strip() == "tokenhouse serve --port 8400"
     port = str(free_port())
     (tmp_path / ".venv").symlink_to(Path(sys.prefix))
@@ -69,9 +69,11 @@ def test_the_way_from_nothing_to_a_running_server_works_word_for_word(tmp_path: 
         server.start()
         exports = "\n".join(line for line in make.splitlines() if line.startswith("export "))
         looked = run(f"{exports}\n{look}")
+        changed = run(f"{exports}\n{change}")
     finally:
         server.stop()
     assert "ada@example.com" in looked
+    assert "Paper & Light" in changed
     assert "WRONG" not in looked
 
 

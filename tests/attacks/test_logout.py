@@ -301,4 +301,11 @@ def join_crowd(connection: Connection, person: LoggedInPerson, *, prefix: str, c
             security_profile="oauth21",
             created_at=0,
         )
-        find_or_insert_sid(connection, session_id=session_id, client_pk=client_pk, sid=f"{prefix}-{number}", now=0)
+        find_or_insert_sid(
+            connection,
+            session_id=session_id,
+            client_pk=client_pk,
+            sid=f"{prefix}-{number}",
+            client_subject="somebody",
+            now=0,
+        )

@@ -10,6 +10,7 @@ import pytest
 from app.services.delete_person import delete_person
 from app.services.manage_outbox import list_messages
 from app.services.manage_users import disable_user, set_password
+from app.services.update_client import update_client
 from app.specs.rfc4648_base64url import decode_base64url
 from app.specs.rfc7515_jose import import_public_jwk, verify_jws
 from tests.actors.http import send
@@ -85,6 +86,20 @@ def test_a_pairwise_client_is_told_of_the_person_whom_it_knows(reaching_world: W
     person = log_in(reaching_world, backchannel_logout_uri=receiver.url(path), subject_type="pairwise")
     assert person.tokens.id_claims["sub"] != person.account.sub
     assert person.logout(post_logout_redirect_uri=person.goodbye).location == person.goodbye
+    (request,) = wait_for(receiver, path)
+    assert verified(reaching_world, request.logout_token)["sub"] == person.tokens.id_claims["sub"]
+
+
+def test_a_client_that_moved_to_another_sector_is_told_of_the_person_whom_it_knew(
+    reaching_world: World, receiver: LogoutReceiver
+) -> None:
+    path = f"/backchannel/{secrets.token_hex(6)}"
+    person = log_in(reaching_world, backchannel_logout_uri=receiver.url(path), subject_type="pairwise")
+    shown = reaching_world.operator.show_client(person.party.client_id).to_document()
+    moved = {**shown, "redirect_uris": [f"https://{secrets.token_hex(6)}.example/callback"]}
+    update_client(reaching_world.operator.deployment, person.party.client_id, moved)
+    wait_until(lambda: reaching_world.browser().get(person.party.begin().url).status == 400)
+    disable_user(reaching_world.operator.deployment, person.account.username)
     (request,) = wait_for(receiver, path)
     assert verified(reaching_world, request.logout_token)["sub"] == person.tokens.id_claims["sub"]
 

@@ -9,7 +9,10 @@ import pytest
 from app.services.initial_access_tokens import add_initial_access_token
 from app.services.list_audit import list_audit
 from app.services.manage_clients import disable_client
+from app.services.update_client import update_client
+from app.specs.protocol_error import InvalidClientMetadata
 from tests.actors.http import Reply, send
+from tests.actors.refreshing import GRANT_TYPES, allow
 from tests.actors.registrant import as_client, register, send_document
 from tests.world import World
 
@@ -221,3 +224,32 @@ def test_a_method_whose_secret_is_read_back_is_refused_where_none_is_kept(regist
     for reply in (refused, changed):
         assert (reply.status, reply.json()["error"]) == (400, "invalid_client_metadata")
     assert managed.get().json()["token_endpoint_auth_method"] == "client_secret_basic"
+
+
+# ----- What the operator decides about such a client -----
+
+
+def test_who_may_change_its_own_name_is_given_nothing_that_people_trust_unseen(registration_world: World) -> None:
+    client_id, deployment = Managed(registration_world).client_id, registration_world.operator.deployment
+    shown = registration_world.operator.show_client(client_id).to_document()
+    for member, value in (("appearance", {"accent": "#7a2e8e"}), ("skip_consent", True)):
+        document = {**shown, "policy": {**shown["policy"], member: value}}
+        with pytest.raises(InvalidClientMetadata, match=f"policy.{member}: is not for clients that registered"):
+            update_client(deployment, client_id, document)
+    narrowed = {**shown, "policy": {**shown["policy"], "access_token_lifetime_s": 60}}
+    assert update_client(deployment, client_id, narrowed).policy["access_token_lifetime_s"] == 60
+
+
+@pytest.mark.requirement("RFC 9700", "2.2.2", "a public client has no refresh tokens that are bound to nothing")
+def test_a_client_that_becomes_public_begins_anew(registration_world: World) -> None:
+    world, account = registration_world, registration_world.operator.add_user()
+    managed = Managed(world, grant_types=GRANT_TYPES)
+    party = world.relying_party(as_client(managed.registered))
+    tokens = allow(world, party, account)
+    changed = managed.put(grant_types=GRANT_TYPES, token_endpoint_auth_method="none")
+    assert changed.status == 200, changed.text
+    party.method = "none"
+    refused = party.try_refresh(tokens.refresh_token)
+    assert (refused.status, refused.json()["error"]) == (400, "invalid_grant")
+    (event,) = list_audit(world.operator.deployment, event_type="grant.revoked", sub=account.sub)
+    assert (event.actor, event.body["reason"]) == ("client", "client_became_public")

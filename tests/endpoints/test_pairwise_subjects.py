@@ -7,11 +7,13 @@ import pytest
 
 from app.services.pairwise_subjects import PairwiseSubjects
 from app.services.subjects import find_user_of_subject, get_client_subject
+from app.services.update_client import update_client
 from app.storage.database import Database
 from tests.actors.machine import Machine
 from tests.actors.relying_party import RelyingParty, read_jwt
 from tests.actors.token_exchange import exchange, make_chain, make_exchanger
 from tests.deployments import Account
+from tests.patience import wait_until
 from tests.world import World
 
 
@@ -61,6 +63,25 @@ def test_89_it_is_the_same_in_every_artefact_and_for_ever(world: World, account:
         answer = Machine.of(party).introspect(str(token)).json()
         assert answer["active"]
         assert answer["sub"] == sub
+
+
+def test_a_client_that_moves_to_another_sector_does_not_hear_what_that_calls_the_person(
+    world: World, account: Account
+) -> None:
+    theirs = f"{secrets.token_hex(6)}.example"
+    told_there = world.get_tokens(pairwise_party(world, theirs), account).id_claims["sub"]
+    party = pairwise_party(world, grant_types=["authorization_code", "refresh_token"])
+    tokens = world.get_tokens(party, account)
+    shown = world.operator.show_client(party.client_id).to_document()
+    moved = {**shown, "redirect_uris": [f"https://{theirs}/callback"]}
+    update_client(world.operator.deployment, party.client_id, moved)
+    wait_until(lambda: world.browser().get(party.begin().url).status == 400)
+    # A new answer is about the new sector; what was granted before speaks as it did.
+    machine = Machine.of(party)
+    party.redirect_uri = f"https://{theirs}/callback"
+    assert world.get_tokens(party, account).id_claims["sub"] == told_there
+    for token in (tokens.access_token, tokens.refresh_token):
+        assert machine.introspect(str(token)).json()["sub"] == tokens.id_claims["sub"]
 
 
 def test_a_pairwise_client_gets_no_token_that_it_could_read_a_public_subject_in(world: World, account: Account) -> None:

@@ -143,6 +143,22 @@ class Crowd:
 
         return cls([gather_one(number) for number in range(people)])
 
+    def sign_in_together(self, people: int) -> LoadResult:
+        """A login of each at the same moment, so that every thread that hashes passwords has done so once."""
+        together, result = threading.Barrier(people), LoadResult()
+
+        def sign_in(person: Person) -> None:
+            together.wait()
+            failure = _try(person, "login")
+            if failure is None:
+                result.by_kind["login"] += 1
+            else:
+                result.failures.append(failure)
+
+        with ThreadPoolExecutor(people) as pool:
+            list(pool.map(sign_in, self.people[:people]))
+        return result
+
     def run(self, *, seconds: float, per_s: float | None, people: int) -> LoadResult:
         """So many a second, by so many people; as fast as they get answers where that is None.
 

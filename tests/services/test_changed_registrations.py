@@ -90,15 +90,17 @@ def test_a_redirect_uri_that_was_taken_away_is_known_no_longer(world: World) -> 
     assert 'data-error="invalid_request"' in browser.get(party.begin().url).text
 
 
-def test_a_client_that_is_public_now_is_let_in_without_its_secret_and_not_with_it(
-    world: World, account: Account
-) -> None:
+def test_a_client_that_is_public_now_begins_anew(world: World, account: Account) -> None:
     party = refreshing_party(world)
     tokens = allow(world, party, account)
     update(world, party, token_endpoint_auth_method="none")
     wait_until(lambda: party.try_refresh("th_rt_none").json()["error"] == "invalid_client")
     party.method = "none"
-    assert party.refresh(tokens.refresh_token).scope == "openid"
+    # Its refresh token was safe with its secret only.
+    refused = party.try_refresh(tokens.refresh_token)
+    assert (refused.status, refused.json()["error"]) == (400, "invalid_grant")
+    assert party.userinfo(tokens.access_token).status == 401
+    assert party.refresh(allow(world, party, account).refresh_token).scope == "openid"
 
 
 # ----- APIs and types of details -----
@@ -111,6 +113,8 @@ def test_a_scope_that_an_api_has_no_longer_is_in_no_new_token(world: World, acco
     reads, writes = shown["scopes"]
     update_resource(world.operator.deployment, holder.resource, {**shown, "scopes": [reads]})
     wait_until(lambda: holder.scope() == ["photos.read"])
+    refused = holder.party.try_refresh(holder.refresh_token, resource=holder.resource, scope="photos.write")
+    assert (refused.status, refused.json()["error"]) == (400, "invalid_scope")
     # Nothing of what was granted is left: a token for nothing would be a bug that nobody sees.
     update_resource(world.operator.deployment, holder.resource, {**shown, "scopes": [{**reads, "name": "photos.all"}]})
     wait_until(lambda: holder.refresh().status == 400)
@@ -120,11 +124,14 @@ def test_a_scope_that_an_api_has_no_longer_is_in_no_new_token(world: World, acco
     assert holder.scope() == ["photos.read", "photos.write"]
 
 
-def test_details_of_a_type_that_was_removed_are_in_no_new_token(world: World, account: Account) -> None:
+def test_a_grant_with_details_of_a_type_that_was_removed_gives_no_token_without_them(
+    world: World, account: Account
+) -> None:
     details_type = world.operator.add_details_type()
     amount = {"value": "20.00", "currency": "EUR"}
     details = [{"type": details_type, "amount": amount, "creditor": "Photo Prints"}]
     holder = Holder.of(world, account, authorization_details=json.dumps(details))
     assert read_jwt(holder.refresh().json()["access_token"])["authorization_details"] == details
     remove_details_type(world.operator.deployment, details_type)
-    wait_until(lambda: "authorization_details" not in read_jwt(holder.refresh().json()["access_token"]))
+    wait_until(lambda: holder.refresh().status == 400)
+    assert holder.refresh().json()["error"] == "invalid_authorization_details"

@@ -57,7 +57,9 @@ def test_the_clients_of_a_session_are_told_once_and_by_what_is_switched_on(opera
         session_id = insert_session(
             connection, browser_id=browser_id, user_id=user.id, now=now, expires_at=now + 1_000_000
         )
-        find_or_insert_sid(connection, session_id=session_id, client_pk=row.id, sid="sid-1", now=now)
+        find_or_insert_sid(
+            connection, session_id=session_id, client_pk=row.id, sid="sid-1", client_subject="somebody", now=now
+        )
         return session_id
 
     session_id = deployment.database.transact(begin)

@@ -17,7 +17,7 @@ from app.storage.tables import metadata
 from tests.databases import fresh_database_url
 from tests.forked import ForkedProcess
 
-REVISIONS = ("0001_since_0001", "0002_since_0001", "0003_since_0002", "0004_since_0003")
+REVISIONS = ("0001_since_0001", "0002_since_0001", "0003_since_0002", "0004_since_0003", "0005_since_0004")
 
 
 @pytest.fixture

@@ -65,10 +65,10 @@ def update_client(deployment: Deployment, client_id: str, document: Mapping[str,
     before = show_client(deployment, client_id)
     metadata = parse_client_metadata(_check_shown_members(before, document))
     check_may_be_trusted(before, metadata)
-    # One that the server has outgrown may stay as it is: the stricter of the two counts in any case.
     wanted = metadata.policy.security_profile
-    is_kept = wanted is not None and wanted == before.security_profile
-    profile = wanted if is_kept and wanted is not None else decide_profile(wanted, server=deployment.profile)
+    # One that the server has outgrown may stay as it is: the stricter of the two counts in any case.
+    is_kept = before.security_profile == wanted
+    profile = wanted if wanted and is_kept else decide_profile(wanted, server=deployment.profile)
     check_profile_allows(metadata, effective_profile(server=deployment.profile, client=profile))
     check_sector_again(deployment, before.metadata, metadata)
     fresh_secret = mint_secret("cs")

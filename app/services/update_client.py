@@ -159,16 +159,15 @@ def change_method(
 
 
 def check_may_be_trusted(before: RegisteredClient, metadata: ClientMetadata) -> None:
-    """A client that may change its own name and addresses gets nothing that lets people trust it unseen.
+    """A client that may change its own name and addresses gets nothing new that lets people trust it unseen.
 
     Raises `InvalidClientMetadata`.
     """
     if before.origin != REGISTRATION_ORIGIN:
         return
-    if metadata.policy.appearance is not None:
-        raise InvalidClientMetadata("policy.appearance: is not for clients that registered themselves")
-    if metadata.policy.skip_consent and not before.policy.get("skip_consent"):
-        raise InvalidClientMetadata("policy.skip_consent: is not for clients that registered themselves")
+    for member in ("appearance", "skip_consent"):
+        if getattr(metadata.policy, member) and not before.policy.get(member):
+            raise InvalidClientMetadata(f"policy.{member}: is not for clients that registered themselves")
 
 
 def _check_shown_members(before: RegisteredClient, document: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
 _CHROMIUM = Path("/usr/bin/chromium")
 
@@ -24,3 +24,11 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=str(_CHROMIUM), args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def plain_phone(chromium: Browser) -> Iterator[BrowserContext]:
+    """A browser of one's own, narrow and without scripts."""
+    opened = chromium.new_context(java_script_enabled=False, viewport={"width": 360, "height": 740})
+    yield opened
+    opened.close()

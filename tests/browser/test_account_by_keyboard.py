@@ -2,11 +2,10 @@
 
 import json
 import secrets
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import BrowserContext, Page
 
 from app.services.manage_users import list_users
 from tests.actors.refreshing import refresh_token_of, refreshing_party
@@ -16,13 +15,6 @@ from tests.deployments import Account
 from tests.world import MailWorld
 
 FIRST, SECOND, THIRD = "seven green umbrellas sail", "nine brown kettles whistle", "four tall ladders lean over"
-
-
-@pytest.fixture
-def context(chromium: Browser) -> Iterator[BrowserContext]:
-    opened = chromium.new_context(java_script_enabled=False, viewport={"width": 360, "height": 740})
-    yield opened
-    opened.close()
 
 
 def sign_up(page: Page, world: MailWorld) -> Account:
@@ -67,13 +59,13 @@ def go_to(page: Page, path: str) -> None:
 
 @pytest.mark.timeout(120)
 def test_an_account_is_made_looked_after_and_deleted(
-    mail_world: MailWorld, context: BrowserContext, tmp_path: Path
+    mail_world: MailWorld, plain_phone: BrowserContext, tmp_path: Path
 ) -> None:
-    page = context.new_page()
+    page = plain_phone.new_page()
     account = sign_up(page, mail_world)
-    context.clear_cookies()
+    plain_phone.clear_cookies()
     account = reset(page, mail_world, account)
-    context.clear_cookies()
+    plain_phone.clear_cookies()
     page.goto(f"{mail_world.issuer}/account")
     log_in(page, account)
 

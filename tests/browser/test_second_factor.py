@@ -1,12 +1,11 @@
 """An authenticator app in real Chromium, by keyboard alone and without scripts, up to an API that asks for it."""
 
 import re
-from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import segno
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import BrowserContext, Page
 
 from app.specs.rfc6238_totp import otpauth_uri
 from tests.actors.authenticator import Authenticator
@@ -17,13 +16,6 @@ from tests.web.test_step_up import MFA, PWD, challenge_of, make_api
 from tests.world import World
 
 pytestmark = pytest.mark.parametrize("shared_world", ["sqlite"], indirect=True)
-
-
-@pytest.fixture
-def context(chromium: Browser) -> Iterator[BrowserContext]:
-    opened = chromium.new_context(java_script_enabled=False, viewport={"width": 360, "height": 740})
-    yield opened
-    opened.close()
 
 
 def enter_code(page: Page, code: str) -> None:
@@ -57,8 +49,8 @@ def enrol(page: Page, world: World, account: Account) -> tuple[Authenticator, li
     return app, page.locator("#recovery-codes code").all_inner_texts()
 
 
-def test_from_an_app_that_is_set_up_to_an_api_that_asks_for_it(world: World, context: BrowserContext) -> None:
-    page, account = context.new_page(), world.operator.add_user()
+def test_from_an_app_that_is_set_up_to_an_api_that_asks_for_it(world: World, plain_phone: BrowserContext) -> None:
+    page, account = plain_phone.new_page(), world.operator.add_user()
     resource = world.operator.add_resource()
     # Something has to answer where the browser is sent with the code: a path of the server's that takes no notice.
     party, api = world.relying_party(redirect_uris=[f"{world.issuer}/livez"]), make_api(world, resource)
@@ -86,13 +78,13 @@ def test_from_an_app_that_is_set_up_to_an_api_that_asks_for_it(world: World, con
     assert api.get("/payments", headers={"Authorization": f"Bearer {strong.access_token}"}).json == {"acr": MFA}
 
     # A new browser: by password and app, and once more by password and a recovery code.
-    context.clear_cookies()
+    plain_phone.clear_cookies()
     pending = party.begin(**wish)
     page.goto(pending.url)
     log_in(page, account)
     enter_code(page, app.next_code())
     assert finish(page, party, pending).id_claims["acr"] == MFA
-    context.clear_cookies()
+    plain_phone.clear_cookies()
     pending = party.begin(**wish)
     page.goto(pending.url)
     log_in(page, account)
